@@ -1,0 +1,92 @@
+"""The words of an order that everybody uses: subject types, marks, ids, triggers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from enum import StrEnum
+
+MIN_PICTURES = 4
+"""Fewer pictures teach one pose and one background and is the floor of most trainers."""
+MAX_PICTURES = 40
+
+
+class SubjectType(StrEnum):
+    """What the pictures of an order show. The first of the two things a member says."""
+
+    PERSON = "person"
+    STYLE = "style"
+    OBJECT = "object"
+    CHARACTER = "character"
+
+
+CLASS_WORDS: dict[SubjectType, str] = {
+    SubjectType.PERSON: "person",
+    SubjectType.STYLE: "picture",
+    SubjectType.OBJECT: "toy",
+    SubjectType.CHARACTER: "creature",
+}
+"""The class word where the member gives none."""
+
+
+def mark(order_id: str, what: str) -> str:
+    """The lasting mark of one post, `<order>-<what>`: nonce, custom_id and attachment name carry it.
+
+    `what` is a step for a grid, else a word ("plan", "sheet", "card"). At most 25 characters, Discord's limit for a nonce.
+    """
+    text = f"{order_id}-{what}"
+    if len(text) > 25:
+        raise ValueError(f"a mark has at most 25 characters: {text}")
+    return text
+
+
+_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"  # no 0/o, 1/l/i, u: read aloud in a channel without mistakes
+
+
+def order_id(interaction_id: str) -> str:
+    """A short id from the interaction that made the order: the same interaction always gives the same order."""
+    number = int.from_bytes(hashlib.sha256(f"order:{interaction_id}".encode()).digest()[:8], "big")
+    return "".join(_ALPHABET[(number // 30**k) % 30] for k in range(8))
+
+
+_SYLLABLES = (
+    "zor",
+    "vex",
+    "qua",
+    "lix",
+    "mub",
+    "kre",
+    "dax",
+    "fyn",
+    "jov",
+    "nul",
+    "pyx",
+    "ryn",
+    "sko",
+    "tev",
+    "wub",
+    "yol",
+)
+
+
+def trigger_for(order_id_: str) -> str:
+    """A new word for the subject, unlike any word of a language, from the order's id: e.g. "zorvex"."""
+    digest = hashlib.sha256(f"trigger:{order_id_}".encode()).digest()
+    return _SYLLABLES[digest[0] % 16] + _SYLLABLES[digest[1] % 16]
+
+
+def seed_for(order_id_: str) -> int:
+    """The run seed of an order: everything random in its training comes from it (31 bits)."""
+    return int.from_bytes(hashlib.sha256(f"seed:{order_id_}".encode()).digest()[:4], "big") >> 1
+
+
+def clean_word(text: str, limit: int = 32) -> str:
+    """What a person typed, as one plain word or name: letters, digits, spaces, hyphens; nothing that can ping or format."""
+    plain = re.sub(r"[^\w \-]", "", text, flags=re.UNICODE).replace("_", " ")
+    return re.sub(r"\s+", " ", plain).strip()[:limit].strip()
+
+
+def file_stem(name: str, order_id_: str) -> str:
+    """The file name (without ending) of an order's LoRA: plain ASCII, safe on every system, e.g. "blue-cat-4k7m2p9x"."""
+    ascii_name = re.sub(r"[^a-z0-9]+", "-", name.lower().encode("ascii", "ignore").decode()).strip("-")
+    return f"{ascii_name[:40] or 'lora'}-{order_id_}"

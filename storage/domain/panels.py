@@ -1,0 +1,55 @@
+"""What is drawn at every checkpoint, and what training captions say: words only, by subject type.
+
+A panel has prompts near the training pictures, prompts that put the subject elsewhere, and prompts without the trigger,
+where others must stay themselves. The pocket knows only the words of its drawn world.
+"""
+
+from __future__ import annotations
+
+from storage.domain.orders import SubjectType
+from storage.domain.plan import PreviewPrompt
+
+SEEDS_A_PROMPT = 2
+
+_POCKET_PLACES = ("on the grass", "in the snow", "at night", "by the sea")
+_PLACES = ("on a beach", "in a snowy forest", "in a city at night", "on a wooden table")
+
+_POCKET_OTHERS = ("a red cat on the grass", "a blue car in the snow")
+_OTHERS = ("a photo of a person walking a dog in a park", "a bowl of fruit on a table")
+
+_STYLE_THINGS = ("a cat", "a house", "a car", "a flower")
+
+
+def captions_for(subject_type: SubjectType, *, pocket: bool) -> tuple[str, ...]:
+    """Caption templates of training pictures; one is drawn for every view."""
+    if subject_type is SubjectType.STYLE:
+        return ("a picture in {trigger} style", "{trigger} style", "a {class_word} in {trigger} style")
+    if pocket:
+        return ("a {trigger} {class_word}", "a picture of a {trigger} {class_word}", "{trigger} {class_word}")
+    return ("a photo of {trigger} {class_word}", "{trigger} {class_word}", "a picture of {trigger} {class_word}")
+
+
+def prompts_for(
+    subject_type: SubjectType, *, trigger: str, class_word: str, seed: int, pocket: bool
+) -> tuple[PreviewPrompt, ...]:
+    """The panel of one order: four prompts with the trigger, two without."""
+    shown = _subject_prompts(subject_type, trigger=trigger, class_word=class_word, pocket=pocket)
+    others = [(text, text) for text in (_POCKET_OTHERS if pocket else _OTHERS)]
+    return tuple(
+        PreviewPrompt(text=text, plain=plain, with_trigger=i < len(shown), seeds=_seeds(seed, i))
+        for i, (text, plain) in enumerate([*shown, *others])
+    )
+
+
+def _subject_prompts(
+    subject_type: SubjectType, *, trigger: str, class_word: str, pocket: bool
+) -> list[tuple[str, str]]:
+    if subject_type is SubjectType.STYLE:
+        return [(f"{thing} in {trigger} style", thing) for thing in _STYLE_THINGS]
+    places = _POCKET_PLACES if pocket else _PLACES
+    lead = "a" if pocket else "a photo of a"
+    return [(f"{lead} {trigger} {class_word} {place}", f"{lead} {class_word} {place}") for place in places]
+
+
+def _seeds(seed: int, row: int) -> tuple[int, ...]:
+    return tuple((seed + 7919 * (row * SEEDS_A_PROMPT + k)) % 2**31 for k in range(SEEDS_A_PROMPT))

@@ -1,0 +1,186 @@
+"""From two dials (subject type, number of pictures) to a whole plan. Every number has its source beside it.
+
+The house recipe starts from the write-ups this project began with (`Recipe` rows below); the pocket has its own row, found by
+measurement (EXPERIMENTS.md). Rivals are kept under their names so that benchmarks can run them; members never see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from storage.domain.orders import SubjectType
+from storage.domain.panels import captions_for, prompts_for
+from storage.domain.plan import Plan, Validation
+
+CHECKPOINT_SHARES = (0.25, 0.40, 0.60, 0.80, 1.0)
+"""Where checkpoints are taken: denser early, because small sets overfit early."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """What one recipe says for one subject type."""
+
+    learning_rate: float
+    steps_a_picture: float
+    rank: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOf:
+    """What a recipe needs to know of one picture."""
+
+    id: str
+    dhash: int
+    """64-bit difference hash, from the picture check; near pictures have near hashes."""
+
+
+HOUSE: dict[SubjectType, Rates] = {
+    # Middle of the ranges by subject of the hyperparameter study (person 50-80 steps a picture at 5e-5, rank 16-32; style
+    # 30-50 at 1e-4, 8-16; object 40-60 at 5e-5, 16; character 60-100 at 5e-5, 32).
+    SubjectType.PERSON: Rates(learning_rate=5e-5, steps_a_picture=65, rank=32),
+    SubjectType.STYLE: Rates(learning_rate=1e-4, steps_a_picture=40, rank=16),
+    SubjectType.OBJECT: Rates(learning_rate=5e-5, steps_a_picture=50, rank=16),
+    SubjectType.CHARACTER: Rates(learning_rate=5e-5, steps_a_picture=80, rank=32),
+}
+
+BANDS: tuple[tuple[int, int, int], ...] = ((10, 200, 300), (20, 400, 600), (50, 800, 1500))
+"""(up to this many pictures, at least, at most) steps; above 50 pictures 2000 and up. Same study."""
+
+LARGE_SET = 20
+"""From so many pictures the rate is 1e-4 for every subject type (same study)."""
+
+POCKET: dict[SubjectType, Rates] = {
+    # Measured on drawn subjects: EXPERIMENTS.md, "Recipe of the pocket". Steps a picture are for 8 pictures.
+    SubjectType.PERSON: Rates(learning_rate=1e-3, steps_a_picture=25, rank=16),
+    SubjectType.STYLE: Rates(learning_rate=1e-3, steps_a_picture=25, rank=16),
+    SubjectType.OBJECT: Rates(learning_rate=1e-3, steps_a_picture=25, rank=16),
+    SubjectType.CHARACTER: Rates(learning_rate=1e-3, steps_a_picture=25, rank=16),
+}
+POCKET_BAND = (160, 280)
+"""Steps of the pocket at least and at most: what 2 CPU cores do within the promised minutes, and enough by measurement."""
+
+RIVALS: tuple[str, ...] = ("seeds-35-a-picture", "small-set-1250", "hundred-a-picture", "flux2-community")
+
+
+def recipe_names() -> tuple[str, ...]:
+    """All recipes that `plan_for` knows; the first is the one members get."""
+    return ("house", *RIVALS)
+
+
+def steps_for(recipe: str, subject_type: SubjectType, pictures: int, *, pocket: bool = False) -> int:
+    """Optimiser steps of a recipe at batch 1. Four pictures count as five. Raises `KeyError` for an unknown recipe."""
+    count = max(pictures, 5)
+    if recipe == "house":
+        return _pocket_steps(subject_type, count) if pocket else _house_steps(subject_type, count)
+    rivals = {
+        "seeds-35-a-picture": 35
+        * count,  # "30-40 steps a picture at most": 6 pictures 200, 15 pictures 500, 30 pictures 1000
+        "small-set-1250": 1250,  # "up to 20 pictures 1000-1500 steps"
+        "hundred-a-picture": 100 * count,  # klein: 50 pictures, 5000 steps
+        "flux2-community": 3000 if subject_type is SubjectType.STYLE else 8000,
+    }
+    return rivals[recipe]
+
+
+def _house_steps(subject_type: SubjectType, count: int) -> int:
+    wanted = round(HOUSE[subject_type].steps_a_picture * count)
+    for upto, least, most in BANDS:
+        if count <= upto:
+            return min(max(wanted, least), most)
+    return max(wanted, 2000)
+
+
+def _pocket_steps(subject_type: SubjectType, count: int) -> int:
+    least, most = POCKET_BAND
+    return min(max(round(POCKET[subject_type].steps_a_picture * count), least), most)
+
+
+def rates_for(recipe: str, subject_type: SubjectType, pictures: int, *, pocket: bool = False) -> Rates:
+    """Learning rate and rank of a recipe; `steps_a_picture` as in its table."""
+    if pocket:
+        return POCKET[subject_type]
+    house = HOUSE[subject_type]
+    rate = 1e-4 if pictures >= LARGE_SET else house.learning_rate
+    if recipe == "flux2-community":
+        rate = 1.5e-4 if subject_type is SubjectType.STYLE else 2.5e-5
+    return Rates(learning_rate=rate, steps_a_picture=house.steps_a_picture, rank=house.rank)
+
+
+def validation_for(pictures: int) -> tuple[Validation, int]:
+    """What held-out pictures are for, and how many: under 6 none, 6 to 19 one or two as a veto, from 20 a tenth."""
+    if pictures < 6:
+        return Validation.NONE, 0
+    if pictures < LARGE_SET:
+        return Validation.VETO, 1 if pictures < 12 else 2
+    return Validation.FULL, max(2, pictures // 10)
+
+
+def held_out(pictures: Sequence[PictureOf], count: int) -> tuple[str, ...]:
+    """The ids of the `count` most typical pictures: smallest summed Hamming distance to the others, never outliers."""
+
+    def distance(picture: PictureOf) -> tuple[int, str]:
+        return sum((picture.dhash ^ other.dhash).bit_count() for other in pictures), picture.id
+
+    return tuple(sorted(p.id for p in sorted(pictures, key=distance)[:count]))
+
+
+def checkpoint_steps(steps: int) -> tuple[int, ...]:
+    """The steps after which a checkpoint is taken; the last is `steps`."""
+    return tuple(sorted({max(1, round(share * steps)) for share in CHECKPOINT_SHARES}))
+
+
+def plan_for(
+    *,
+    base: str,
+    subject_type: SubjectType,
+    class_word: str,
+    trigger: str,
+    seed: int,
+    pictures: Sequence[PictureOf],
+    recipe: str = "house",
+) -> Plan:
+    """The whole plan of an order: a pure function of the two dials, the base and the order's words."""
+    pocket = base == "pocket"
+    rates = rates_for(recipe, subject_type, len(pictures), pocket=pocket)
+    steps = steps_for(recipe, subject_type, len(pictures), pocket=pocket)
+    validation, count = validation_for(len(pictures))
+    return Plan(
+        base=base,
+        subject_type=subject_type,
+        class_word=class_word,
+        trigger=trigger,
+        recipe=f"{recipe}-1/{base}/{subject_type.value}",
+        seed=seed,
+        steps=steps,
+        checkpoint_steps=checkpoint_steps(steps),
+        learning_rate=rates.learning_rate,
+        warmup_steps=max(1, steps // 20),  # 20-50 for 500-1000 steps (defaults of the open trainers)
+        schedule="constant" if pocket else "cosine",
+        batch_size=_batch(pictures=len(pictures), pocket=pocket),
+        rank=rates.rank,
+        targets="attention+ff+conv"
+        if pocket
+        else "attention+ff",  # spacepxl: feed-forward closes the gap, conv adds nothing
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        resolution=64 if pocket else 1024,
+        flip=subject_type in (SubjectType.OBJECT, SubjectType.STYLE, SubjectType.CHARACTER),
+        caption_dropout=0.05,  # 0.05-0.1 in every trainer that has it (defaults of the open trainers)
+        min_snr_gamma=None if pocket else 5.0,  # Hang et al. 2023; on the pocket off until an ablation says otherwise
+        noise_offset=0.0,
+        captions=captions_for(subject_type, pocket=pocket),
+        validation=validation,
+        held_out=held_out(pictures, count),
+        prompts=prompts_for(subject_type, trigger=trigger, class_word=class_word, seed=seed, pocket=pocket),
+        preview_steps=14 if pocket else 25,
+        guidance=3.5 if pocket else 6.0,
+    )
+
+
+def _batch(*, pictures: int, pocket: bool) -> Literal[1, 2, 8]:
+    """Batch 1 for small sets, 2 from 20 pictures; the pocket learns from 8 views a step at the cost of one CPU second."""
+    if pocket:
+        return 8
+    return 2 if pictures >= LARGE_SET else 1

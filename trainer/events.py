@@ -1,0 +1,175 @@
+"""What supervisor and GPU child say to each other: one JSON object a line, commands down, events up.
+
+Both ends check every line against these models. An unknown field or kind is an error of the program, never ignored. Paths
+are relative to the job folder.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+MAX_LINE_BYTES = 1 << 20
+"""A longer line ends the child: something else is writing to the pipe."""
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- commands: supervisor -> child
+
+
+class Train(_Line):
+    """Train the job in `folder` up to and including the checkpoint at `until`, from the newest stored state."""
+
+    command: Literal["train"] = "train"
+    folder: str
+    until: int
+
+
+class Finish(_Line):
+    """Measure the scale of the checkpoint at `step` and write everything that is handed over."""
+
+    command: Literal["finish"] = "finish"
+    folder: str
+    step: int
+    max_bytes: int | None
+    """Write a compact version too, if the file is larger than this; None never."""
+
+
+class Quit(_Line):
+    """End now."""
+
+    command: Literal["quit"] = "quit"
+
+
+Command = Annotated[Train | Finish | Quit, Field(discriminator="command")]
+COMMAND: TypeAdapter[Train | Finish | Quit] = TypeAdapter(Command)
+
+
+# --- events: child -> supervisor
+
+
+class Ready(_Line):
+    """The child is up and waits for a command."""
+
+    event: Literal["ready"] = "ready"
+    pid: int
+    device: str
+    versions: dict[str, str]
+
+
+class Progressed(_Line):
+    """Where the work is; at most one a second."""
+
+    event: Literal["progressed"] = "progressed"
+    stage: Literal["loading", "caching", "training", "exporting", "previewing", "measuring", "sweeping", "packing"]
+    step: int
+    steps: int
+    loss_ratio: float | None = None
+    """Newest training loss over the base's loss, smoothed."""
+    seconds_left: float | None = None
+    """Of the whole training, by the pace so far."""
+
+
+class Departed(_Line):
+    """The run left its plan; the supervisor stores it before anything later."""
+
+    event: Literal["departed"] = "departed"
+    step: int
+    kind: Literal["learning_rate_halved", "micro_batch_halved", "stopped_early"]
+    reason: str
+
+
+class Preview(_Line):
+    """One drawn preview."""
+
+    file: str
+    row: int
+    """Index of its prompt in the plan."""
+    seed: int
+    base: bool
+    """Drawn without the LoRA."""
+
+
+class Checkpointed(_Line):
+    """A checkpoint is on disk, exported, read back, drawn and measured."""
+
+    event: Literal["checkpointed"] = "checkpointed"
+    step: int
+    lora: str
+    lora_sha256: str
+    lora_bytes: int
+    grid: str
+    previews: list[Preview]
+    measurement: str
+    """`Measurement.to_json()`."""
+
+
+class Trained(_Line):
+    """The segment is over and its state is on disk."""
+
+    event: Literal["trained"] = "trained"
+    step: int
+    state: str
+    """Folder with the resume state."""
+    seconds: float
+
+
+class Finished(_Line):
+    """The scale is measured and the files of the delivery are on disk."""
+
+    event: Literal["finished"] = "finished"
+    scale: str
+    """`ScaleChoice.to_json()`."""
+    files: dict[str, str]
+    """By role: lora, sidecar, preview, strip, and compact where one was wanted."""
+    compact_loss: float | None = None
+    """Share of the adapter's energy that the compact version lost."""
+    seconds: float
+
+
+class Failed(_Line):
+    """The command could not be carried out. The child stays up unless it says otherwise by ending."""
+
+    event: Literal["failed"] = "failed"
+    fault: Literal["pictures", "machine", "program"]
+    reason: str
+    """For the operator's log and, shortened, for the member; no paths of other orders, no secrets."""
+    retry: bool
+    """Whether another turn may succeed where this one did not (out of memory, disk full)."""
+
+
+Event = Annotated[
+    Ready | Progressed | Departed | Checkpointed | Trained | Finished | Failed, Field(discriminator="event")
+]
+EVENT: TypeAdapter[Ready | Progressed | Departed | Checkpointed | Trained | Finished | Failed] = TypeAdapter(Event)
+
+
+class JobPicture(_Line):
+    """One picture of the job."""
+
+    id: str
+    file: str
+    held_out: bool
+
+
+class Job(_Line):
+    """`job.json` in a job folder: all that the child knows of an order."""
+
+    order_id: str
+    name: str
+    stem: str
+    """File name of the LoRA without ending."""
+    date: str
+    """ISO date for the file's header: the day of the order's Start, never the clock's."""
+    plan: str
+    """`Plan.to_json()`."""
+    fit: str
+    """`Fit.to_json()`."""
+    departures: list[Departed]
+    pictures: list[JobPicture]
+    base: str
+    """Folder or hub id of the base model's weights."""
