@@ -1,0 +1,56 @@
+# lorasmith: `make demo` shows the whole trip, `make test` proves it. The rest is in `make help`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# People without a GPU save gigabytes with: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+JOBS ?= 2
+
+export HF_HUB_OFFLINE ?= 1
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test lint format faults bench clean chromium
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the pinned dependencies into $(VENV) (a minute or two) ..."
+	$(PIP) torch
+	$(PIP) -e ".[demo]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(PIP) -e ".[dev]"
+	touch $@
+
+demo: $(VENV)/.demo ## the whole trip over the loopback Discord: pictures in, a voted LoRA out (ARGS="--serve" keeps the chat page)
+	@OMP_NUM_THREADS= $(BIN)/lorasmith demo $(ARGS)
+
+test: lint chromium ## lint, types, import contracts and every test: exactly what CI runs
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q
+
+lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+format: $(VENV)/.dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+chromium: # the page tests look at pages in a real browser: Debian's chromium
+	@command -v chromium >/dev/null || { echo "installing chromium for the page tests ..."; \
+	  SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
+	  $$SUDO apt-get update -qq && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+
+KILLS ?= 20
+faults: $(VENV)/.dev ## kill bot, supervisor and child at every gap (KILLS=20)
+	$(BIN)/python -m tests.faults.series --kills $(KILLS)
+
+clean: ## remove what was built, keep what was trained
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

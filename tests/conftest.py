@@ -1,0 +1,20 @@
+"""What every test shares: no network hub, one thread a process, photographs where there are any."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The folder of real photographs, one sub-folder a subject; tests that need it are skipped in a clone without."""
+    folder = Path(os.environ.get("LORASMITH_PHOTOS", Path(__file__).parents[2] / "shared" / "images"))
+    if not folder.is_dir():
+        pytest.skip("no photographs here: set LORASMITH_PHOTOS to a folder with one sub-folder a subject")
+    return folder
