@@ -1,0 +1,84 @@
+"""What an operator can set for the bot, on top of `storage.settings`. Read from `LORASMITH_...` variables and `.env`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from storage.settings import StorageSettings
+
+DISCORD = "https://discord.com"
+LOOPBACK_HOST = "127.0.0.1"
+
+
+class BotSettings(StorageSettings):
+    """The bot's settings. The token is a `SecretStr`: it is shown by nothing that prints or logs a settings object."""
+
+    token: SecretStr = Field(validation_alias=AliasChoices("LORASMITH_TOKEN", "DISCORD_TOKEN", "token"))
+    """The bot's token, from Discord's developer portal."""
+    discord_url: str = DISCORD
+    """Discord itself, or a loopback server such as `http://127.0.0.1:8500`. Nothing else: the token is sent there."""
+    allowed_servers: Annotated[frozenset[int], NoDecode] = frozenset()
+    """Ids of the servers that may use the bot, separated by commas; empty allows all."""
+    base: str = "pocket"
+    """The base model that orders train on."""
+    ballot_hours: float = Field(default=12.0, gt=0)
+    """How long a ballot stays open."""
+    ballot_s: float | None = Field(default=None, gt=0)
+    """The same in seconds, for demonstrations and tests; holds over `ballot_hours`."""
+    draft_minutes: float | None = Field(default=None, gt=0)
+    """How long a draft waits for its Start; None takes `draft_hours`."""
+    public_url: str | None = None
+    """Where members reach this bot's web pages, e.g. `https://lora.example.org`; None has no download links."""
+    web_host: str = LOOPBACK_HOST
+    web_port: int = Field(default=8480, ge=0, le=65535)
+    """Where the bot's own web pages listen; 0 takes a free port."""
+    max_picture_mib: float = Field(default=25.0, gt=0, le=100)
+    """The largest picture file that is downloaded."""
+    download_s: float = Field(default=60.0, gt=0)
+    """The longest that one download may take."""
+
+    @field_validator("discord_url")
+    @classmethod
+    def _own_host_or_loopback(cls, value: str) -> str:
+        parts = urlsplit(value)
+        loopback = parts.scheme == "http" and parts.hostname == LOOPBACK_HOST and parts.port is not None
+        if parts.username or parts.path.strip("/") or parts.query or not (loopback or value.rstrip("/") == DISCORD):
+            raise ValueError(f"the token is only sent to {DISCORD} or to http://{LOOPBACK_HOST}:<port>")
+        return value.rstrip("/")
+
+    @field_validator("allowed_servers", mode="before")
+    @classmethod
+    def _from_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return frozenset(int(part) for part in value.replace(",", " ").split())
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _whole_address(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).scheme not in ("http", "https"):
+            raise ValueError("a public address starts with https:// or http://")
+        return value.rstrip("/") if value else None
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the bot talks to a loopback server instead of Discord."""
+        return self.discord_url != DISCORD
+
+    @property
+    def ballot_seconds(self) -> float:
+        """How long a ballot stays open, in seconds."""
+        return self.ballot_s if self.ballot_s is not None else self.ballot_hours * 3600
+
+    @property
+    def draft_seconds(self) -> float:
+        """How long a draft waits for its Start, in seconds."""
+        return self.draft_minutes * 60 if self.draft_minutes is not None else self.draft_hours * 3600
+
+    def serves(self, server_id: int) -> bool:
+        """Whether the operator lets this server use the bot."""
+        return not self.allowed_servers or server_id in self.allowed_servers

@@ -1,0 +1,228 @@
+"""What the bot says, part one: making people's text safe, refusals, and short answers.
+
+Every sentence that a member reads on Discord is made in `bot/wording*.py`: functions from data to text. `wording_plan` has
+the plan card, `wording_order` everything from Start to delivery. Shared sentences on measurements are in `storage.words`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from storage.domain.errors import Fault, OrderFault, PictureFault
+from storage.domain.lifecycle import TABLE, Stage
+from storage.domain.orders import MAX_PICTURES, MIN_PICTURES
+from storage.words import duration
+
+MESSAGE_LIMIT = 2000
+"""Characters of one message."""
+EMBED_LIMIT = 4096
+"""Characters of an embed's description."""
+
+_MARKUP = frozenset("\\*_~`|<>[]@/")
+_MARKUP_AT_START = frozenset("#-+.")  # headings, lists and small print; a number with a full stop is a list too
+_SPLIT = frozenset("@</")
+_BLANK = "\u200b"  # a space without width: splits what would otherwise be a mention, a time stamp or a link
+
+
+def escape(text: str, limit: int = 80) -> str:
+    """What a person typed, as one line that cannot ping, format, link or break a message; at most `limit` characters.
+
+    Control and direction characters go, markup is escaped, and an invisible space stands behind every `@`, `<` and `/`, so
+    that no mention, no time stamp and no address is recognised.
+    """
+    kept = "".join(_visible(c) for c in unicodedata.normalize("NFC", text))
+    out: list[str] = []
+    used = 0
+    at_start = True
+    for c in re.sub(r" +", " ", kept).strip():
+        piece = _escaped(c, at_start=at_start)
+        at_start = at_start and c.isdigit()
+        used += _length(piece)
+        if used > limit - 1:
+            return "".join(out).rstrip() + "…" if limit > 0 else ""
+        out.append(piece)
+    return "".join(out)
+
+
+def _visible(c: str) -> str:
+    kind = unicodedata.category(c)
+    return " " if kind in ("Cc", "Zl", "Zp", "Zs") else "" if kind in ("Cf", "Cs", "Co", "Cn") else c
+
+
+def _escaped(c: str, *, at_start: bool) -> str:
+    if c in _MARKUP or (at_start and c in _MARKUP_AT_START):
+        return f"\\{c}{_BLANK}" if c in _SPLIT else f"\\{c}"
+    return c
+
+
+def _length(text: str) -> int:
+    """Length as Discord may count it: characters outside the basic plane as two."""
+    return len(text) + sum(ord(c) > 0xFFFF for c in text)
+
+
+def clip(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """A whole message cut at a line's end where it is too long; the last resort, lists are shortened before."""
+    if _length(text) <= limit:
+        return text
+    lines: list[str] = []
+    for line in text.splitlines():
+        if _length("\n".join([*lines, line])) > limit - 2:
+            break
+        lines.append(line)
+    return ("\n".join(lines) + "\n…") if lines else text[: limit // 2 - 1] + "…"
+
+
+def listed(items: Sequence[str], most: int) -> list[str]:
+    """At most `most` of the items, and how many more there are."""
+    if len(items) <= most:
+        return list(items)
+    return [*items[:most], f"… and {len(items) - most} more"]
+
+
+def pictures(count: int) -> str:
+    """A number of pictures in words."""
+    return "1 picture" if count == 1 else f"{count} pictures"
+
+
+def mention(user_id: str | int) -> str:
+    """The only mention that is ever made: the order's owner."""
+    return f"<@{int(user_id)}>"
+
+
+# -- pictures
+
+_PICTURE: dict[PictureFault, str] = {
+    PictureFault.NOT_A_PICTURE: "is not a picture that I can read. Send it as JPEG, PNG, WebP or HEIC.",
+    PictureFault.EMPTY: "is an empty file. Save it again and add it once more.",
+    PictureFault.TRUNCATED: "ends in the middle, as if its upload had been cut off. Open it, save it again and add it once more.",
+    PictureFault.TOO_MANY_BYTES: "is too large a file. Save it smaller, for example as JPEG.",
+    PictureFault.TOO_MANY_PIXELS: "has too many pixels. Make it smaller, 4000 pixels a side is plenty.",
+    PictureFault.TOO_SMALL: "is too small to learn from. Send a larger version of it.",
+    PictureFault.DUPLICATE: "is the same picture as another one. A different picture teaches more.",
+    PictureFault.NEAR_DUPLICATE: "is almost the same picture as another one. A different angle or place teaches more.",
+    PictureFault.TOO_SLOW: "took too long to open. Save it as a plain JPEG or PNG and add it once more.",
+    PictureFault.LINK_EXPIRED: "is gone: Discord's link to it has run out. Attach it once more.",
+    PictureFault.DOWNLOAD_FAILED: "could not be fetched from Discord. Add it once more in a moment.",
+    PictureFault.ONE_TOO_MANY: f"is one too many: an order has at most {MAX_PICTURES}. Cancel and start anew to swap pictures.",
+}
+
+
+def picture_refused(name: str, fault: str, detail: str = "") -> str:
+    """Why one picture is not used, by its name, and what to do."""
+    said = f" ({escape(detail, 80)})" if detail else ""
+    return f"{escape(name, 60)} {_PICTURE[PictureFault(fault)]}{said}"
+
+
+# -- orders
+
+_ORDER: dict[OrderFault, str] = {
+    OrderFault.TOO_FEW_PICTURES: f"At least {MIN_PICTURES} good pictures are needed. Add some with “Add pictures”.",
+    OrderFault.CHANNEL_NOT_ALLOWED: "The moderators of this server take orders in other channels only.",
+    OrderFault.SERVER_NOT_ALLOWED: "The people who run this bot have not opened it for this server. They can add it to their list.",
+    OrderFault.ALREADY_RUNNING: "You already have an order here that waits or trains. Start this one when that is done, or cancel "
+    "that one with /cancel.",
+    OrderFault.CONSENT_MISSING: "For pictures of a person I need your word on consent first. Press Start and agree.",
+    OrderFault.DISK_FULL: "There is no room for more pictures at the moment. The people who run this bot need to free some; "
+    "please try again later.",
+    OrderFault.PAUSED: "Training is paused by the people who run this bot. Please try again later.",
+    OrderFault.MISSING_PERMISSION: "I am not allowed to do all that I need in this channel. A moderator can allow it.",
+    OrderFault.NOT_YOURS: "Only the person who made this order can do that.",
+    OrderFault.TOO_LATE: "That is no longer possible for this order.",
+    OrderFault.UNKNOWN: "I do not know that order (any more).",
+}
+
+
+def order_refused(fault: OrderFault, detail: str = "") -> str:
+    """Why an order is not taken, and what to do."""
+    return f"{_ORDER[fault]} ({escape(detail, 200)})" if detail else _ORDER[fault]
+
+
+def channels_allowed(channel_ids: Sequence[str]) -> str:
+    """Where `/train` is taken."""
+    places = ", ".join(f"<#{int(c)}>" for c in channel_ids[:10])
+    return f"The moderators of this server take orders in other channels only: {places}."
+
+
+PERMISSION_WORDS: dict[str, str] = {
+    "view_channel": "View Channel",
+    "send_messages": "Send Messages",
+    "send_messages_in_threads": "Send Messages in Threads",
+    "create_public_threads": "Create Public Threads",
+    "attach_files": "Attach Files",
+    "add_reactions": "Add Reactions",
+    "read_message_history": "Read Message History",
+    "embed_links": "Embed Links",
+}
+"""What the bot needs in a channel: discord.py's name and the name in Discord's settings."""
+
+
+def permissions_missing(names: Sequence[str]) -> str:
+    """Which permissions a moderator has to give."""
+    listed_ = ", ".join(PERMISSION_WORDS[n] for n in names)
+    return (
+        f"I cannot start yet: in this channel I still need {listed_}. "
+        "A moderator can allow that in the channel's settings; then press Start again."
+    )
+
+
+# -- short answers
+
+CHECKING = "Thank you! I am looking at your pictures; the plan comes into this channel in a moment."
+ADDING = "Thank you! I am looking at the new pictures; the plan will change in a moment."
+NO_PICTURES = "There was no picture in that. Attach some, or use /train without attachments to upload up to 30 at once."
+NO_PICTURES_IN_MESSAGE = "That message has no pictures attached."
+OLD_BUTTON = "This button belongs to something that is over. /status shows your orders."
+TROUBLE = "Something went wrong on my side; it has been noted. Please try again in a moment."
+SERVERS_ONLY = "I work in servers only, where people can vote."
+MODERATORS_ONLY = "Only moderators can do that (Manage Server or Manage Messages)."
+NOTHING_TO_CANCEL = "You have no order here that could be cancelled."
+POCKET_NOTE = "Base: the pocket, a tiny demonstration model that learns drawings in minutes."
+
+
+def goodbye(server: str) -> str:
+    """Said before leaving a server that the operator has not listed."""
+    return (
+        f"Hello {escape(server)}! The people who run me have not opened me for this server yet, so I am leaving again. "
+        "They can add it to their list."
+    )
+
+
+def cancelled(name: str, *, by_moderator: bool, reason: str = "") -> str:
+    """An order was cancelled."""
+    who = "A moderator stopped" if by_moderator else "Cancelled:"
+    why = f" Reason: {escape(reason, 300)}" if reason else ""
+    return f"{who} “{escape(name)}”. Its pictures are deleted.{why}"
+
+
+def cancelling(name: str) -> str:
+    """A cancel was written down; the machine still has to stop."""
+    return f"“{escape(name)}” will stop in a moment."
+
+
+def removed(name: str, reason: str) -> str:
+    """A moderator removed an order with all its files."""
+    why = f" Reason: {escape(reason, 300)}" if reason else ""
+    return f"A moderator removed “{escape(name)}” and all its files.{why}"
+
+
+def order_line(name: str, order_id: str, stage: str, extra: str = "") -> str:
+    """One order in one line of a list."""
+    return f"**{escape(name)}** (`{order_id}`): {TABLE[Stage(stage)].sight}{extra}"
+
+
+def in_line(place: int, wait_s: float | None) -> str:
+    """A place in the queue."""
+    when = f", starts in about {duration(wait_s)}" if wait_s else ""
+    return "next in line" + when if place == 1 else f"number {place} in line{when}"
+
+
+def fault_words(fault: str | None) -> str:
+    """Whose fault a failed order is."""
+    words = {
+        Fault.PICTURES: "the pictures",
+        Fault.MACHINE: "the machine, not you or your pictures",
+        Fault.PROGRAM: "the program, not you or your pictures",
+    }
+    return words[Fault(fault)] if fault else words[Fault.PROGRAM]

@@ -1,0 +1,207 @@
+"""The plan card's words: what was taken and refused, what will be learned and why so, when, and how the file comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, picture_refused, pictures
+from storage.domain.orders import MIN_PICTURES, SubjectType
+from storage.domain.plan import Plan, Validation
+from storage.words import duration, size
+
+SUBJECT_WORDS: dict[SubjectType, str] = {
+    SubjectType.PERSON: "a person",
+    SubjectType.STYLE: "a style",
+    SubjectType.OBJECT: "an object",
+    SubjectType.CHARACTER: "a character or pet",
+}
+"""What members read for the subject types."""
+
+STANDARD_CONSENT = "I have the consent of the person in these pictures to make an image model of them, "
+    "and I will not use it to deceive or harm."
+RIGHTS = (
+    "Send only pictures that you may use for this. For pictures of a person you need that person's consent; you will be asked "
+    "before the start. They are kept for this order alone and deleted afterwards."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """One picture that is not used."""
+
+    name: str
+    fault: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prospect:
+    """When an order would be done, as far as can be said now."""
+
+    place: int
+    """In the queue, from 1."""
+    wait_s: float
+    """Until its first turn."""
+    work_s: float
+    """Of its own work on the GPU."""
+    measured: bool
+    """Whether the times come from orders that ran here, else from a first guess."""
+    paused: bool = False
+    workers: int = 1
+    """Workers alive now that can train on this base."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanCard:
+    """Everything that the card says."""
+
+    name: str
+    subject_type: SubjectType
+    class_word: str
+    trigger: str
+    base: str
+    kept: int
+    refused: Sequence[Refused]
+    fetching: int
+    """Pictures that are still being looked at."""
+    plan: Plan | None
+    """None while there are too few pictures."""
+    prospect: Prospect | None
+    way: str
+    """attach | download | compact."""
+    file_bytes: int
+    """Expected size of the LoRA."""
+    limit_bytes: int
+    """Upload limit of this server."""
+    ballot_s: float
+    expires_s: float | None
+    """Until the draft goes; None once started."""
+    state: str = "draft"
+    """draft | started | cancelled | expired."""
+
+
+def title(card: PlanCard) -> str:
+    """The card's heading."""
+    state = {"draft": "the plan", "started": "started", "cancelled": "cancelled", "expired": "expired"}[card.state]
+    return f"{escape(card.name, 60)} – {state}"
+
+
+def text(card: PlanCard) -> str:
+    """The card's body, in the limits of an embed."""
+    if card.state == "cancelled":
+        return "This order was cancelled; its pictures are deleted."
+    if card.state == "expired":
+        return (
+            "This draft was not started in time, so it has expired; its pictures are deleted. /train begins a new one."
+        )
+    parts = [_what(card), _pictures(card), *_recipe(card), *_when(card), _delivery(card), *_next(card)]
+    return clip("\n\n".join(part for part in parts if part), EMBED_LIMIT)
+
+
+def _what(card: PlanCard) -> str:
+    base = (
+        "the pocket, a tiny demonstration model that learns drawings in minutes" if card.base == "pocket" else card.base
+    )
+    return (
+        f"**What:** {SUBJECT_WORDS[card.subject_type]} ({escape(card.class_word, 40)}). "
+        f"Its new word, the trigger, is **{card.trigger}**.\n**Base model:** {escape(base, 90)}."
+    )
+
+
+def _pictures(card: PlanCard) -> str:
+    lines = [
+        f"**Pictures:** {pictures(card.kept)} taken" + (f", {len(card.refused)} not used:" if card.refused else ".")
+    ]
+    lines += [f"- {line}" for line in listed([picture_refused(r.name, r.fault, r.detail) for r in card.refused], 12)]
+    if card.fetching:
+        lines.append(f"{pictures(card.fetching)} still being looked at …")
+    return "\n".join(lines)
+
+
+def _recipe(card: PlanCard) -> list[str]:
+    plan = card.plan
+    if plan is None:
+        return []
+    checks = f"{len(plan.checkpoint_steps)} times on the way you see what it can draw, and people vote for the best."
+    lines = [
+        f"**Recipe:** {plan.steps} small steps of learning, because {_why(card)} {checks}",
+        f"{_validation(plan)} Rank {plan.rank}, rate {plan.learning_rate:g} (`{plan.recipe}`).",
+    ]
+    return ["\n".join(lines)]
+
+
+def _why(card: PlanCard) -> str:
+    kinds = {
+        SubjectType.PERSON: "a face needs gentle learning",
+        SubjectType.STYLE: "a style shows in every picture and is learned in fewer steps",
+        SubjectType.OBJECT: "an object is learned a little faster than a face",
+        SubjectType.CHARACTER: "a character has more to it than an object",
+    }
+    return f"{kinds[card.subject_type]} and {pictures(card.kept)} bear about so many before they are learned by heart."
+
+
+def _validation(plan: Plan) -> str:
+    aside = pictures(len(plan.held_out))
+    return {
+        Validation.NONE: "All pictures are learned from: with under 6 none can be kept aside as a check.",
+        Validation.VETO: f"I keep {aside} aside to notice learning by heart.",
+        Validation.FULL: f"I keep {aside} aside to measure what was really learned.",
+    }[plan.validation]
+
+
+def _when(card: PlanCard) -> list[str]:
+    if card.prospect is None:
+        return []
+    ahead = card.prospect
+    about = (
+        duration(ahead.work_s)
+        if ahead.measured
+        else f"{duration(ahead.work_s)} (a guess: nothing was measured here yet)"
+    )
+    if card.state == "started":
+        lines = [f"**When:** {in_line(ahead.place, ahead.wait_s)}. Training takes about {about}."]
+    else:
+        lines = [f"**When:** if you start now, {in_line(ahead.place, ahead.wait_s)}. Training takes about {about}."]
+    lines.append(f"Then people vote for {duration(card.ballot_s)}; you can close the vote earlier.")
+    if ahead.paused:
+        lines.append("Training is paused by the people who run this bot: your order waits until it goes on.")
+    elif not ahead.workers:
+        lines.append("No machine is training at the moment: your order waits until one is back.")
+    return ["\n".join(lines)]
+
+
+def _delivery(card: PlanCard) -> str:
+    about = f"about {size(card.file_bytes)}"
+    return {
+        "attach": f"**The file** ({about}) will be attached to a message.",
+        "download": f"**The file** ({about}) is larger than this server's upload limit of {size(card.limit_bytes)}: you get a "
+        "Download button that only you can use.",
+        "compact": f"**The file** ({about}) is larger than this server's upload limit of {size(card.limit_bytes)}: a compact "
+        "version that fits is attached, and I say what it loses.",
+    }[card.way]
+
+
+def _next(card: PlanCard) -> list[str]:
+    if card.state == "started":
+        return []
+    lines: list[str] = []
+    if card.plan is None and not card.fetching:
+        missing = MIN_PICTURES - card.kept
+        lines.append(f"{pictures(missing)} more needed before this can start: press **Add pictures**.")
+    if card.expires_s is not None:
+        lines.append(f"Nothing happens until you press Start. This draft waits for {duration(card.expires_s)}.")
+    return ["\n".join(lines)] if lines else []
+
+
+def consent(line: str) -> str:
+    """What the owner of an order for a person agrees to; `line` is the server's own, or empty."""
+    said = escape(line, 600) if line else STANDARD_CONSENT
+    return f"These are pictures of a person. Please read this and agree only if it is true:\n> {said}"
+
+
+def started(thread_id: int | str | None, prospect: Prospect) -> str:
+    """The short answer to Start."""
+    where = f" Follow it in <#{int(thread_id)}>." if thread_id else ""
+    paused = " Training is paused at the moment; it starts when that is over." if prospect.paused else ""
+    return f"Started: {in_line(prospect.place, prospect.wait_s)}.{where}{paused}"
