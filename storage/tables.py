@@ -72,7 +72,7 @@ class Order(SQLModel, table=True):
     id: str = Field(primary_key=True)
     interaction_id: str = Field(unique=True)
     """The interaction that made it: a repeated delivery finds this row instead of making another."""
-    interaction_token: str = ""
+    interaction_token: str = Field(default="", repr=False)
     """For replies within its 15 minutes only; emptied when the draft is answered. Never logged."""
     community_id: str = Field(foreign_key="communities.id", index=True)
     owner_id: str = Field(index=True)
@@ -166,7 +166,11 @@ class Piece(SQLModel, table=True):
     turn: int = 0
     """How many turns were given; a turn that comes back under an old number is ignored."""
     executor_id: str | None = None
+    turn_key: str | None = None
+    """The turn workflow that runs it now: what is cancelled in the engine when the order is cancelled."""
     taken_at: datetime | None = _instant(default=None)
+    charged_s: float = 0.0
+    """GPU seconds charged in advance for the running turn; corrected when it is given back."""
     step: int = 0
     """Steps trained and safely stored."""
     failures: int = 0
@@ -316,6 +320,9 @@ class Lease(SQLModel, table=True):
     """bot | worker."""
     expires_at: datetime = _instant()
     host: str = ""
+    machine: str = ""
+    """Equal for processes on one kernel, containers included: `storage.leases.machine`."""
+    since: datetime = _instant(default_factory=now)
     detail_json: str = "{}"
     """For workers: bases and device."""
 

@@ -1,0 +1,210 @@
+"""Orders: what moves them from stage to stage. Every function works inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlmodel import Session, col, func, select
+
+from storage.domain.choice import Candidate
+from storage.domain.errors import Fault, OrderFault, OrderRefused
+from storage.domain.lifecycle import BUSY, OPEN, TABLE, Mover, Stage, check_move
+from storage.domain.measurement import Measurement
+from storage.domain.orders import MIN_PICTURES
+from storage.domain.plan import Departure, Plan
+from storage.drafts import (
+    add_links,
+    expire_drafts,
+    keep_picture,
+    kept,
+    linked,
+    locked_order,
+    open_draft,
+    pictures_of,
+    refuse_picture,
+)
+from storage.faults import gap
+from storage.pieces import Enqueues, add_piece, end_pieces
+from storage.tables import Checkpoint, DepartureRow, Member, Order, Piece, PlanRow, now
+
+__all__ = [
+    "add_links",
+    "ask_cancel",
+    "cancel",
+    "candidates",
+    "checkpoints_of",
+    "departures_of",
+    "expire_drafts",
+    "fail",
+    "keep_picture",
+    "kept",
+    "linked",
+    "locked_order",
+    "move",
+    "open_draft",
+    "open_orders",
+    "pictures_of",
+    "plan_of",
+    "refuse_picture",
+    "retry",
+    "start",
+]
+
+RETRY_DAYS = 7.0
+
+
+def start(session: Session, engine: Enqueues, order_id: str, plan: Plan) -> Order:
+    """From draft to the queue in one transaction: plan, piece of work, first turn.
+
+    Raises `OrderRefused`: TOO_LATE when it is no draft any more, TOO_FEW_PICTURES, ALREADY_RUNNING when this member has
+    another order queued or training here. Two Starts at once: the member's row is held, so one of them wins.
+    """
+    order = locked_order(session, order_id)
+    if order.stage != Stage.DRAFT.value:
+        raise OrderRefused(OrderFault.TOO_LATE)
+    if (count := len(kept(session, order_id))) < MIN_PICTURES:
+        raise OrderRefused(OrderFault.TOO_FEW_PICTURES, f"{count} of at least {MIN_PICTURES}")
+    _refuse_second(session, order)
+    session.add(PlanRow(order_id=order_id, plan_json=plan.to_json()))
+    order.started_at, order.expires_at, order.interaction_token = now(), None, ""
+    move(session, engine, order_id, Stage.QUEUED)
+    add_piece(session, engine, order, "train")
+    gap("enqueue-commit")
+    return order
+
+
+def _refuse_second(session: Session, order: Order) -> None:
+    session.exec(
+        select(Member).where(Member.community_id == order.community_id, Member.id == order.owner_id).with_for_update()
+    ).one()
+    busy = session.exec(
+        select(func.count())
+        .select_from(Order)
+        .where(
+            Order.community_id == order.community_id,
+            Order.owner_id == order.owner_id,
+            Order.id != order.id,
+            col(Order.stage).in_([s.value for s in BUSY]),
+        )
+    ).one()
+    if busy:
+        raise OrderRefused(OrderFault.ALREADY_RUNNING)
+
+
+def move(session: Session, engine: Enqueues, order_id: str, stage: Stage | str) -> Order:
+    """To the next stage, with what sets it going in the same transaction. Raises `IllegalMove`.
+
+    Where the bot moves next its stage workflow is enqueued; a sweep is a piece of GPU work. (The training piece is added by
+    `start` and `retry`.)
+    """
+    stage = Stage(stage)
+    order = locked_order(session, order_id)
+    check_move(Stage(order.stage), stage)
+    order.stage = stage.value
+    order.attempt += 1
+    if not TABLE[stage].next:
+        order.finished_at = now()
+    session.add(order)
+    session.flush()
+    if TABLE[stage].mover is Mover.BOT:
+        engine.enqueue_stage(session, order_id, stage.value, order.attempt)
+    if stage is Stage.SCALING:
+        add_piece(session, engine, order, "sweep")
+    return order
+
+
+def ask_cancel(session: Session, order_id: str, by: str, reason: str = "") -> Order:
+    """Write down who wants the order stopped, before anything is stopped. The first one to ask stays written.
+
+    Raises `OrderRefused` (TOO_LATE) where nothing is left to stop.
+    """
+    order = locked_order(session, order_id)
+    if Stage(order.stage) not in OPEN | {Stage.FAILED}:
+        raise OrderRefused(OrderFault.TOO_LATE)
+    if order.cancel_by is None:
+        order.cancel_by, order.cancel_reason = by, reason[:200]
+    return order
+
+
+def cancel(session: Session, engine: Enqueues, order_id: str) -> list[str]:
+    """Stop an order wherever it is; gives back the turns that run now, for `Engine.cancel` after the commit.
+
+    An order that has ended already is let be.
+    """
+    order = locked_order(session, order_id)
+    if not TABLE[Stage(order.stage)].next:
+        return []
+    move(session, engine, order_id, Stage.CANCELLED)
+    order.expires_at, order.interaction_token = now(), ""
+    return end_pieces(session, order_id, "cancelled")
+
+
+def fail(
+    session: Session, engine: Enqueues, order_id: str, fault: Fault, reason: str, *, keep_days: float = RETRY_DAYS
+) -> Order:
+    """The order cannot go on; its pictures are kept a while, for Retry. An order that is not open is let be."""
+    order = locked_order(session, order_id)
+    if Stage.FAILED not in TABLE[Stage(order.stage)].next:
+        return order
+    move(session, engine, order_id, Stage.FAILED)
+    order.fault, order.fault_reason = Fault(fault).value, reason[:500]
+    order.finished_at, order.expires_at = now(), now() + timedelta(days=keep_days)
+    end_pieces(session, order_id, "failed")
+    return order
+
+
+def retry(session: Session, engine: Enqueues, order_id: str) -> Order:
+    """From failed back to the queue, on the kept pictures and under the same plan; training goes on where it was stored.
+
+    Raises `OrderRefused` as `start` does.
+    """
+    order = locked_order(session, order_id)
+    if order.stage != Stage.FAILED.value:
+        raise OrderRefused(OrderFault.TOO_LATE)
+    if (count := len(kept(session, order_id))) < MIN_PICTURES:
+        raise OrderRefused(OrderFault.TOO_FEW_PICTURES, f"{count} of at least {MIN_PICTURES}")
+    _refuse_second(session, order)
+    order.fault, order.fault_reason, order.finished_at, order.expires_at = None, "", None, None
+    move(session, engine, order_id, Stage.QUEUED)
+    done = session.exec(select(func.max(Piece.step)).where(Piece.order_id == order_id, Piece.kind == "train")).one()
+    add_piece(session, engine, order, "train", step=done or 0)
+    return order
+
+
+def open_orders(session: Session, *stages: Stage) -> Sequence[Order]:
+    """The orders in these stages, oldest first; without stages all that still move."""
+    wanted = [s.value for s in (stages or OPEN)]
+    return session.exec(select(Order).where(col(Order.stage).in_(wanted)).order_by(col(Order.created_at))).all()
+
+
+def plan_of(session: Session, order_id: str) -> Plan:
+    """The frozen plan. Raises `sqlalchemy.exc.NoResultFound` for a draft."""
+    return Plan.from_json(session.exec(select(PlanRow).where(PlanRow.order_id == order_id)).one().plan_json)
+
+
+def checkpoints_of(session: Session, order_id: str) -> Sequence[Checkpoint]:
+    """The stored checkpoints, first to last."""
+    return session.exec(select(Checkpoint).where(Checkpoint.order_id == order_id).order_by(col(Checkpoint.step))).all()
+
+
+def departures_of(session: Session, order_id: str) -> tuple[Departure, ...]:
+    """Where the run left its plan, in the order it happened."""
+    rows = session.exec(
+        select(DepartureRow)
+        .where(DepartureRow.order_id == order_id)
+        .order_by(col(DepartureRow.step), col(DepartureRow.id))
+    ).all()
+    return tuple(Departure(step=r.step, kind=r.kind, reason=r.reason) for r in rows)  # type: ignore[arg-type]  # written from the same type
+
+
+def candidates(session: Session, order_id: str) -> list[Candidate]:
+    """The stored checkpoints with votes and measurements, as `choice.choose_checkpoint` takes them."""
+    return [
+        Candidate(
+            step=c.step,
+            votes=c.votes,
+            measurement=Measurement.from_json(c.measurement_json) if c.measurement_json else None,
+        )
+        for c in checkpoints_of(session, order_id)
+    ]

@@ -1,0 +1,164 @@
+"""Pieces of GPU work and the fair queue's books: who waits, what was charged, what a turn is expected to take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sqlmodel import Session, col, func, select
+
+from storage.domain import fairness
+from storage.switches import VIRTUAL_TIME, locked
+from storage.tables import Attempt, Community, Member, Order, Piece, Switch
+
+FIRST_ESTIMATE_S = {"train": 60.0, "sweep": 60.0}
+"""Seconds of a turn before any was measured."""
+REMEMBERED_TURNS = 20
+"""Estimates are the mean of so many measured turns of the same base and kind."""
+LIVE = ("waiting", "running")
+
+
+class Enqueues(Protocol):
+    """What orders and turns need of the engine."""
+
+    def enqueue_stage(self, session: Session, order_id: str, stage: str, attempt: int, *, delay_s: float = 0.0) -> str:
+        """Enqueue a stage workflow in this transaction."""
+
+    def enqueue_turn(self, session: Session, key: str) -> str:
+        """Enqueue a turn in this transaction."""
+
+    def turns_waiting(self) -> int:
+        """How many turns are enqueued and not taken."""
+
+
+def add_piece(session: Session, engine: Enqueues, order: Order, kind: str, *, step: int = 0) -> Piece:
+    """A new piece of work for an order, waiting, with its first turn enqueued in the same transaction."""
+    before = session.scalar(
+        select(func.count()).select_from(Piece).where(Piece.order_id == order.id, Piece.kind == kind)
+    )
+    _wake(session, order.community_id, order.owner_id)
+    piece = Piece(
+        id=f"{order.id}:{kind}:{(before or 0) + 1}",
+        order_id=order.id,
+        kind=kind,
+        community_id=order.community_id,
+        member_id=order.owner_id,
+        base=order.base,
+        estimate_s=estimate_s(session, order.base, kind),
+        step=step,
+    )
+    session.add(piece)
+    session.flush()
+    engine.enqueue_turn(session, f"{piece.id}:1")
+    return piece
+
+
+def live_pieces(session: Session, order_id: str) -> Sequence[Piece]:
+    """The waiting and running pieces of an order, held until the transaction ends."""
+    return session.exec(
+        select(Piece).where(Piece.order_id == order_id, col(Piece.state).in_(LIVE)).with_for_update()
+    ).all()
+
+
+def end_pieces(session: Session, order_id: str, state: str) -> list[str]:
+    """End all live pieces of an order as `cancelled` or `failed`; gives back the keys of turns that run now.
+
+    A running piece keeps its executor and turn, so that its worker can still correct the charge.
+    """
+    pieces = live_pieces(session, order_id)
+    running = [p.turn_key for p in pieces if p.state == "running" and p.turn_key]
+    for piece in pieces:
+        piece.state = state
+    return running
+
+
+def estimate_s(session: Session, base: str, kind: str) -> float:
+    """Seconds that a turn of this kind on this base takes, by the newest measured ones."""
+    rows = session.exec(
+        select(Attempt.gpu_s)
+        .join(Piece, col(Piece.id) == col(Attempt.piece_id))
+        .where(Piece.base == base, Piece.kind == kind, col(Attempt.outcome).in_(("more", "done")), Attempt.gpu_s > 0)
+        .order_by(col(Attempt.ended_at).desc())
+        .limit(REMEMBERED_TURNS)
+    ).all()
+    return sum(rows) / len(rows) if rows else FIRST_ESTIMATE_S[kind]
+
+
+def waiting(session: Session) -> list[fairness.Waiting]:
+    """Everything that waits for the GPU, as the fair queue sees it."""
+    rows = session.exec(
+        select(Piece, Community, Member)
+        .join(Community, col(Community.id) == col(Piece.community_id))
+        .join(Member, (col(Member.community_id) == col(Piece.community_id)) & (col(Member.id) == col(Piece.member_id)))
+        .where(Piece.state == "waiting")
+        .order_by(col(Piece.id))
+    ).all()
+    return [
+        fairness.Waiting(
+            piece_id=piece.id,
+            community_id=piece.community_id,
+            member_id=piece.member_id,
+            community_tag=community.tag,
+            member_tag=member.tag,
+            weight=community.weight,
+            since=piece.since.timestamp(),
+            estimate_s=piece.estimate_s,
+            base=piece.base,
+        )
+        for piece, community, member in rows
+    ]
+
+
+def charge(session: Session, piece: Piece) -> None:
+    """Charge the piece's estimate in advance, and move virtual time to where its flow was served."""
+    community, member = _flows(session, piece.community_id, piece.member_id)
+    _advance(session, VIRTUAL_TIME, community.tag)
+    _advance(session, _inside(community.id), member.tag)
+    piece.charged_s = piece.estimate_s
+    _add(community, member, piece.estimate_s)
+
+
+def correct(session: Session, piece: Piece, gpu_s: float) -> None:
+    """Replace the charge in advance by the measured seconds."""
+    community, member = _flows(session, piece.community_id, piece.member_id)
+    _add(community, member, gpu_s - piece.charged_s)
+    piece.charged_s = 0.0
+
+
+def virtual_time(session: Session) -> Switch:
+    """The fair queue's clock, held until the transaction ends: whoever gives or corrects turns takes it first."""
+    return locked(session, VIRTUAL_TIME, "0.0")
+
+
+def _wake(session: Session, community_id: str, member_id: str) -> None:
+    """A flow that begins to wait starts at the virtual time of now, so that idle time is not saved up."""
+    clock = float(virtual_time(session).value)
+    inside = float(locked(session, _inside(community_id), "0.0").value)
+    community, member = _flows(session, community_id, member_id)
+    live = select(func.count()).select_from(Piece).where(Piece.community_id == community_id, col(Piece.state).in_(LIVE))
+    if not session.scalar(live):
+        community.tag = fairness.start_tag(community.tag, clock)
+    if not session.scalar(live.where(Piece.member_id == member_id)):
+        member.tag = fairness.start_tag(member.tag, inside)
+
+
+def _flows(session: Session, community_id: str, member_id: str) -> tuple[Community, Member]:
+    community = session.exec(select(Community).where(Community.id == community_id).with_for_update()).one()
+    member = session.exec(
+        select(Member).where(Member.community_id == community_id, Member.id == member_id).with_for_update()
+    ).one()
+    return community, member
+
+
+def _add(community: Community, member: Member, gpu_s: float) -> None:
+    community.tag = fairness.charged(community.tag, gpu_s=gpu_s, weight=community.weight)
+    member.tag = fairness.charged(member.tag, gpu_s=gpu_s, weight=1.0)
+
+
+def _advance(session: Session, clock: str, tag: float) -> None:
+    switch = locked(session, clock, "0.0")
+    switch.value = repr(max(float(switch.value), tag))
+
+
+def _inside(community_id: str) -> str:
+    return f"{VIRTUAL_TIME}:{community_id}"
