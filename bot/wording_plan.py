@@ -18,8 +18,10 @@ SUBJECT_WORDS: dict[SubjectType, str] = {
 }
 """What members read for the subject types."""
 
-STANDARD_CONSENT = "I have the consent of the person in these pictures to make an image model of them, "
+STANDARD_CONSENT = (
+    "I have the consent of the person in these pictures to make an image model of them, "
     "and I will not use it to deceive or harm."
+)
 RIGHTS = (
     "Send only pictures that you may use for this. For pictures of a person you need that person's consent; you will be asked "
     "before the start. They are kept for this order alone and deleted afterwards."
