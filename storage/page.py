@@ -1,0 +1,196 @@
+"""The page of an order: one HTML text with everything in it, so that it can be kept, mailed and opened without a server."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+
+from storage import words
+from storage.charts import Line, chart
+from storage.domain.lifecycle import TABLE, Stage
+from storage.domain.measurement import Measurement
+from storage.domain.orders import file_stem
+from storage.usage import how_to_use
+from storage.view import CheckpointView, OrderView
+
+CURVES: tuple[tuple[str, str, str, bool], ...] = (
+    ("likeness", "Likeness", "Higher: more like the pictures. 100 % is as alike as those are to each other.", True),
+    ("adherence", "Prompt followed", "Against the base model on the same words; 100 % is as well as the base.", True),
+    ("leakage", "Spill", "Change of pictures that have nothing to do with the subject; lower is better.", True),
+    ("validation_ratio", "Unseen error", "Error on pictures kept aside over the base's; lower is better.", False),
+)
+"""Field of `Measurement`, heading, what it means, whether it is a share."""
+
+
+def order_page(view: OrderView) -> str:
+    """The whole page. Every text of a person is escaped; the page asks nothing of any server and runs no script."""
+    sections = [
+        _head(view),
+        _grids(view),
+        _curves(view),
+        _scale(view),
+        _use(view),
+        _training(view),
+        _times(view),
+    ]
+    title = escape(f"{view.name} – a LoRA by lorasmith")
+    style = (Path(__file__).parent / "page.css").read_text("utf-8")
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
+        f'<meta name="robots" content="noindex"><title>{title}</title><style>{style}</style></head>'
+        f'<body><main id="top">{"".join(sections)}'
+        f"<footer>Order {escape(view.id)}, made {view.created_at:%Y-%m-%d}. Drawn and measured from the delivered "
+        "file itself.</footer></main></body></html>"
+    )
+
+
+def _head(view: OrderView) -> str:
+    chosen = view.chosen
+    facts = {
+        "Subject": f"{view.subject_type}, a {view.class_word}",
+        "Trigger word": view.trigger,
+        "Base model": view.base,
+        "Pictures": f"{view.kept} used" + (f", {view.refused} refused" if view.refused else ""),
+        "Chosen": f"step {chosen.step}, {words.votes_words(chosen.votes)}" if chosen else "not yet",
+        "Scale": f"{view.scale.recommended:.2f} ({view.scale.low:.2f} to {view.scale.high:.2f})" if view.scale else "not yet",
+    }  # fmt: skip
+    boxes = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
+    why = f"<p>{escape(words.because_sentence(view.choice))}</p>" if view.choice else ""
+    sight = escape(TABLE[Stage(view.stage)].sight)
+    return f'<header><p class="soft">LoRA order {escape(view.id)}: {sight}</p><h1>{escape(view.name)}</h1></header><dl class="facts">{boxes}</dl>{why}'
+
+
+def _grids(view: OrderView) -> str:
+    if not view.checkpoints:
+        return ""
+    figures = "".join(_grid(view, c) for c in view.checkpoints)
+    return (
+        '<h2>The checkpoints</h2><p class="soft">Rows are prompts. The first column is the base model without the LoRA; '
+        "the others are drawn with it, from the same noise at every checkpoint. A click on a picture makes it large.</p>"
+        f'<div class="grids">{figures}</div>'
+    )
+
+
+def _grid(view: OrderView, checkpoint: CheckpointView) -> str:
+    won = view.chosen is not None and view.chosen.step == checkpoint.step
+    anchor = f"step-{checkpoint.step}"
+    source = _data(view.pictures.get(checkpoint.grid))
+    alt = escape(f"Grid of pictures drawn at step {checkpoint.step}. {words.measurement_line(checkpoint.measurement)}")
+    picture = (
+        f'<a href="#{anchor}" title="Show large"><img alt="{alt}" src="{source}"></a>'
+        if source
+        else "<p>No picture.</p>"
+    )
+    notes = "".join(f"<br>{escape(s)}" for s in words.flag_sentences(checkpoint.measurement))
+    badge = ' <span class="badge">chosen</span>' if won else ""
+    return (
+        f'<figure id="{anchor}"{" class=won" if won else ""}><a class="close" href="#top">Close</a>{picture}'
+        f"<figcaption><h3>Step {checkpoint.step}, {words.votes_words(checkpoint.votes)}{badge}</h3>"
+        f"{escape(words.measurement_line(checkpoint.measurement))}{notes}</figcaption></figure>"
+    )
+
+
+def _data(picture: bytes | None) -> str:
+    if picture is None:
+        return ""
+    kind = "png" if picture.startswith(b"\x89PNG") else "webp" if picture[8:12] == b"WEBP" else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+
+
+def _curves(view: OrderView) -> str:
+    measured = [(c.step, c.measurement) for c in view.checkpoints if c.measurement]
+    if not measured:
+        return ""
+    step = view.chosen.step if view.chosen else None
+    charts = "".join(
+        _curve_section(name, title, hint, percent, measured, step) for name, title, hint, percent in CURVES
+    )
+    rows = "".join(_row(view, c) for c in view.checkpoints)
+    return (
+        f'<h2>What was measured</h2><div class="charts">{charts}</div>'
+        f"<table><caption>{escape(words.HOW_TO_READ)}</caption><thead><tr>"
+        + "".join(
+            f'<th scope="col">{h}</th>' for h in ("Step", "Votes", "Like&shy;ness", "Prompt", "Spill", "Unseen error")
+        )
+        + f"</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _curve_section(
+    name: str, title: str, hint: str, percent: bool, measured: Iterable[tuple[int, Measurement]], step: int | None
+) -> str:
+    points = [(float(at), value) for at, m in measured if (value := getattr(m, name)) is not None]
+    drawn = chart(Line(title=title, points=points, marked=step, percent=percent)) or "<p>Not measured.</p>"
+    return f"<section><h3>{title}</h3>{drawn}<p>{hint}</p></section>"
+
+
+def _row(view: OrderView, checkpoint: CheckpointView) -> str:
+    m = checkpoint.measurement
+    won = view.chosen is not None and view.chosen.step == checkpoint.step
+    cells = [str(checkpoint.votes)]
+    cells += [words.percent(getattr(m, n) if m else None) for n in ("likeness", "adherence", "leakage")]
+    cells.append(words.ratio(m.validation_ratio if m else None))
+    tail = "".join(f"<td>{c}</td>" for c in cells)
+    return f'<tr{" class=won" if won else ""}><th scope="row">{checkpoint.step}</th>{tail}</tr>'
+
+
+def _scale(view: OrderView) -> str:
+    if view.scale is None:
+        return ""
+    points = [(p.scale, p.utility) for p in view.scale.points]
+    line = Line(
+        title="Usefulness over scale",
+        points=points,
+        marked=view.scale.recommended,
+        band=(view.scale.low, view.scale.high),
+        x_name="scale",
+    )
+    strip = _data(view.pictures.get(view.files.get("strip", "")))
+    figure = (
+        f'<figure id="strip"><a class="close" href="#top">Close</a><a href="#strip" title="Show large"><img src="{strip}" '
+        'alt="The same prompts at rising scales of the LoRA, from left to right."></a>'
+        "<figcaption>The same noise at rising scales.</figcaption></figure>"
+        if strip
+        else ""
+    )
+    return (
+        f"<h2>How strong to use it</h2><p>{escape(words.scale_sentence(view.scale))} In the shaded band the result stays "
+        f'within 5 % of the best.</p><div class="charts"><div class="plot">{chart(line)}</div>{figure}</div>'
+    )
+
+
+def _use(view: OrderView) -> str:
+    if view.chosen is None:
+        return ""
+    scale = view.scale.recommended if view.scale else 1.0
+    lines = how_to_use(
+        base=view.base, stem=file_stem(view.name, view.id), trigger=view.trigger, class_word=view.class_word, scale=scale,
+        subject_type=view.subject_type,
+    )  # fmt: skip
+    items = "".join(f"<li><strong>{escape(tool)}</strong>: {escape(text)}</li>" for tool, text in lines)
+    size = words.size(view.chosen.lora_bytes)
+    return (
+        f"<h2>How to use it</h2><ul>{items}</ul>"
+        f'<p class="soft">File of {size}, sha256 <code>{escape(view.chosen.lora_sha256)}</code>.</p>'
+    )
+
+
+def _training(view: OrderView) -> str:
+    if view.plan is None:
+        return ""
+    sentences = words.plan_sentences(view.plan, view.kept)
+    sentences += [words.fit_sentence(f) for f in view.fits] + [words.departure_sentence(d) for d in view.departures]
+    prompts = "".join(f"<li>{escape(p.text)}</li>" for p in view.plan.prompts)
+    return (
+        f"<h2>How it was trained</h2><ul>{''.join(f'<li>{escape(s)}</li>' for s in sentences)}</ul>"
+        f"<h3>Prompts of every grid</h3><ul>{prompts}</ul>"
+    )
+
+
+def _times(view: OrderView) -> str:
+    items = "".join(f"<div><dt>{escape(n)}</dt><dd>{words.duration(s)}</dd></div>" for n, s in view.seconds.items())
+    return f'<h2>How long it took</h2><dl class="facts">{items}</dl>' if view.seconds else ""

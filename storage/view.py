@@ -1,0 +1,208 @@
+"""Everything that there is to show of one order, collected from rows and artifacts: for the page, the result file, the demo.
+
+No person's training picture is in it: only what the LoRA drew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from PIL import Image
+from sqlmodel import Session, col, select
+
+from storage.database import Database
+from storage.domain.choice import Because, Choice
+from storage.domain.measurement import Measurement, ScaleChoice
+from storage.domain.plan import Departure, Fit, Plan
+from storage.tables import Attempt, Ballot, Checkpoint, Delivery, DepartureRow, Order, Picture, PlanRow
+
+MAX_PICTURE_BYTES = 32 * 1024 * 1024
+"""No drawn picture of ours is larger; a larger artifact is left out of the page."""
+PAGE_SIDE = 1600
+"""Larger pictures are made smaller for the page (px)."""
+
+
+class Reads(Protocol):
+    """What is asked of the store of artifacts."""
+
+    async def read(self, key: str, max_bytes: int) -> bytes:
+        """The whole artifact; raises where it is missing or larger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointView:
+    """One checkpoint as it is shown."""
+
+    step: int
+    votes: int
+    measurement: Measurement | None
+    grid: str
+    """Artifact key."""
+    lora: str
+    lora_bytes: int
+    lora_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderView:
+    """One order as it is shown. Pictures are filled in by `with_pictures`."""
+
+    id: str
+    name: str
+    subject_type: str
+    class_word: str
+    trigger: str
+    base: str
+    stage: str
+    created_at: datetime
+    kept: int
+    refused: int
+    plan: Plan | None
+    fits: tuple[Fit, ...]
+    departures: tuple[Departure, ...]
+    checkpoints: tuple[CheckpointView, ...]
+    choice: Choice | None
+    scale: ScaleChoice | None
+    files: dict[str, str]
+    """Artifact keys of the final delivery by role."""
+    way: str
+    seconds: dict[str, float]
+    """Wall seconds by stage, and `gpu` for the card's or processor's own."""
+    pictures: dict[str, bytes]
+    """By artifact key: grids and strip, small enough to be put into a page."""
+
+    @property
+    def chosen(self) -> CheckpointView | None:
+        """The checkpoint that won, once one has."""
+        step = self.choice.step if self.choice else None
+        return next((c for c in self.checkpoints if c.step == step), None)
+
+
+def collect(session: Session, order_id: str) -> OrderView:
+    """The view without its pictures. Raises `LookupError` for an unknown order."""
+    order = session.get(Order, order_id)
+    if order is None:
+        raise LookupError(f"no order {order_id}")
+    plan = session.get(PlanRow, order_id)
+    delivery = session.get(Delivery, f"{order_id}:final:{order.chosen_step}")
+    states = [p.state for p in session.exec(select(Picture).where(Picture.order_id == order_id))]
+    attempts = list(session.exec(select(Attempt).where(Attempt.order_id == order_id).order_by(col(Attempt.started_at))))
+    checkpoints = _checkpoints(session, order_id)
+    return OrderView(
+        id=order.id,
+        name=order.name,
+        subject_type=order.subject_type,
+        class_word=order.class_word,
+        trigger=order.trigger,
+        base=order.base,
+        stage=order.stage,
+        created_at=order.created_at,
+        kept=states.count("kept"),
+        refused=states.count("refused"),
+        plan=Plan.from_json(plan.plan_json) if plan else None,
+        fits=_fits(attempts),
+        departures=_departures(session, order_id),
+        checkpoints=tuple(_checkpoint_view(c) for c in checkpoints),
+        choice=choice_of(order),
+        scale=ScaleChoice.from_json(order.scale_json) if order.scale_json else None,
+        files=json.loads(delivery.files_json) if delivery else {},
+        way=delivery.way if delivery else order.delivery_way,
+        seconds=_seconds(order, attempts, checkpoints, session.get(Ballot, order_id)),
+        pictures={},
+    )
+
+
+async def view_of(database: Database, artifacts: Reads, order_id: str) -> OrderView:
+    """The whole view, pictures included. Raises `LookupError` for an unknown order.
+
+    A picture that cannot be read is left out: the page says so and stays useful.
+    """
+    view = await database.transact(collect, order_id)
+    wanted = [c.grid for c in view.checkpoints] + [key for role, key in view.files.items() if role == "strip"]
+    pictures = {key: small for key in wanted if (small := await _small(artifacts, key)) is not None}
+    return replace(view, pictures=pictures)
+
+
+def choice_of(order: Order) -> Choice | None:
+    """The choice as stored when the ballot closed."""
+    if not order.choice_json:
+        return None
+    data = json.loads(order.choice_json)
+    return Choice(**{**data, "because": Because(data["because"])})
+
+
+async def _small(artifacts: Reads, key: str) -> bytes | None:
+    try:
+        raw = await artifacts.read(key, MAX_PICTURE_BYTES)
+        return await asyncio.to_thread(_shrunk, raw)
+    except (OSError, ValueError, LookupError, Image.DecompressionBombError):
+        return None
+
+
+def _shrunk(raw: bytes) -> bytes:
+    """The picture itself where it is small, else a JPEG of at most `PAGE_SIDE`."""
+    with Image.open(io.BytesIO(raw)) as picture:
+        if max(picture.size) <= PAGE_SIDE and len(raw) <= 1024 * 1024:
+            picture.verify()
+            return raw
+        small = picture.convert("RGB")
+    small.thumbnail((PAGE_SIDE, PAGE_SIDE))
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=88)
+    return out.getvalue()
+
+
+def _checkpoints(session: Session, order_id: str) -> list[Checkpoint]:
+    wanted = select(Checkpoint).where(Checkpoint.order_id == order_id).order_by(col(Checkpoint.step))
+    return list(session.exec(wanted))
+
+
+def _checkpoint_view(row: Checkpoint) -> CheckpointView:
+    return CheckpointView(
+        step=row.step,
+        votes=row.votes,
+        measurement=Measurement.from_json(row.measurement_json) if row.measurement_json else None,
+        grid=row.grid_artifact,
+        lora=row.lora_artifact,
+        lora_bytes=row.lora_bytes,
+        lora_sha256=row.lora_sha256,
+    )
+
+
+def _fits(attempts: list[Attempt]) -> tuple[Fit, ...]:
+    """Every different fit that the training ran under, in order."""
+    texts = [a.fit_json for a in attempts if ":train:" in a.piece_id and a.fit_json not in ("", "{}")]
+    return tuple(Fit.from_json(text) for text in dict.fromkeys(texts))
+
+
+def _departures(session: Session, order_id: str) -> tuple[Departure, ...]:
+    rows = session.exec(select(DepartureRow).where(DepartureRow.order_id == order_id).order_by(col(DepartureRow.step)))
+    return tuple(Departure(step=r.step, kind=r.kind, reason=r.reason) for r in rows)  # type: ignore[arg-type]  # written from Departure
+
+
+def _seconds(
+    order: Order, attempts: list[Attempt], checkpoints: list[Checkpoint], ballot: Ballot | None
+) -> dict[str, float]:
+    """Wall seconds between the instants that the rows hold; a stage without both its ends is left out."""
+    training = [a for a in attempts if ":train:" in a.piece_id]
+    sweeps = [a for a in attempts if ":sweep:" in a.piece_id]
+    first = training[0].started_at if training else None
+    last = checkpoints[-1].made_at if checkpoints else None
+    closed = ballot.closed_at if ballot else None
+    swept = max((a.ended_at for a in sweeps if a.ended_at), default=None)
+    spans = {
+        "queued": (order.started_at, first),
+        "training": (first, last),
+        "voting": (ballot.opened_at if ballot else None, closed),
+        "scaling": (closed, swept),
+        "delivering": (swept, order.finished_at),
+        "start to last grid": (order.started_at, last),
+        "start to delivery": (order.started_at, order.finished_at),
+    }
+    seconds = {name: round((b - a).total_seconds(), 1) for name, (a, b) in spans.items() if a and b and b >= a}
+    return {**seconds, "gpu": round(sum(a.gpu_s for a in attempts), 1)}
