@@ -1,0 +1,89 @@
+"""Gateway sessions: what was sent under which number, so that a client that comes back hears what it missed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from bot.loopback.world import JSON
+
+DISPATCH, HEARTBEAT, RECONNECT, INVALID_SESSION, HELLO, ACK = 0, 1, 7, 9, 10, 11
+KEPT_EVENTS = 5_000
+
+
+@dataclass(kw_only=True, eq=False)
+class Connection:
+    """One websocket. Frames leave in order through a queue, so that a verb of the world never waits for a socket."""
+
+    socket: web.WebSocketResponse
+    compressed: bool
+    pieces: int = 1
+    queue: asyncio.Queue[str | int] = field(default_factory=asyncio.Queue)  # a number closes with that code
+    deflater: Any = field(default_factory=zlib.compressobj)
+    close_code: int | None = None
+
+    def send(self, op: int, data: Any = None, *, sequence: int | None = None, event: str | None = None) -> None:  # noqa: ANN401
+        """Queue one payload."""
+        self.queue.put_nowait(json.dumps({"op": op, "d": data, "s": sequence, "t": event}))
+
+    def close(self, code: int) -> None:
+        """Queue a close behind what is already queued."""
+        self.queue.put_nowait(code)
+
+    async def pump(self) -> None:
+        """Write the queue to the socket until it closes."""
+        while True:
+            item = await self.queue.get()
+            if isinstance(item, int):
+                self.close_code = item
+                await self.socket.close(code=item)
+                return
+            await self._write(item)
+
+    async def _write(self, text: str) -> None:
+        try:
+            if not self.compressed:
+                await self.socket.send_str(text)
+                return
+            packed = self.deflater.compress(text.encode()) + self.deflater.flush(zlib.Z_SYNC_FLUSH)
+            size = max(1, -(-len(packed) // self.pieces))
+            for start in range(0, len(packed), size):
+                await self.socket.send_bytes(packed[start : start + size])
+        except ConnectionError:
+            return  # the peer is gone; the reader notices
+
+
+@dataclass(kw_only=True, eq=False)
+class Session:
+    """An identified client, connected or within its time to come back."""
+
+    id: str
+    intents: int
+    sequence: int = 0
+    sent: deque[tuple[int, str, JSON]] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
+    connection: Connection | None = None
+    lost_at: float | None = None
+
+    def dispatch(self, event: str, data: JSON) -> None:
+        """Number an event, keep it, and send it if someone listens."""
+        self.sequence += 1
+        self.sent.append((self.sequence, event, data))
+        if self.connection is not None:
+            self.connection.send(DISPATCH, data, sequence=self.sequence, event=event)
+
+    def replay(self, after: int) -> bool:
+        """Send again what came after a number; False when that is no longer known."""
+        if self.sent and self.sent[0][0] > after + 1:
+            return False
+        assert self.connection is not None  # noqa: S101  # the caller has just attached one
+        for sequence, event, data in self.sent:
+            if sequence > after:
+                self.connection.send(DISPATCH, data, sequence=sequence, event=event)
+        return True
