@@ -102,13 +102,21 @@ def _picture(order_id_: str, position: int, link: Link, *, fits: bool) -> Pictur
 
 
 def keep_picture(
-    session: Session, picture_id: str, *, sha256: str, dhash: str, width: int, height: int, artifact: str
+    session: Session,
+    picture_id: str,
+    *,
+    sha256: str,
+    dhash: str,
+    width: int,
+    height: int,
+    artifact: str,
+    thumb: str = "",
 ) -> Picture:
     """The picture was checked and its stripped file is in the artifacts."""
     picture = _get(session, picture_id)
     picture.state, picture.fault, picture.fault_detail = "kept", None, ""
     picture.sha256, picture.dhash, picture.width, picture.height = sha256, dhash, width, height
-    picture.artifact = artifact
+    picture.artifact, picture.thumb = artifact, thumb
     return picture
 
 
@@ -128,6 +136,11 @@ def pictures_of(session: Session, order_id_: str) -> Sequence[Picture]:
 def kept(session: Session, order_id_: str) -> list[Picture]:
     """The pictures that will be learned from."""
     return [p for p in pictures_of(session, order_id_) if p.state == "kept"]
+
+
+def twins(session: Session, order_id_: str) -> dict[str, tuple[str, str]]:
+    """What a new picture is compared with, for `storage.pictures.refuse_twin`: file name -> (sha256, thumb) of the kept ones."""
+    return {p.source_name or p.id: (p.sha256, p.thumb) for p in kept(session, order_id_) if p.thumb}
 
 
 def linked(session: Session, order_id_: str) -> list[Picture]:

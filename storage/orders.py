@@ -23,6 +23,7 @@ from storage.drafts import (
     open_draft,
     pictures_of,
     refuse_picture,
+    twins,
 )
 from storage.faults import gap
 from storage.pieces import Enqueues, add_piece, end_pieces
@@ -49,6 +50,7 @@ __all__ = [
     "refuse_picture",
     "retry",
     "start",
+    "twins",
 ]
 
 RETRY_DAYS = 7.0

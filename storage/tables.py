@@ -132,6 +132,8 @@ class Picture(SQLModel, table=True):
     """Of the kept, stripped file."""
     dhash: str = ""
     """64-bit difference hash as 16 hex digits."""
+    thumb: str = ""
+    """16 x 16 RGB cells in base64: `storage.pictures.near` compares them."""
     width: int = 0
     height: int = 0
     artifact: str | None = None

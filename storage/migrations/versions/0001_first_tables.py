@@ -177,6 +177,7 @@ def upgrade() -> None:
         sa.Column("fault_detail", sa.String(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("dhash", sa.String(), nullable=False),
+        sa.Column("thumb", sa.String(), nullable=False),
         sa.Column("width", sa.Integer(), nullable=False),
         sa.Column("height", sa.Integer(), nullable=False),
         sa.Column("artifact", sa.String(), nullable=True),
