@@ -1,0 +1,15 @@
+"""The families of base models that can be trained, by the name in a plan."""
+
+from collections.abc import Callable
+
+from storage.domain.plan import Fit
+from trainer.gpu.families.family import Base, Drawing, Targets, Words, Worn, stacked
+from trainer.gpu.families.sdxl import Sdxl
+
+FAMILIES: dict[str, Callable[[str, Fit], Base]] = {
+    "pocket": lambda source, fit: Sdxl(source, fit, squares_only=True),
+    "sdxl": Sdxl,
+}
+"""Name of a base in `Plan.base` -> what loads it from a folder or hub id."""
+
+__all__ = ["FAMILIES", "Base", "Drawing", "Targets", "Words", "Worn", "stacked"]

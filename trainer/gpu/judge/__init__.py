@@ -1,0 +1,144 @@
+"""The judge: what a checkpoint is worth, in numbers that compare across checkpoints and scales."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from storage.domain.measurement import Measurement
+from storage.domain.plan import Plan, PreviewPrompt, Validation
+from trainer.gpu.families.family import Base, Words
+from trainer.gpu.judge import losses
+from trainer.gpu.judge.eye import Eye
+from trainer.gpu.judge.flags import flags
+from trainer.gpu.judge.sight import Drawn, References, Seen, seen
+from trainer.gpu.latents import Encoded
+from trainer.gpu.preview import Panel
+
+MOST_TRAINING = 4
+"""Training pictures whose loss is measured: enough to show the gap to the held-out ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Yardstick:
+    """What every checkpoint of an order is held against: measured once on the base."""
+
+    plan: Plan
+    held_out: Sequence[Encoded]
+    training: Sequence[Encoded]
+    base_held_out_N82: Tensor
+    base_training_N82: Tensor
+    eye: Eye | None
+    references: References | None
+    most: int
+    """Pictures a forward pass."""
+
+    @property
+    def base_by_stratum(self) -> tuple[float, ...]:
+        """The base's loss on training pictures, by stratum: what the progress line compares with."""
+        return tuple(self.base_training_N82.mean(dim=(0, 2)).tolist())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A measurement, and the held-out losses that later ones are compared with."""
+
+    measurement: Measurement
+    held_out: tuple[float, ...]
+
+
+def yardstick(
+    base: Base,
+    plan: Plan,
+    *,
+    pictures: Sequence[Encoded],
+    words: dict[str, Words],
+    eye: Eye | None,
+    drawn: Panel,
+    most: int,
+) -> Yardstick:
+    """Measures the base; it may wear nothing."""
+    base.wear(None)
+    held_out = [p for p in pictures if p.picture.held_out]
+    training = [p for p in pictures if not p.picture.held_out][:MOST_TRAINING]
+    return Yardstick(
+        plan=plan,
+        held_out=held_out,
+        training=training,
+        base_held_out_N82=losses.draws(base, held_out, plan, words, most=most),
+        base_training_N82=losses.draws(base, training, plan, words, most=most),
+        eye=eye,
+        references=references(eye, plan.prompts, pictures, drawn) if eye else None,
+        most=most,
+    )
+
+
+def references(eye: Eye, prompts: Sequence[PreviewPrompt], pictures: Sequence[Encoded], drawn: Panel) -> References:
+    """What the eye holds previews against: all of the member's pictures, and the base's own drawings."""
+    return References(
+        training_ND=eye.pictures([p.picture.image for p in pictures]),
+        base=looked_at(eye, drawn),
+        plain_RD=eye.texts([prompt.plain or prompt.text for prompt in prompts]),
+    )
+
+
+def looked_at(eye: Eye, drawn: Panel) -> Drawn:
+    """Embeddings of a panel."""
+    return dict(zip(drawn, eye.pictures(list(drawn.values())), strict=True))
+
+
+def measure(
+    base: Base, stick: Yardstick, words: dict[str, Words], drawn: Panel, earlier: Mapping[int, tuple[float, ...]]
+) -> Verdict:
+    """Measures what the base wears; `earlier` holds the held-out losses of earlier checkpoints, by step."""
+    began = time.monotonic()
+    plan = stick.plan
+    now_held_out = losses.draws(base, stick.held_out, plan, words, most=stick.most)
+    now_training = losses.draws(base, stick.training, plan, words, most=stick.most)
+    relative = tuple(losses.relative(now_held_out, stick.base_held_out_N82).flatten().tolist())
+    rose = losses.rose(relative, list(earlier.values()))
+    look = seen(plan, looked_at(stick.eye, drawn), stick.references) if stick.eye and stick.references else None
+    finite = bool(torch.isfinite(now_training).all() and torch.isfinite(now_held_out).all())
+    triggered = [image for (row, _), image in drawn.items() if plan.prompts[row].with_trigger]
+    utilities = _utilities(plan, look, relative, earlier)
+    measurement = Measurement(
+        validation_ratio=_number(losses.ratio(now_held_out, stick.base_held_out_N82)),
+        training_ratio=_number(losses.ratio(now_training, stick.base_training_N82)),
+        likeness=look.likeness if look else None,
+        adherence=look.adherence if look else None,
+        variety=look.variety if look else None,
+        leakage=look.leakage if look else None,
+        memorisation=look.memorisation if look else None,
+        utility=sum(utilities) / len(utilities) if utilities else None,
+        utilities=utilities,
+        flags=flags(triggered, finite=finite, seen=look, rose=rose),
+        seconds=round(time.monotonic() - began, 3),
+    )
+    return Verdict(measurement=measurement, held_out=relative)
+
+
+def _utilities(
+    plan: Plan, look: Seen | None, relative: Sequence[float], earlier: Mapping[int, tuple[float, ...]]
+) -> tuple[float, ...]:
+    """What checkpoints are compared by.
+
+    With an eye: one utility a triggered prompt; where validation has a full voice, they shrink as the held-out loss rises
+    above its lowest. Without an eye: how much of the base's held-out loss is gone, a number a stratum; nothing otherwise.
+    """
+    if look is None:
+        by_stratum = torch.tensor(relative, dtype=torch.float64).view(-1, losses.STRATA, 2).mean(dim=(0, 2))
+        return tuple((1.0 - by_stratum).clamp(0.0, 1.0).tolist()) if relative else ()
+    if plan.validation is not Validation.FULL or not relative:
+        return look.utilities
+    lowest = min([sum(values) for values in earlier.values()] + [sum(relative)])
+    return tuple(u * min(1.0, lowest / sum(relative)) for u in look.utilities)
+
+
+def _number(value: float | None) -> float | None:
+    """JSON has no NaN: a loss that is none is not measured, and the flag says so."""
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,132 @@
+"""The GPU child: `python -m trainer.gpu`. Commands on stdin, events on stdout, everything else on stderr.
+
+It ends when its stdin closes, at once and wherever it is: everything on disk is whole at any instant. One child a GPU: it
+holds a lock on the file named by `LORASMITH_GPU_LOCK`.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before any library reads them: quiet, and repeatable matrix products on CUDA.
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+import ctypes
+import fcntl
+import platform
+import queue
+import signal
+import sys
+import threading
+import time
+import warnings
+from importlib.metadata import version
+from typing import IO
+
+from pydantic import ValidationError
+
+from trainer.events import COMMAND, MAX_LINE_BYTES, Failed, Finish, Quit, Ready, Train
+
+LOCK_WAIT_S = 30.0
+"""A child that is being killed lets go of its GPU within this."""
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Runs until told to quit or until stdin closes."""
+    events = os.dup(1)
+    os.dup2(2, 1)  # what libraries print goes to the log
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    _die_with_parent()
+    commands: queue.Queue[Train | Finish | Quit | None] = queue.Queue()
+    threading.Thread(target=_listen, args=(0, commands), daemon=True).start()
+    lock = _lock()
+    warnings.simplefilter("ignore")
+
+    import torch  # noqa: PLC0415 -- seconds of imports, after the pipe is safe and the lock is held
+
+    from trainer.gpu.channel import Channel  # noqa: PLC0415 -- as torch
+    from trainer.gpu.child import Child  # noqa: PLC0415 -- as torch
+
+    _quiet()
+    channel = Channel(events)
+    child = Child(channel)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    channel.tell(Ready(pid=os.getpid(), device=device, versions=_versions()))
+    while not isinstance(command := commands.get(), Quit):
+        if command is None:
+            channel.tell(Failed(fault="program", reason="a command could not be read", retry=False))
+        else:
+            child.obey(command)
+    if lock:
+        lock.close()
+    return 0
+
+
+def _listen(descriptor: int, commands: queue.Queue[Train | Finish | Quit | None]) -> None:
+    """Reads command lines; the end of the pipe is the end of the process."""
+    waiting = b""
+    while chunk := os.read(descriptor, 65536):
+        waiting += chunk
+        *lines, waiting = waiting.split(b"\n")
+        for line in lines:
+            commands.put(_command(line))
+        if len(waiting) > MAX_LINE_BYTES:
+            os._exit(2)
+    os._exit(0)
+
+
+def _command(line: bytes) -> Train | Finish | Quit | None:
+    try:
+        return COMMAND.validate_json(line)
+    except ValidationError as error:
+        print(f"not a command: {error.error_count()} errors", file=sys.stderr)  # noqa: T201 -- stderr is the log
+        return None
+
+
+def _die_with_parent() -> None:
+    """On Linux the kernel ends the child with its supervisor; elsewhere the closed pipe does."""
+    if platform.system() == "Linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _lock() -> IO[str] | None:
+    """Holds the GPU; ends the process where another one does not let go."""
+    path = os.environ.get("LORASMITH_GPU_LOCK")
+    if not path:
+        return None
+    file = open(path, "a", encoding="utf-8")  # noqa: SIM115, PTH123 -- held until the process ends
+    until = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                print("another process holds this GPU", file=sys.stderr)  # noqa: T201 -- stderr is the log
+                os._exit(3)
+            time.sleep(0.1)
+        else:
+            return file
+
+
+def _quiet() -> None:
+    import diffusers  # noqa: PLC0415 -- as torch
+    import transformers  # noqa: PLC0415 -- as torch
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+
+
+def _versions() -> dict[str, str]:
+
+    return {name: version(name) for name in ("torch", "diffusers", "transformers", "peft", "safetensors")}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The LoRA that is trained: peft layers in fp32 over a frozen denoiser, alpha always equal to the rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+
+from trainer.gpu.noise import uniform
+
+NAME = "learning"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """The trainable part of one denoiser."""
+
+    denoiser: nn.Module
+    rank: int
+    downs: Mapping[str, nn.Parameter]
+    """A of each module, by its path: (rank, in) or (rank, in, kernel, kernel)."""
+    ups: Mapping[str, nn.Parameter]
+    """B of each module: (out, rank) or (out, rank, 1, 1)."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The adapted modules, sorted."""
+        return tuple(sorted(self.downs))
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """All parameters under stable names, in a fixed order."""
+        return {
+            f"{path}.{side}": side_of[path]
+            for path in self.paths
+            for side, side_of in (("down", self.downs), ("up", self.ups))
+        }
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Sets every parameter. Raises `KeyError` or `ValueError` where names or shapes do not fit."""
+        for name, parameter in self.parameters.items():
+            if tensors[name].shape != parameter.shape:
+                raise ValueError(f"{name} has another shape")
+            parameter.copy_(tensors[name])
+
+
+def attach(denoiser: nn.Module, paths: tuple[str, ...], *, rank: int, seed: int) -> Adapter:
+    """Freezes the denoiser and puts a fresh adapter on these modules: A uniform as peft has it, B zero.
+
+    The first prediction is the base's own (Hu et al. 2021, arXiv 2106.09685, section 4.1). A is drawn from the run's seed.
+    """
+    denoiser.requires_grad_(False)
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(paths), lora_dropout=0.0, bias="none")
+    inject_adapter_in_model(config, denoiser, adapter_name=NAME)
+    layers = {path: layer for path, layer in denoiser.named_modules() if isinstance(layer, LoraLayer)}
+    if set(layers) != set(paths):
+        raise ValueError(f"{len(paths)} modules were to be adapted, {len(layers)} were")
+    adapter = Adapter(
+        denoiser=denoiser,
+        rank=rank,
+        downs={path: _fp32(layer.lora_A[NAME]) for path, layer in layers.items()},
+        ups={path: _fp32(layer.lora_B[NAME]) for path, layer in layers.items()},
+    )
+    adapter.load(fresh(adapter, seed))
+    return adapter
+
+
+def fresh(adapter: Adapter, seed: int) -> dict[str, Tensor]:
+    """The parameters before step 1."""
+    return {
+        name: torch.zeros_like(parameter) if name.endswith(".up") else _uniform(parameter, seed, name)
+        for name, parameter in adapter.parameters.items()
+    }
+
+
+def _uniform(parameter: Tensor, seed: int, name: str) -> Tensor:
+    """Within 1 / sqrt(inputs) of zero."""
+    bound = (parameter[0].numel()) ** -0.5
+    return (uniform(tuple(parameter.shape), seed, 0, f"adapter-{name}") * 2.0 - 1.0) * bound
+
+
+def _fp32(module: nn.Module) -> nn.Parameter:
+    module.float()
+    weight = module.weight
+    if not isinstance(weight, nn.Parameter):
+        raise TypeError("an adapter's weight is no parameter")
+    weight.requires_grad_(True)
+    return weight

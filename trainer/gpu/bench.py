@@ -1,0 +1,85 @@
+"""What training, previews and the sweep of one order stand on: base, words, pictures and the yardstick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from storage.domain.plan import Fit
+from trainer.gpu import captions, judge
+from trainer.gpu.channel import Channel
+from trainer.gpu.families import FAMILIES, Base, Words
+from trainer.gpu.job import Task
+from trainer.gpu.judge.eye import Eye, eye_of
+from trainer.gpu.latents import Encoded, encoded
+from trainer.gpu.pictures import framed
+from trainer.gpu.preview import base_panel
+
+JUDGED_AT_ONCE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """One base model in memory, with its judge."""
+
+    source: str
+    name: str
+    fit: Fit
+    base: Base
+    eye: Eye | None
+
+    def serves(self, task: Task) -> bool:
+        """Whether this is the base that the task wants, placed as its fit says."""
+        return (self.source, self.name, self.fit) == (task.job.base, task.plan.base, task.fit)
+
+
+def load(task: Task) -> Loaded:
+    """Loads the base model of a task. Raises `OSError` where it is not there."""
+    base = FAMILIES[task.plan.base](task.job.base, task.fit)
+    return Loaded(
+        source=task.job.base, name=task.plan.base, fit=task.fit, base=base, eye=eye_of(task.job.base, base.device)
+    )
+
+
+class Bench:
+    """Everything of an order that does not change while it is trained."""
+
+    def __init__(self, task: Task, loaded: Loaded, channel: Channel) -> None:
+        """Reads and encodes the pictures. Raises `UnreadablePicture`."""
+        self.task, self.base, self.eye, self.channel = task, loaded.base, loaded.eye, channel
+        self.words: dict[str, Words] = {text: self.base.encode_texts([text]) for text in captions.texts(task.plan)}
+        shapes = self.base.shapes(task.plan.resolution)
+        pictures = [
+            framed(task.path(p.file), shapes, picture_id=p.id, held_out=p.held_out)
+            for p in sorted(task.job.pictures, key=lambda p: p.id)
+        ]
+        self.pictures: list[Encoded] = encoded(
+            self.base, pictures, task.path("cache"), lambda done: channel.progress("caching", done, len(pictures))
+        )
+
+    @property
+    def training(self) -> list[Encoded]:
+        """The pictures that are trained on."""
+        return [p for p in self.pictures if not p.picture.held_out]
+
+    @property
+    def judged_at_once(self) -> int:
+        """Pictures a forward pass without gradients."""
+        return JUDGED_AT_ONCE if self.task.plan.resolution <= 256 or self.task.fit.device == "cuda" else 1
+
+    @cached_property
+    def stick(self) -> judge.Yardstick:
+        """Draws the base's column and measures the base: once an order, or once a process."""
+        task = self.task
+        self.channel.progress("previewing", 0, task.plan.steps)
+        drawn = base_panel(self.base, task.plan, self.words, task.path("cache"))
+        self.base_drawn = drawn
+        return judge.yardstick(
+            self.base,
+            task.plan,
+            pictures=self.pictures,
+            words=self.words,
+            eye=self.eye,
+            drawn=drawn,
+            most=self.judged_at_once,
+        )

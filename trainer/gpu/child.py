@@ -1,0 +1,120 @@
+"""What the child does when it is told something: it keeps one base and one training in memory, and drops them if need be."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from storage.domain.errors import FileRefused
+from trainer.events import Failed, Finish, Finished, Train
+from trainer.gpu import export, job, package, scale
+from trainer.gpu.bench import Bench, Loaded, load
+from trainer.gpu.channel import Channel
+from trainer.gpu.compact import CannotShrink
+from trainer.gpu.export import ReadBackFailed
+from trainer.gpu.memory import free, is_out_of_memory
+from trainer.gpu.pictures import UnreadablePicture
+from trainer.gpu.training import Diverged, Training
+
+
+class Child:
+    """Carries out commands; everything it knows of an order is in the order's job folder."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._loaded: Loaded | None = None
+        self._bench: Bench | None = None
+        self._training: Training | None = None
+
+    def obey(self, command: Train | Finish) -> None:
+        """Carries out one command, or tells why it could not; never raises for an order's fault."""
+        try:
+            if isinstance(command, Train):
+                self._train(command)
+            else:
+                self._finish(command)
+        except Exception as error:  # noqa: BLE001 -- whatever happens to one order, the child says so and stays
+            traceback.print_exc(file=sys.stderr)
+            self._bench = self._training = None
+            free()
+            self._channel.tell(failure(error))
+
+    def _train(self, command: Train) -> None:
+        task = job.read(Path(command.folder))
+        if command.until not in range(1, task.plan.steps + 1):
+            raise job.JobRefused("the command names a step outside the plan")
+        training = self._training
+        if training is None or not self._goes_on(task) or training.step > command.until:
+            training = self._training = Training(self._prepared(task))
+            training.rewind(command.until)
+        training.run(command.until)
+
+    def _finish(self, command: Finish) -> None:
+        began = time.monotonic()
+        task = job.read(Path(command.folder))
+        bench = self._prepared(task)
+        file = task.path("checkpoints", str(command.step), "lora.safetensors")
+        if command.step not in task.plan.checkpoint_steps:
+            raise job.JobRefused("the command names a step that is no checkpoint")
+        if not file.is_file():
+            raise job.JobRefused("the checkpoint's file is not in the job folder")
+        pairs = export.read(file, bench.base.lora_targets(task.plan.targets))
+        export.load_as_a_user(bench.base, file, pairs)  # it may have come from another machine
+        choice = scale.sweep(bench, file)
+        self._channel.progress("packing", command.step, task.plan.steps)
+        strip, best = scale.strip(bench, file, choice)
+        files = package.pack(bench, file, command.step, choice=choice, strip=strip, best=best)
+        loss = None
+        if command.max_bytes is not None and file.stat().st_size > command.max_bytes:
+            files["compact"], loss = package.pack_compact(bench, file, command.step, command.max_bytes)
+        self._channel.tell(
+            Finished(scale=choice.to_json(), files=files, compact_loss=loss, seconds=round(time.monotonic() - began, 3))
+        )
+
+    def _goes_on(self, task: job.Task) -> bool:
+        """Whether what is in memory is this order, unchanged."""
+        return self._bench is not None and _same(self._bench.task, task)
+
+    def _prepared(self, task: job.Task) -> Bench:
+        if self._bench is not None and _same(self._bench.task, task):
+            return self._bench
+        self._bench = self._training = None
+        torch.set_num_threads(task.fit.threads)
+        torch.use_deterministic_algorithms(task.fit.deterministic or task.fit.device == "cpu", warn_only=False)
+        self._channel.progress("loading", 0, task.plan.steps)
+        if self._loaded is None or not self._loaded.serves(task):
+            self._loaded = None
+            free()
+            self._loaded = load(task)
+        self._bench = Bench(task, self._loaded, self._channel)
+        return self._bench
+
+
+def _same(live: job.Task, now: job.Task) -> bool:
+    """Departures may have grown: they are this child's own, on their way through the supervisor."""
+    same = (live.folder, live.plan_sha256, live.fit, live.job.base, live.job.pictures)
+    return same == (now.folder, now.plan_sha256, now.fit, now.job.base, now.job.pictures)
+
+
+def failure(error: Exception) -> Failed:
+    """Whose fault an error is. Texts of unknown errors stay in the log: they may hold paths."""
+    if isinstance(error, UnreadablePicture):
+        return _failed("pictures", "a kept picture cannot be read any more", retry=False)
+    if isinstance(error, job.JobRefused | ReadBackFailed | Diverged | CannotShrink | FileRefused):
+        return _failed("program", str(error), retry=False)
+    if is_out_of_memory(error):
+        return _failed("machine", "memory ran out", retry=True)
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return _failed("machine", "the disk is full" if full else f"a file failed: {type(error).__name__}", retry=True)
+    return _failed("program", f"unexpected {type(error).__name__}", retry=False)
+
+
+def _failed(fault: Literal["pictures", "machine", "program"], reason: str, *, retry: bool) -> Failed:
+    return Failed(fault=fault, reason=reason[:300], retry=retry)

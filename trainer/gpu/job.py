@@ -1,0 +1,116 @@
+"""A job folder, read with suspicion: all that the child knows of an order."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+from pydantic import TypeAdapter, ValidationError
+
+from storage.domain.orders import MAX_PICTURES
+from storage.domain.plan import Departure, Fit, Plan, Validation
+from trainer.events import Job, JobPicture
+from trainer.gpu.families import FAMILIES
+
+MAX_BYTES = 1 << 20
+_PLAN: TypeAdapter[Plan] = TypeAdapter(Plan)
+_FIT: TypeAdapter[Fit] = TypeAdapter(Fit)
+_STEM = re.compile(r"[a-z0-9][a-z0-9.-]{0,80}")
+
+
+class JobRefused(Exception):
+    """The job folder holds something that this child does not carry out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One order's work, checked."""
+
+    folder: Path
+    job: Job
+    plan: Plan
+    fit: Fit
+    departures: tuple[Departure, ...]
+    created_at: datetime
+    plan_sha256: str
+
+    def path(self, *parts: str) -> Path:
+        """A place inside the job folder."""
+        return self.folder.joinpath(*parts)
+
+    def relative(self, path: Path) -> str:
+        """How events name a file."""
+        return path.relative_to(self.folder).as_posix()
+
+
+def read(folder: Path) -> Task:
+    """The job of a folder. Raises `JobRefused` for anything that is not as the supervisor writes it."""
+    try:
+        with (folder / "job.json").open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise JobRefused("job.json is too large")
+        job = Job.model_validate_json(text)
+        Plan.from_json(job.plan)  # refuses unknown and missing fields, which the next line would not
+        Fit.from_json(job.fit)
+        plan, fit = _PLAN.validate_json(job.plan), _FIT.validate_json(job.fit)
+        created_at = datetime.fromisoformat(job.date)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = "wrong values" if isinstance(error, ValidationError) else type(error).__name__
+        raise JobRefused(f"job.json cannot be used: {reason}") from error
+    _check_plan(plan, fit)
+    _check_pictures(folder, plan, job.pictures)
+    if not _STEM.fullmatch(job.stem):
+        raise JobRefused("the file name is not plain")
+    return Task(
+        folder=folder,
+        job=job,
+        plan=plan,
+        fit=fit,
+        departures=tuple(Departure(step=d.step, kind=d.kind, reason=d.reason) for d in job.departures),
+        created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC),
+        plan_sha256=hashlib.sha256(plan.to_json().encode()).hexdigest(),
+    )
+
+
+def _check_plan(plan: Plan, fit: Fit) -> None:
+    """Bounds far beyond any recipe: a hostile plan may not fill memory or run for ever."""
+    _require(plan.base in FAMILIES, "the base model is not known here")
+    _require(1 <= plan.steps <= 100_000, "steps")
+    marks = plan.checkpoint_steps
+    _require(0 < len(marks) <= 64 and marks[-1] == plan.steps and marks[0] >= 1, "checkpoints")
+    _require(all(a < b for a, b in pairwise(marks)), "checkpoints in order")
+    _require(1 <= plan.rank <= 256 and 1 <= plan.batch_size <= 256, "rank or batch size")
+    _require(16 <= plan.resolution <= 2048, "resolution")
+    _require(0.0 < plan.learning_rate < 10.0 and 0 <= plan.warmup_steps <= plan.steps, "learning rate")
+    _require(0.0 <= plan.weight_decay < 100.0 and 0.0 < plan.max_grad_norm < 1e9, "weight decay or clipping")
+    _require(0.0 <= plan.caption_dropout <= 1.0 and 0.0 <= plan.noise_offset <= 1.0, "dropout or offset")
+    _require(plan.min_snr_gamma is None or 0.0 < plan.min_snr_gamma < 1e3, "min-SNR")
+    _require(0 < len(plan.captions) <= 32 and all(len(c) <= 300 for c in plan.captions), "captions")
+    _require(0 < len(plan.prompts) <= 16, "prompts")
+    for prompt in plan.prompts:
+        _require(len(prompt.text) <= 300 and len(prompt.plain) <= 300, "prompt length")
+        _require(1 <= len(prompt.seeds) <= 8 and all(0 <= s < 2**63 for s in prompt.seeds), "seeds")
+    _require(1 <= plan.preview_steps <= 100 and 0.0 <= plan.guidance <= 30.0, "preview")
+    _require(1 <= fit.micro_batch <= plan.batch_size and 1 <= fit.threads <= 256, "fit")
+
+
+def _check_pictures(folder: Path, plan: Plan, pictures: list[JobPicture]) -> None:
+    _require(0 < len(pictures) <= MAX_PICTURES, "number of pictures")
+    _require(len({p.id for p in pictures}) == len(pictures), "picture ids")
+    held = {p.id for p in pictures if p.held_out}
+    _require(held == set(plan.held_out) and len(held) < len(pictures), "held-out pictures")
+    _require((plan.validation is Validation.NONE) == (not held), "validation without held-out pictures, or the reverse")
+    for picture in pictures:
+        path = PurePosixPath(picture.file)
+        _require(not path.is_absolute() and ".." not in path.parts, "a picture outside the job folder")
+        _require(not (folder / path).is_symlink(), "a picture that is a link")
+
+
+def _require(true: bool, what: str) -> None:  # noqa: FBT001 -- reads as a sentence
+    if not true:
+        raise JobRefused(f"job.json cannot be used: {what}")

@@ -1,0 +1,112 @@
+"""From kept picture files to upright RGB pictures in a few shapes of equal area."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+MAX_PIXELS = 64_000_000
+"""The picture check lets no larger one through; a larger one here was not checked."""
+UPPER = 0.4
+"""Where a tall picture is cut: a little above the middle, where faces and bodies are."""
+
+
+class UnreadablePicture(Exception):
+    """A kept picture cannot be read any more."""
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Shape:
+    """Size of a bucket in px."""
+
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framed:
+    """One picture of the order as the model sees it."""
+
+    id: str
+    sha256: str
+    """Of the file's bytes."""
+    image: Image.Image
+    """RGB, of the bucket's shape."""
+    shape: Shape
+    original: tuple[int, int]
+    """(height, width) told to the model: the bucket's, or the picture's own where it had to be enlarged."""
+    held_out: bool
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int, int, int]:
+        """SDXL's six numbers: original size, corner of the crop, target size (Podell et al. 2023, section 2.2)."""
+        return (*self.original, 0, 0, self.shape.height, self.shape.width)
+
+
+def shapes(resolution: int, step: int) -> tuple[Shape, ...]:
+    """Buckets from 1:2 to 2:1 whose sides are multiples of `step` and whose area is at most resolution squared."""
+    found = set()
+    for height in range(step, 2 * resolution + 1, step):
+        width = resolution * resolution // height // step * step
+        if width and 0.5 <= width / height <= 2.0:
+            found.add(Shape(height=height, width=width))
+    square = resolution // step * step
+    return tuple(sorted(found | {Shape(height=square, width=square)}))
+
+
+def nearest(among: tuple[Shape, ...], width: int, height: int) -> Shape:
+    """The bucket that cuts off least and enlarges least."""
+
+    def cost(shape: Shape) -> tuple[float, Shape]:
+        scale = max(shape.width / width, shape.height / height)
+        kept = shape.width * shape.height / (width * height * scale * scale)
+        return (1.0 - kept) + max(0.0, scale - 1.0), shape
+
+    return min(among, key=cost)
+
+
+def framed(path: Path, among: tuple[Shape, ...], *, picture_id: str, held_out: bool) -> Framed:
+    """The picture of a file, upright, cut to its bucket. Raises `UnreadablePicture`."""
+    try:
+        data = path.read_bytes()
+        with Image.open(path) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise UnreadablePicture(picture_id)
+            upright = _rgb(ImageOps.exif_transpose(opened))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UnreadablePicture(picture_id) from error
+    shape = nearest(among, upright.width, upright.height)
+    small = upright.width < shape.width or upright.height < shape.height
+    return Framed(
+        id=picture_id,
+        sha256=hashlib.sha256(data).hexdigest(),
+        image=_covered(upright, shape),
+        shape=shape,
+        original=(upright.height, upright.width) if small else (shape.height, shape.width),
+        held_out=held_out,
+    )
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Without transparency: on white, as every chat shows it."""
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _covered(image: Image.Image, shape: Shape) -> Image.Image:
+    """Resized so that the shape is covered, then cut to it."""
+    return ImageOps.fit(image, (shape.width, shape.height), Image.Resampling.LANCZOS, centering=(0.5, UPPER))
+
+
+def pixels(image: Image.Image) -> Tensor:
+    """(3, height, width) in [-1, 1], as diffusion autoencoders take it."""
+    return torch.from_numpy(np.asarray(image, dtype=np.float32).copy()).permute(2, 0, 1) / 127.5 - 1.0

@@ -1,0 +1,95 @@
+"""Previews: drawn from the exported file, in the base that has never carried the training adapter."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from PIL import Image
+
+from storage import faults
+from storage.domain.plan import Plan, PreviewPrompt
+from trainer.gpu.families.family import Base, Drawing, Words
+from trainer.gpu.memory import halving
+from trainer.gpu.pictures import Shape
+
+Panel = Mapping[tuple[int, int], Image.Image]
+"""(row, seed) -> picture."""
+BATCH_PIXELS = 16 * 64 * 64
+"""Pictures of so many pixels together are drawn at once on the CPU, and of 256 times as many on a GPU."""
+
+
+def shape_of(base: Base, plan: Plan) -> Shape:
+    """Previews are square: every prompt is drawn in the shape that bases know best."""
+    square = [shape for shape in base.shapes(plan.resolution) if shape.height == shape.width]
+    return square[0]
+
+
+def panel(
+    base: Base,
+    plan: Plan,
+    words: Mapping[str, Words],
+    *,
+    prompts: Sequence[PreviewPrompt] | None = None,
+    tell: Callable[[], None] = lambda: None,
+) -> dict[tuple[int, int], Image.Image]:
+    """Every prompt at every seed, with what the base wears. `tell` is called after each batch."""
+    rows = plan.prompts if prompts is None else prompts
+    wanted = [(row, seed) for row, prompt in enumerate(rows) for seed in prompt.seeds]
+    shape = shape_of(base, plan)
+    at_once = max(1, BATCH_PIXELS * (256 if base.device.type == "cuda" else 1) // (shape.height * shape.width))
+    drawn: dict[tuple[int, int], Image.Image] = {}
+
+    def draw(most: int) -> None:
+        while len(drawn) < len(wanted):
+            cells = wanted[len(drawn) : len(drawn) + most]
+            drawings = [Drawing(words=words[rows[row].text], seed=seed) for row, seed in cells]
+            pictures = base.draw(drawings, words[""], shape=shape, steps=plan.preview_steps, guidance=plan.guidance)
+            drawn.update(zip(cells, pictures, strict=True))
+            faults.gap("preview")
+            tell()
+
+    halving(at_once, draw)
+    return drawn
+
+
+def base_panel(base: Base, plan: Plan, words: Mapping[str, Words], cache: Path) -> dict[tuple[int, int], Image.Image]:
+    """The plan's panel without the LoRA: drawn once an order, then read from `cache`."""
+    folder = cache / f"base-{_key(base, plan)}"
+    wanted = [(row, seed) for row, prompt in enumerate(plan.prompts) for seed in prompt.seeds]
+    kept = {cell: _opened(folder / f"{cell[0]}-{cell[1]}.png") for cell in wanted}
+    whole = {cell: image for cell, image in kept.items() if image is not None}
+    if len(whole) == len(kept):
+        return whole
+    base.wear(None)
+    drawn = panel(base, plan, words)
+    save(drawn, folder, lambda row, seed: f"{row}-{seed}.png")
+    return drawn
+
+
+def save(drawn: Panel, folder: Path, name: Callable[[int, int], str]) -> None:
+    """Writes every picture as PNG, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for (row, seed), image in drawn.items():
+        file = folder / name(row, seed)
+        part = file.with_suffix(".part")
+        image.save(part, format="PNG")
+        part.replace(file)
+
+
+def _opened(file: Path) -> Image.Image | None:
+    try:
+        with Image.open(file) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _key(base: Base, plan: Plan) -> str:
+    text = json.dumps(
+        [[asdict(p) for p in plan.prompts], plan.preview_steps, plan.guidance, plan.resolution, base.vae_sha256]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -1,0 +1,154 @@
+"""The story of one training: steps, a checkpoint now and then, and what is done when numbers or memory run out."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from storage.domain.plan import Departure, micro_batch
+from trainer.events import Departed, Trained
+from trainer.gpu import state as states
+from trainer.gpu.adapter import attach, fresh
+from trainer.gpu.bench import Bench
+from trainer.gpu.checkpoint import checkpoint
+from trainer.gpu.judge.losses import STRATA
+from trainer.gpu.loop import NotFinite, StepLoss, learning_rate, optimizer_for, train_step
+from trainer.gpu.memory import free, is_out_of_memory
+from trainer.gpu.views import batches, views
+
+MOST_HALVINGS = 6
+SMOOTH = 0.9
+"""Weight of the past in the loss ratio that members see: about ten steps."""
+
+
+class Diverged(ArithmeticError):
+    """The loss stays infinite or undefined however small the rate is."""
+
+
+class Training:
+    """One order's training in memory, after `step` steps."""
+
+    def __init__(self, bench: Bench) -> None:
+        """From the newest stored state of this plan, or from the start."""
+        self.bench, self.plan, self.fit = bench, bench.task.plan, bench.task.fit
+        self.departures = bench.task.departures
+        paths = bench.base.lora_targets(self.plan.targets)
+        denoiser = bench.base.trainee()
+        self.adapter = attach(denoiser, paths, rank=self.plan.rank, seed=self.plan.seed)
+        if self.fit.gradient_checkpointing:
+            denoiser.train()
+            enable: Any = denoiser.enable_gradient_checkpointing  # diffusers ships no types
+            enable()
+        self.optimizer = optimizer_for(self.adapter.parameters.values(), self.plan)
+        self.step = 0
+        self.held_out_losses: dict[int, tuple[float, ...]] = {}
+        self._ratio: float | None = None
+        self._began, self._began_at = time.monotonic(), 0
+
+    @property
+    def _folder(self) -> Path:
+        return self.bench.task.path("state")
+
+    def rewind(self, upto: int) -> None:
+        """Goes to the newest stored state with at most `upto` steps, else to the start."""
+        state = states.newest(self._folder, self.bench.task.plan_sha256, upto)
+        if state is None:
+            adapter = {f"adapter/{k}": v for k, v in fresh(self.adapter, self.plan.seed).items()}
+            state = states.State(step=0, tensors=adapter)
+        states.restore(state, self.adapter, self.optimizer)
+        self.step, self.held_out_losses = state.step, dict(state.held_out_losses)
+        self._began, self._began_at = time.monotonic(), self.step
+
+    def run(self, until: int) -> None:
+        """Trains up to `until`, taking every checkpoint on the way; tells `Trained` at the end. Raises `Diverged`."""
+        began = time.monotonic()
+        _ = self.bench.stick  # the base is measured before anything is trained: progress is told against it
+        if self.step == until and until in self.plan.checkpoint_steps:
+            self._checkpoint()
+        while self.step < until:
+            self._one_step()
+            if self.step in self.plan.checkpoint_steps:
+                self._checkpoint()
+        if not self._stored(self.step):
+            self._store()
+        folder = self._folder / str(self.step)
+        self.bench.channel.tell(
+            Trained(step=self.step, state=self.bench.task.relative(folder), seconds=round(time.monotonic() - began, 3))
+        )
+
+    def _one_step(self) -> None:
+        step = self.step + 1
+        try:
+            loss = self._try(step)
+        except NotFinite as error:
+            self._depart_to_smaller_rate(str(error))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or micro_batch(self.fit, self.departures, step) == 1:
+                raise
+            self._depart(step, "micro_batch_halved", "memory ran out")
+            free()
+        else:
+            self.step = step
+            self._progress(loss)
+
+    def _try(self, step: int) -> StepLoss:
+        bench, plan = self.bench, self.plan
+        seen = views(plan, bench.training, bench.base.schedule.steps, step)
+        most = micro_batch(self.fit, self.departures, step)
+        return train_step(
+            bench.base,
+            self.adapter.denoiser,
+            self.optimizer,
+            batches(bench.base, seen, bench.words, plan, step=step, most=most),
+            plan,
+            rate=learning_rate(plan, self.departures, step),
+        )
+
+    def _depart_to_smaller_rate(self, reason: str) -> None:
+        """Back to the last stored state, and on from there at half the rate."""
+        if sum(d.kind == "learning_rate_halved" for d in self.departures) >= MOST_HALVINGS:
+            raise Diverged("the loss is not a finite number even at a 64th of the rate")
+        self.rewind(self.step)
+        self._depart(self.step + 1, "learning_rate_halved", reason)
+
+    def _depart(self, step: int, kind: str, reason: str) -> None:
+        event = Departed.model_validate({"step": step, "kind": kind, "reason": reason})
+        self.departures = (*self.departures, Departure(step=step, kind=event.kind, reason=reason))
+        self.bench.channel.tell(event)
+
+    def _checkpoint(self) -> None:
+        """The state first: what comes after it can be done again from it."""
+        if not self._stored(self.step):
+            self._store()
+        event, losses = checkpoint(self.bench, self.adapter, self.step, self._before(self.step))
+        self.held_out_losses[self.step] = losses
+        states.rewrite_losses(self._folder, self._state(), self.bench.task.plan_sha256)
+        self.bench.channel.tell(event)
+
+    def _before(self, step: int) -> dict[int, tuple[float, ...]]:
+        return {at: losses for at, losses in self.held_out_losses.items() if at < step}
+
+    def _state(self) -> states.State:
+        return states.taken(self.adapter, self.optimizer, self.step, self.held_out_losses)
+
+    def _store(self) -> None:
+        states.write(self._folder, self._state(), self.bench.task.plan_sha256)
+
+    def _stored(self, step: int) -> bool:
+        return (self._folder / str(step) / "state.json").is_file()
+
+    def _progress(self, loss: StepLoss) -> None:
+        base = self.bench.stick.base_by_stratum
+        strata = [min(STRATA - 1, t * STRATA // self.bench.base.schedule.steps) for t in loss.t_B]
+        now = sum(plain / base[k] for plain, k in zip(loss.plain_B, strata, strict=True)) / len(strata)
+        self._ratio = now if self._ratio is None else SMOOTH * self._ratio + (1.0 - SMOOTH) * now
+        pace = (time.monotonic() - self._began) / max(1, self.step - self._began_at)
+        self.bench.channel.progress(
+            "training",
+            self.step,
+            self.plan.steps,
+            loss_ratio=round(self._ratio, 4) if math.isfinite(self._ratio) else None,
+            seconds_left=round(pace * (self.plan.steps - self.step), 1),
+        )

@@ -1,0 +1,89 @@
+"""What one training step looks at: which pictures, mirrored or not, called what, at which timestep, under which noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from storage.domain.plan import Plan
+from trainer.gpu.captions import caption
+from trainer.gpu.families.family import Base, Words, stacked
+from trainer.gpu.latents import Encoded
+from trainer.gpu.noise import shuffled, step_noise, stratified_timesteps, uniform
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One picture in one step."""
+
+    place: int
+    """Its number within the step."""
+    encoded: Encoded
+    mirrored: bool
+    text: str
+    timestep: int
+
+    @property
+    def latents(self) -> Tensor:
+        """(C, H, W)."""
+        return self.encoded.mirrored_CHW if self.mirrored else self.encoded.plain_CHW
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Views of one shape, ready for the denoiser. B views."""
+
+    latents_BCHW: Tensor
+    noise_BCHW: Tensor
+    t_B: Tensor
+    words: Words
+    sizes_B6: Tensor
+
+
+def views(plan: Plan, pictures: Sequence[Encoded], schedule_steps: int, step: int) -> list[View]:
+    """The views of `step` (from 1). Every picture is seen once before any is seen again."""
+    timesteps = stratified_timesteps(plan.batch_size, schedule_steps, seed=plan.seed, step=step)
+    return [
+        View(
+            place=place,
+            encoded=pictures[_turn((step - 1) * plan.batch_size + place, len(pictures), plan.seed)],
+            mirrored=plan.flip and float(uniform((1,), plan.seed, step, f"flip-{place}")) < 0.5,
+            text=caption(plan, step=step, view=place),
+            timestep=timesteps[place],
+        )
+        for place in range(plan.batch_size)
+    ]
+
+
+def _turn(number: int, count: int, seed: int) -> int:
+    """The picture of the view with this number since the start: a new random order for every round."""
+    round_, place = divmod(number, count)
+    return shuffled(count, seed, round_, "order")[place]
+
+
+def batches(
+    base: Base, seen: Sequence[View], words: dict[str, Words], plan: Plan, *, step: int, most: int
+) -> Iterator[Batch]:
+    """The views in batches of one shape each and at most `most` views."""
+    by_shape = sorted(seen, key=lambda view: (view.encoded.picture.shape, view.place))
+    for _, group in groupby(by_shape, key=lambda view: view.encoded.picture.shape):
+        alike = list(group)
+        for start in range(0, len(alike), most):
+            yield _batch(base, alike[start : start + most], words, plan, step)
+
+
+def _batch(base: Base, alike: Sequence[View], words: dict[str, Words], plan: Plan, step: int) -> Batch:
+    latents_BCHW = torch.stack([view.latents for view in alike])
+    shape = tuple(latents_BCHW.shape[1:])
+    noise = [step_noise(shape, seed=plan.seed, step=step, view=view.place, offset=plan.noise_offset) for view in alike]
+    return Batch(
+        latents_BCHW=latents_BCHW.to(base.device),
+        noise_BCHW=torch.stack(noise).to(base.device),
+        t_B=torch.tensor([view.timestep for view in alike], device=base.device),
+        words=stacked([words[view.text] for view in alike]),
+        sizes_B6=torch.tensor([view.encoded.picture.sizes for view in alike], device=base.device),
+    )
