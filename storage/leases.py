@@ -106,6 +106,13 @@ def refuse_mixed(session: Session, settings: StorageSettings) -> None:
         )
 
 
+def drop_expired(session: Session, name: str) -> None:
+    """Drop a lease unless its holder has come back to life in the meantime."""
+    lease = _locked_or_none(session, name)
+    if lease is not None and lease.expires_at <= _clock(session):
+        session.delete(lease)
+
+
 class Fence:
     """For a worker: how long its last beat still protects it. Once `lost`, it must stop its child before others take over.
 

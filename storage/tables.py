@@ -109,6 +109,8 @@ class Order(SQLModel, table=True):
     """How the file will reach the member, as the plan card said: attach | download | compact."""
     max_file_bytes: int = 10 * 1024 * 1024
     """The upload limit that held for this order's server and member."""
+    tidied: str = ""
+    """What `storage.retention` has deleted: nothing, `some` or `all` that can go."""
 
 
 class Picture(SQLModel, table=True):
@@ -124,7 +126,7 @@ class Picture(SQLModel, table=True):
     source_name: str
     source_bytes: int = 0
     state: str = "linked"
-    """linked | kept | refused."""
+    """linked | kept | refused | gone (deleted with its file when it was no longer needed)."""
     fault: str | None = None
     """`PictureFault` where refused."""
     fault_detail: str = ""
@@ -194,7 +196,7 @@ class Attempt(SQLModel, table=True):
     ended_at: datetime | None = _instant(default=None)
     gpu_s: float = 0.0
     outcome: str = "running"
-    """running | done | failed | lost | cancelled."""
+    """running | more | done | failed | lost | cancelled: `storage.turns.Outcome`, or lost with its worker."""
 
 
 class DepartureRow(SQLModel, table=True):

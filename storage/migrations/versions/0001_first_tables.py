@@ -85,6 +85,7 @@ def upgrade() -> None:
         sa.Column("scale_json", sa.String(), nullable=True),
         sa.Column("delivery_way", sa.String(), nullable=False),
         sa.Column("max_file_bytes", sa.Integer(), nullable=False),
+        sa.Column("tidied", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["community_id"], ["communities.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("interaction_id"),
