@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -15,13 +16,42 @@ from storage.domain.orders import file_stem
 from storage.usage import how_to_use
 from storage.view import CheckpointView, OrderView
 
-CURVES: tuple[tuple[str, str, str, bool], ...] = (
-    ("likeness", "Likeness", "Higher: more like the pictures. 100 % is as alike as those are to each other.", True),
-    ("adherence", "Prompt followed", "Against the base model on the same words; 100 % is as well as the base.", True),
-    ("leakage", "Spill", "Change of pictures that have nothing to do with the subject; lower is better.", True),
-    ("validation_ratio", "Unseen error", "Error on pictures kept aside over the base's; lower is better.", False),
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One measurement over the steps."""
+
+    field: str
+    """Of `Measurement`."""
+    title: str
+    hint: str
+    percent: bool = True
+    """Whether it is a share."""
+
+
+CURVES = (
+    Curve(
+        field="likeness",
+        title="Likeness",
+        hint="Higher: more like the pictures. 100 % is as alike as those are to each other.",
+    ),
+    Curve(
+        field="adherence",
+        title="Prompt followed",
+        hint="Against the base model on the same words; 100 % is as well as the base.",
+    ),
+    Curve(
+        field="leakage",
+        title="Spill",
+        hint="Change of pictures that have nothing to do with the subject; lower is better.",
+    ),
+    Curve(
+        field="validation_ratio",
+        title="Unseen error",
+        hint="Error on pictures kept aside over the base's; lower is better.",
+        percent=False,
+    ),
 )
-"""Field of `Measurement`, heading, what it means, whether it is a share."""
 
 
 def order_page(view: OrderView) -> str:
@@ -61,7 +91,10 @@ def _head(view: OrderView) -> str:
     boxes = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
     why = f"<p>{escape(words.because_sentence(view.choice))}</p>" if view.choice else ""
     sight = escape(TABLE[Stage(view.stage)].sight)
-    return f'<header><p class="soft">LoRA order {escape(view.id)}: {sight}</p><h1>{escape(view.name)}</h1></header><dl class="facts">{boxes}</dl>{why}'
+    return (
+        f'<header><p class="soft">LoRA order {escape(view.id)}: {sight}</p><h1>{escape(view.name)}</h1></header>'
+        f'<dl class="facts">{boxes}</dl>{why}'
+    )
 
 
 def _grids(view: OrderView) -> str:
@@ -106,9 +139,7 @@ def _curves(view: OrderView) -> str:
     if not measured:
         return ""
     step = view.chosen.step if view.chosen else None
-    charts = "".join(
-        _curve_section(name, title, hint, percent, measured, step) for name, title, hint, percent in CURVES
-    )
+    charts = "".join(_curve_section(curve, measured, step) for curve in CURVES)
     rows = "".join(_row(view, c) for c in view.checkpoints)
     return (
         f'<h2>What was measured</h2><div class="charts">{charts}</div>'
@@ -120,12 +151,10 @@ def _curves(view: OrderView) -> str:
     )
 
 
-def _curve_section(
-    name: str, title: str, hint: str, percent: bool, measured: Iterable[tuple[int, Measurement]], step: int | None
-) -> str:
-    points = [(float(at), value) for at, m in measured if (value := getattr(m, name)) is not None]
-    drawn = chart(Line(title=title, points=points, marked=step, percent=percent)) or "<p>Not measured.</p>"
-    return f"<section><h3>{title}</h3>{drawn}<p>{hint}</p></section>"
+def _curve_section(curve: Curve, measured: Iterable[tuple[int, Measurement]], step: int | None) -> str:
+    points = [(float(at), value) for at, m in measured if (value := getattr(m, curve.field)) is not None]
+    line = Line(title=curve.title, points=points, marked=step, percent=curve.percent)
+    return f"<section><h3>{curve.title}</h3>{chart(line) or '<p>Not measured.</p>'}<p>{curve.hint}</p></section>"
 
 
 def _row(view: OrderView, checkpoint: CheckpointView) -> str:

@@ -1,0 +1,111 @@
+"""The ballot of an order: opened after the last grid, open until an instant in its row, closed by votes and measurements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+import discord
+from sqlmodel import Session, col, or_, select
+
+from bot import wording, wording_order
+from bot.parts import Parts
+from storage import orders
+from storage.domain.choice import Choice, NothingToChoose, choose_checkpoint
+from storage.domain.errors import Fault, OrderFault
+from storage.domain.lifecycle import Stage
+from storage.faults import gap
+from storage.pieces import Enqueues
+from storage.tables import Ballot, Order, Outcome, now
+
+
+def open_ballot(session: Session, order_id: str, seconds: float) -> Ballot | None:
+    """Open the ballot of an order that is voting; one that is there stays as it is, deadline and all.
+
+    An order that failed after its vote and was retried comes by here with a closed ballot: the same vote still stands.
+    """
+    order = orders.locked_order(session, order_id)
+    if order.stage != Stage.VOTING.value:
+        return None
+    ballot = session.get(Ballot, order_id)
+    if ballot is None:
+        ballot = Ballot(order_id=order_id, deadline_at=now() + timedelta(seconds=seconds))
+        session.add(ballot)
+    return ballot
+
+
+def due(session: Session, at: datetime) -> Sequence[Ballot]:
+    """Ballots whose instant has come, or that their owner finished; among them those closed before a retried failure."""
+    return session.exec(
+        select(Ballot)
+        .join(Order, col(Order.id) == col(Ballot.order_id))
+        .where(Order.stage == Stage.VOTING.value)
+        .where(
+            or_(col(Ballot.deadline_at) <= at, col(Ballot.finish_by).is_not(None), col(Ballot.closed_at).is_not(None))
+        )
+    ).all()
+
+
+def close(session: Session, engine: Enqueues, order_id: str) -> Choice | None:
+    """Close the ballot by the votes as last counted: choice, outcome and the next stage in one transaction.
+
+    None where it was closed before, or where nothing could be chosen: then the order has failed, and says so.
+    """
+    order = orders.locked_order(session, order_id)
+    ballot = session.get(Ballot, order_id)
+    if order.stage != Stage.VOTING.value or ballot is None:
+        return None
+    candidates = orders.candidates(session, order_id)
+    try:
+        choice = choose_checkpoint(candidates)
+    except NothingToChoose:
+        orders.fail(
+            session, engine, order_id, Fault.PROGRAM, "every checkpoint came out broken, so there is nothing to choose"
+        )
+        return None
+    ballot.closed_at = now()
+    order.chosen_step, order.chosen_because = choice.step, choice.because.value
+    order.choice_json = json.dumps(asdict(choice), sort_keys=True)
+    session.merge(_outcome(session, order, choice))
+    orders.move(session, engine, order_id, Stage.SCALING)
+    gap("ballot-close")
+    return choice
+
+
+def _outcome(session: Session, order: Order, choice: Choice) -> Outcome:
+    """What a closed ballot taught, without names and pictures."""
+    checkpoints = orders.checkpoints_of(session, order.id)
+    return Outcome(
+        order_id=order.id,
+        base=order.base,
+        subject_type=order.subject_type,
+        pictures=len(orders.kept(session, order.id)),
+        recipe=orders.plan_of(session, order.id).recipe,
+        chosen_step=choice.step,
+        measured_best=choice.measured_best,
+        votes_json=json.dumps({c.step: c.votes for c in checkpoints}),
+        measurements_json=json.dumps({c.step: json.loads(c.measurement_json or "null") for c in checkpoints}),
+    )
+
+
+async def finish(parts: Parts, interaction: discord.Interaction[Any], arguments: tuple[str, ...]) -> None:
+    """The Finish button under the sheet: the owner closes the ballot now; the clock does the rest."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    said = await parts.database.transact(_finish, arguments[0], str(interaction.user.id))
+    await interaction.followup.send(said, ephemeral=True)
+
+
+def _finish(session: Session, order_id: str, user_id: str) -> str:
+    order = session.get(Order, order_id)
+    ballot = session.get(Ballot, order_id)
+    if order is None or ballot is None:
+        return wording.order_refused(OrderFault.UNKNOWN)
+    if order.owner_id != user_id:
+        return wording.order_refused(OrderFault.NOT_YOURS)
+    if ballot.closed_at is not None or order.stage != Stage.VOTING.value:
+        return wording.order_refused(OrderFault.TOO_LATE)
+    ballot.finish_by = user_id
+    return wording_order.CLOSING

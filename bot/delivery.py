@@ -1,0 +1,159 @@
+"""Handing over: which files, in which way, and the card that says how to use them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sqlmodel import Session, select
+
+from bot import wording_order
+from bot.parts import Parts
+from bot.posting import Enclosure
+from bot.shown import Shown
+from storage.domain.measurement import Measurement, ScaleChoice
+from storage.domain.orders import file_stem
+from storage.tables import Checkpoint, Delivery, Order
+from storage.usage import how_to_use, licence_of
+from storage.view import choice_of
+
+SPARE_BYTES = 64 * 1024
+"""Room for what surrounds a file in an upload."""
+ENDINGS = {
+    "lora": ".safetensors",
+    "compact": "-compact.safetensors",
+    "sidecar": ".json",
+    "preview": ".png",
+    "strip": "-scales.png",
+}
+"""What a delivered file is called after its stem, by role."""
+ALTS = {
+    "preview": "A picture drawn with the LoRA at the recommended scale; its file carries the ComfyUI workflow.",
+    "strip": "The same prompts drawn at rising scales of the LoRA, from left to right.",
+}
+
+
+async def prepare(parts: Parts, order_id: str) -> None:
+    """Write down what will be handed over and in which way. Doing it twice is doing it once."""
+    keys = await parts.artifacts.list(f"orders/{order_id}/delivery")
+    linkable = can_link(parts)
+    await parts.database.transact(_write_down, order_id, roles_of(keys), linkable)
+
+
+def can_link(parts: Parts) -> bool:
+    """Whether members can download from here: over the bot's web pages, or straight from a shared store."""
+    return parts.settings.public_url is not None or parts.settings.artifacts_folder is None
+
+
+def roles_of(keys: Sequence[str]) -> dict[str, str]:
+    """Artifact keys of a delivery by role, from their names."""
+    found: dict[str, str] = {}
+    for key in keys:
+        name = key.rsplit("/", 1)[-1]
+        if name.endswith(".safetensors"):
+            found["compact" if "compact" in name else "lora"] = key
+        elif name.endswith(".png"):
+            found["strip" if "strip" in name or "scales" in name else "preview"] = key
+        elif name.endswith(".json") and "compact" not in name:
+            found["sidecar"] = key
+    return found
+
+
+def way_for(*, lora_bytes: int, max_file_bytes: int, linkable: bool, compact: bool) -> str:
+    """Attach where it fits; else a download; else the compact version."""
+    if lora_bytes + SPARE_BYTES <= max_file_bytes:
+        return "attach"
+    return "compact" if compact and not linkable else "download"
+
+
+def _write_down(session: Session, order_id: str, files: Mapping[str, str], linkable: bool) -> None:  # noqa: FBT001  # passed through transact
+    order = session.get_one(Order, order_id)
+    checkpoint = session.get_one(Checkpoint, (order_id, order.chosen_step))
+    name = f"{order_id}:final:{order.chosen_step}"
+    row = session.get(Delivery, name)
+    known = json.loads(row.files_json) if row else {}
+    whole = {"lora": checkpoint.lora_artifact, **files, **known}
+    way = way_for(
+        lora_bytes=checkpoint.lora_bytes,
+        max_file_bytes=order.max_file_bytes,
+        linkable=linkable,
+        compact="compact" in whole,
+    )
+    if row is None:
+        row = Delivery(id=name, order_id=order_id, kind="final", step=checkpoint.step, files_json="", way=way)
+        session.add(row)
+    row.files_json, row.way = json.dumps(whole, sort_keys=True), way
+    order.delivery_way = way
+
+
+def instead(session: Session, order_id: str, *, linkable: bool) -> None:
+    """The upload was refused as too large, whatever was thought: hand over in the next best way."""
+    for row in session.exec(select(Delivery).where(Delivery.order_id == order_id, Delivery.kind == "final")):
+        compact = "compact" in files_in(row) and row.way != "compact"
+        row.way = "compact" if compact and not linkable else "download"
+
+
+def files_in(row: Delivery) -> dict[str, str]:
+    """Artifact keys of a delivery by role."""
+    return dict(json.loads(row.files_json))
+
+
+def card_text(it: Shown, *, compact_loss: float | None) -> str:
+    """The card's words."""
+    order, delivery = it.order, it.delivery
+    choice = choice_of(order)
+    if choice is None or delivery is None:
+        raise ValueError(f"order {order.id} has nothing to hand over")
+    checkpoint = next(c for c in it.checkpoints if c.step == delivery.step)
+    scale = ScaleChoice.from_json(order.scale_json) if order.scale_json else None
+    how = how_to_use(
+        base=order.base,
+        stem=file_stem(order.name, order.id),
+        trigger=order.trigger,
+        class_word=order.class_word,
+        scale=scale.recommended if scale else 1.0,
+        subject_type=order.subject_type,
+    )
+    return wording_order.card(
+        wording_order.DeliveryCard(
+            owner_id=order.owner_id if it.mention else None,
+            name=order.name,
+            trigger=order.trigger,
+            choice=choice,
+            scale=scale,
+            measurement=Measurement.from_json(checkpoint.measurement_json) if checkpoint.measurement_json else None,
+            prompts=[p.text for p in it.plan.prompts if p.with_trigger][:3] if it.plan else [],
+            how=how,
+            way=delivery.way,
+            file_bytes=checkpoint.lora_bytes,
+            compact_loss=compact_loss,
+            licence=licence_of(order.base),
+        )
+    )
+
+
+async def compact_loss(parts: Parts, order_id: str) -> float | None:
+    """The share of the LoRA's effect that its compact version loses, as the worker measured it."""
+    try:
+        raw = await parts.artifacts.read(f"orders/{order_id}/delivery/compact.json", 4096)
+    except FileNotFoundError:
+        return None
+    loss = json.loads(raw).get("loss")
+    return float(loss) if isinstance(loss, int | float) else None
+
+
+async def enclosures(
+    parts: Parts, order: Order, files: Mapping[str, str], way: str, *, folder: Path, limit: int
+) -> list[Enclosure]:
+    """The files that go along with a message; in a shared store they are first copied into `folder`. Too large ones stay out."""
+    lora = {"attach": ["lora"], "compact": ["compact"], "download": []}[way]
+    stem = file_stem(order.name, order.id)
+    found: list[Enclosure] = []
+    for role in [*lora, "sidecar", "preview", "strip"]:
+        if role not in files:
+            continue
+        path = parts.artifacts.local_path(files[role]) or await parts.artifacts.fetch(files[role], folder / role)
+        if path.exists() and path.stat().st_size + SPARE_BYTES <= limit:
+            found.append(Enclosure(name=stem + ENDINGS[role], what=path, alt=ALTS.get(role)))
+    return found

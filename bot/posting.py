@@ -1,0 +1,254 @@
+"""Messages of an order, each made exactly once and found again by its mark.
+
+The mark is the nonce of the send, and it stays readable in the message: as the name of its attachment, or as the last small
+line of its text. Before this process posts into a place for the first time, and after every send whose end is unknown, the
+place's recent messages are read and what is there already is taken over.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import discord
+from sqlmodel import Session
+
+from bot.parts import Parts
+from bot.shown import Face, Shown
+from bot.wording import clip, escape
+from storage.domain.orders import mark
+from storage.faults import gap
+from storage.tables import Order, Post, now
+
+READ_BACK = 100
+"""Messages that are read to find marks."""
+MARK_ROOM = 40
+"""Characters kept free for the mark in a text of at most 2000."""
+THREAD_EXISTS = 160004
+UNKNOWN_CHANNEL = 10003
+UNKNOWN_MESSAGE = 10008
+TOO_MANY_EDITS = 30046
+THREAD_ARCHIVED = 50083
+WEEK_MIN: Literal[10080] = 10080
+
+
+class Unreachable(Exception):
+    """This place cannot be posted to: it is gone, or the bot may not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enclosure:
+    """A file to attach."""
+
+    name: str
+    what: Path | bytes
+    alt: str | None = None
+
+    def open(self) -> discord.File:
+        """As discord.py takes it; a path is streamed, not read into memory."""
+        source = io.BytesIO(self.what) if isinstance(self.what, bytes) else self.what
+        return discord.File(source, filename=self.name, description=self.alt[:1024] if self.alt else None)
+
+
+def unreachable(error: discord.HTTPException) -> bool:
+    """Whether this answer means that posting there is over until somebody changes something."""
+    return isinstance(error, discord.Forbidden) or error.code in (UNKNOWN_CHANNEL, 50001, 50013, 160005)
+
+
+class Posting:
+    """Posts of one bot process. A send that fails leaves nothing behind that a later one would double."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._seen: dict[int, dict[str, int]] = {}
+
+    async def thread(self, it: Shown) -> discord.PartialMessageable:
+        """The order's thread; made from its plan message where it is missing."""
+        if it.order.thread_id is None:
+            thread_id = await self._make_thread(it)
+            await self.parts.database.transact(_keep_thread, it.order.id, str(thread_id))
+            it.order.thread_id = str(thread_id)
+        return self._place(it, it.order.thread_id)
+
+    async def post(
+        self,
+        it: Shown,
+        what: str,
+        text: str,
+        *,
+        files: Sequence[Enclosure] = (),
+        view: discord.ui.View | None = None,
+        place: discord.PartialMessageable | None = None,
+        mention: bool = False,
+    ) -> Post:
+        """The message of this mark: the one that is there, or a new one. Only the owner can be mentioned, and only if asked."""
+        if what in it.posts:
+            return it.posts[what]
+        place = place or await self.thread(it)
+        name = mark(it.order.id, what)
+        found = (await self._marks(place)).get(name)
+        more = {"allowed_mentions": _mentions(it, mention=mention)} | ({"view": view} if view is not None else {})
+        message_id = found or await self._send(place, name, text, files, **more)
+        gap("post-record")
+        said = Face(text=text).to_json()
+        post = Post(
+            mark=name, order_id=it.order.id, channel_id=str(place.id), message_id=str(message_id), shown_json=said
+        )
+        it.posts[what] = await self.parts.database.transact(_record, post)
+        return it.posts[what]
+        it.posts[what] = post
+        return post
+
+    async def edit(self, it: Shown, what: str, text: str, *, view: discord.ui.View | None = None) -> None:
+        """Bring a message to this text. A message that somebody deleted is forgotten, so that it can be made anew."""
+        post = it.posts[what]
+        try:
+            await self._message(post).edit(
+                content=_marked(text, post.mark), view=view, allowed_mentions=discord.AllowedMentions.none()
+            )
+        except discord.HTTPException as error:
+            if error.code not in (UNKNOWN_MESSAGE, TOO_MANY_EDITS):
+                raise
+            await self.forget(it, what)
+            return
+        it.posts[what] = await self.parts.database.transact(_shown, post.mark, text)
+
+    async def forget(self, it: Shown, what: str) -> None:
+        """Let a message be made anew: it is gone, or too old to be edited (then it is deleted)."""
+        post = it.posts.pop(what)
+        try:
+            await self._message(post).delete()
+        except discord.HTTPException as error:
+            if error.code != UNKNOWN_MESSAGE:
+                raise
+        await self.parts.database.transact(_forget, post.mark)
+        self._seen.get(int(post.channel_id), {}).pop(post.mark, None)
+
+    async def seed(self, it: Shown, what: str, emoji: Iterable[str]) -> None:
+        """Put the first reactions under a message, once. Doing it twice is harmless, a kill in between is made good."""
+        post = it.posts[what]
+        message = self._message(post)
+        for one in emoji:
+            try:
+                await message.add_reaction(one)
+            except discord.HTTPException as error:
+                if error.code == UNKNOWN_MESSAGE:
+                    break
+                if error.code != THREAD_ARCHIVED:
+                    raise
+                await self._wake(int(post.channel_id))
+                await message.add_reaction(one)
+        it.posts[what] = await self.parts.database.transact(_seeded, post.mark)
+
+    async def _wake(self, thread_id: int) -> None:
+        thread = await self.parts.discord.fetch_channel(thread_id)
+        if isinstance(thread, discord.Thread):
+            await thread.edit(archived=False)
+
+    def _place(self, it: Shown, channel_id: str) -> discord.PartialMessageable:
+        return self.parts.discord.get_partial_messageable(int(channel_id), guild_id=int(it.order.community_id))
+
+    def _message(self, post: Post) -> discord.PartialMessage:
+        place = self.parts.discord.get_partial_messageable(int(post.channel_id))
+        return place.get_partial_message(int(post.message_id))
+
+    async def _make_thread(self, it: Shown) -> int:
+        for what in ("plan", "root"):
+            if what == "root":
+                text = f"**{escape(it.order.name)}**: the order's thread is below."
+                await self.post(it, "root", text, place=self._place(it, it.order.channel_id))
+            if what not in it.posts:
+                continue
+            try:
+                return await self._thread_under(it, it.posts[what])
+            except discord.NotFound as error:
+                if error.code != UNKNOWN_MESSAGE or what == "root":
+                    raise
+        raise AssertionError("the root message was just posted")
+
+    async def _thread_under(self, it: Shown, root: Post) -> int:
+        message = self._place(it, root.channel_id).get_partial_message(int(root.message_id))
+        try:
+            thread = await message.create_thread(name=it.order.name[:90] or it.order.id, auto_archive_duration=WEEK_MIN)
+        except discord.HTTPException as error:
+            if error.code != THREAD_EXISTS:
+                raise
+            return message.id  # a thread made from a message has its id
+        return thread.id
+
+    async def _send(
+        self,
+        place: discord.PartialMessageable,
+        name: str,
+        text: str,
+        files: Sequence[Enclosure],
+        **more: Any,  # noqa: ANN401  # what discord.py takes besides
+    ) -> int:
+        in_a_file = any(f.name.partition(".")[0] == name for f in files)
+        content = text if in_a_file else _marked(text, name)
+        opened = [f.open() for f in files]
+        try:
+            sent = await place.send(content, files=opened, nonce=name, suppress_embeds=True, **more)
+        except BaseException:
+            self._seen.pop(place.id, None)  # it may have arrived: look before the next try
+            raise
+        finally:
+            for file in opened:
+                file.close()
+        return int(sent.id)
+
+    async def _marks(self, place: discord.PartialMessageable) -> dict[str, int]:
+        if place.id not in self._seen:
+            me = self.parts.discord.user
+            found: dict[str, int] = {}
+            async for message in place.history(limit=READ_BACK):
+                if me is not None and message.author.id == me.id:
+                    found.update(dict.fromkeys(_marks_in(message), message.id))
+            self._seen[place.id] = found
+        return self._seen[place.id]
+
+
+def _marks_in(message: discord.Message) -> list[str]:
+    last = message.content.rsplit("\n", 1)[-1]
+    named = [a.filename.partition(".")[0] for a in message.attachments]
+    return [*named, last.removeprefix("-# ")] if last.startswith("-# ") else named
+
+
+def _marked(text: str, name: str) -> str:
+    return f"{clip(text, 2000 - MARK_ROOM)}\n-# {name}"
+
+
+def _mentions(it: Shown, *, mention: bool) -> discord.AllowedMentions:
+    if not (mention and it.mention):
+        return discord.AllowedMentions.none()
+    return discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(int(it.order.owner_id))])
+
+
+def _keep_thread(session: Session, order_id: str, thread_id: str) -> None:
+    order = session.get_one(Order, order_id)
+    order.thread_id = thread_id
+
+
+def _record(session: Session, post: Post) -> Post:
+    return session.merge(post)
+
+
+def _shown(session: Session, name: str, text: str) -> Post:
+    post = session.get_one(Post, name)
+    post.shown_json, post.edited_at = replace(Face.of(post), text=text).to_json(), now()
+    return post
+
+
+def _seeded(session: Session, name: str) -> Post:
+    post = session.get_one(Post, name)
+    post.shown_json = replace(Face.of(post), seeded=True).to_json()
+    return post
+
+
+def _forget(session: Session, name: str) -> None:
+    post = session.get(Post, name)
+    if post is not None:
+        session.delete(post)

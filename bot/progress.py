@@ -1,0 +1,47 @@
+"""The status message of an order: the stage in words, and while the GPU works how far it is, or that it is silent."""
+
+from __future__ import annotations
+
+from sqlmodel import Session
+
+from bot import wording, wording_order
+from bot.parts import Parts
+from bot.prospects import prospect_of
+from bot.shown import Shown
+from storage.domain.lifecycle import TABLE, Stage
+from storage.domain.plan import Plan
+from storage.tables import Order, now
+
+
+async def status_text(parts: Parts, it: Shown) -> str:
+    """What the status message should say now."""
+    working = it.stage in (Stage.TRAINING, Stage.SCALING)
+    if it.plan is not None and (it.stage is Stage.QUEUED or (working and not it.running)):
+        return wording_order.waiting(it.order.name, await parts.database.transact(_place, it.order, it.plan))
+    if working and it.progress is not None:
+        return _working(it)
+    if it.stage is Stage.VOTING:
+        return wording_order.trained(it.order.name)
+    return f"**{wording.escape(it.order.name)}**: {TABLE[it.stage].sight}."
+
+
+def _place(session: Session, order: Order, plan: Plan) -> str:
+    prospect = prospect_of(session, order, plan)
+    if prospect.paused:
+        return f"{wording.in_line(prospect.place, None)}; training is paused by the people who run this bot"
+    return wording.in_line(prospect.place, prospect.wait_s)
+
+
+def _working(it: Shown) -> str:
+    progress = it.progress
+    if progress is None:
+        return ""
+    return wording_order.progress(
+        name=it.order.name,
+        doing=progress.stage or it.stage.value,
+        step=progress.step,
+        steps=progress.steps,
+        seconds_left=progress.seconds_left,
+        loss_ratio=progress.loss_ratio,
+        silent_s=(now() - progress.updated_at).total_seconds(),
+    )

@@ -1,0 +1,127 @@
+"""What storage says of the orders that Discord shows, in one look: rows only, no decisions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, or_, select
+
+from storage.domain.lifecycle import Stage
+from storage.domain.orders import mark
+from storage.domain.plan import Plan
+from storage.tables import Ballot, Checkpoint, Community, Delivery, Member, Order, Piece, PlanRow, Post, Progress, now
+
+LIVE = (Stage.QUEUED, Stage.TRAINING, Stage.VOTING, Stage.SCALING, Stage.DELIVERING)
+LATE_DAYS = 3
+"""An order that ended while its channel could not be posted to is still told so for so many days."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """What a message last said, as its row keeps it."""
+
+    text: str = ""
+    seeded: bool = False
+    """The first reactions are under it."""
+
+    @classmethod
+    def of(cls, post: Post) -> Face:
+        """Of a row; a row that was never edited says nothing."""
+        return cls(**json.loads(post.shown_json)) if post.shown_json else cls()
+
+    def to_json(self) -> str:
+        """As kept in the row."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+@dataclass(kw_only=True)
+class Shown:
+    """One order with all that decides what its thread should show."""
+
+    order: Order
+    removed: bool
+    """The bot is no longer in that server."""
+    mention: bool
+    """Whether the owner wants to be mentioned."""
+    plan: Plan | None = None
+    posts: dict[str, Post] = field(default_factory=dict)
+    """By what they are: "plan", "status", a step ..."""
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    progress: Progress | None = None
+    ballot: Ballot | None = None
+    delivery: Delivery | None = None
+    running: bool = False
+    """A worker has a turn on it now."""
+
+    @property
+    def stage(self) -> Stage:
+        """Where the order is."""
+        return Stage(self.order.stage)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps of the stored checkpoints."""
+        return tuple(c.step for c in self.checkpoints)
+
+
+def look(session: Session, at: datetime | None = None) -> list[Shown]:
+    """All orders that have, or may lack, something in their thread."""
+    at = at or now()
+    recent = col(Order.finished_at) > at - timedelta(days=LATE_DAYS)
+    ended = col(Order.stage).in_([s.value for s in (Stage.DELIVERED, Stage.CANCELLED, Stage.FAILED)])
+    live = col(Order.stage).in_([s.value for s in LIVE])
+    orders = session.exec(select(Order).where(or_(live, ended & recent)).order_by(col(Order.created_at))).all()
+    return _filled(session, orders)
+
+
+def look_at(session: Session, order_id: str) -> Shown | None:
+    """The same for one order."""
+    order = session.get(Order, order_id)
+    return _filled(session, [order])[0] if order else None
+
+
+def _filled(session: Session, orders: Sequence[Order]) -> list[Shown]:
+    ids = [o.id for o in orders]
+    communities = {c.id: c for c in session.exec(select(Community))}
+    members = {(m.community_id, m.id): m for m in session.exec(select(Member).where(_in(Member.id, _owners(orders))))}
+    found = {o.id: _bare(o, communities, members) for o in orders}
+    for plan in session.exec(select(PlanRow).where(_in(PlanRow.order_id, ids))):
+        found[plan.order_id].plan = Plan.from_json(plan.plan_json)
+    for post in session.exec(select(Post).where(_in(Post.order_id, ids))):
+        found[post.order_id].posts[post.mark.removeprefix(mark(post.order_id, ""))] = post
+    chosen = select(Checkpoint).where(_in(Checkpoint.order_id, ids)).order_by(col(Checkpoint.step))
+    for checkpoint in session.exec(chosen):
+        found[checkpoint.order_id].checkpoints.append(checkpoint)
+    for progress in session.exec(select(Progress).where(_in(Progress.order_id, ids))):
+        found[progress.order_id].progress = progress
+    for ballot in session.exec(select(Ballot).where(_in(Ballot.order_id, ids))):
+        found[ballot.order_id].ballot = ballot
+    for delivery in session.exec(select(Delivery).where(_in(Delivery.order_id, ids), Delivery.kind == "final")):
+        found[delivery.order_id].delivery = delivery
+    running = select(Piece.order_id).where(_in(Piece.order_id, ids), Piece.state == "running")
+    for order_id in session.exec(running):
+        found[order_id].running = True
+    return list(found.values())
+
+
+def _bare(order: Order, communities: dict[str, Community], members: dict[tuple[str, str], Member]) -> Shown:
+    community = communities.get(order.community_id)
+    member = members.get((order.community_id, order.owner_id))
+    return Shown(
+        order=order,
+        removed=community is not None and community.removed_at is not None,
+        mention=member is None or (member.mention and member.left_at is None),
+    )
+
+
+def _in(column: Any, values: Iterable[str]) -> ColumnElement[bool]:  # noqa: ANN401  # any column of our tables
+    return col(column).in_(list(values))
+
+
+def _owners(orders: Sequence[Order]) -> set[str]:
+    return {o.owner_id for o in orders}

@@ -1,0 +1,104 @@
+"""Buttons that hand a file to the person who pressed: "Take this one" under a grid, Download under the card."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import discord
+from sqlmodel import Session
+
+from bot import delivery, wording, wording_order
+from bot.links import links_of
+from bot.parts import Parts
+from storage.domain.errors import OrderFault
+from storage.domain.orders import file_stem
+from storage.tables import Checkpoint, Delivery, Order, now
+
+
+async def take(parts: Parts, interaction: discord.Interaction[Any], arguments: tuple[str, ...]) -> None:
+    """The owner takes one checkpoint's file, whatever the vote will say."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    found = await parts.database.transact(_checkpoint, arguments, str(interaction.user.id))
+    if isinstance(found, str):
+        await interaction.followup.send(found, ephemeral=True)
+        return
+    order, checkpoint = found
+    limit = min(order.max_file_bytes, interaction.filesize_limit)
+    files = {"lora": checkpoint.lora_artifact}
+    way = delivery.way_for(
+        lora_bytes=checkpoint.lora_bytes, max_file_bytes=limit, linkable=delivery.can_link(parts), compact=False
+    )
+    if way == "attach":
+        with tempfile.TemporaryDirectory() as folder:
+            enclosed = await delivery.enclosures(parts, order, files, way, folder=Path(folder), limit=limit)
+            text = wording_order.taken(name=order.name, step=checkpoint.step, trigger=order.trigger)
+            await interaction.followup.send(text, files=[e.open() for e in enclosed], ephemeral=True)
+    else:
+        await _send_link(parts, interaction, order, checkpoint.step, checkpoint.lora_artifact)
+    await parts.database.transact(_note_taken, order.id, checkpoint.step, files, way)
+
+
+async def download(parts: Parts, interaction: discord.Interaction[Any], arguments: tuple[str, ...]) -> None:
+    """A fresh link to the delivered file, for the owner only."""
+    await interaction.response.defer(ephemeral=True, thinking=True)
+    found = await parts.database.transact(_delivered, arguments, str(interaction.user.id))
+    if isinstance(found, str):
+        await interaction.followup.send(found, ephemeral=True)
+        return
+    order, row = found
+    await _send_link(parts, interaction, order, row.step, json.loads(row.files_json)["lora"])
+
+
+async def _send_link(parts: Parts, interaction: discord.Interaction[Any], order: Order, step: int, key: str) -> None:
+    seconds = parts.settings.link_minutes * 60
+    links = await links_of(parts)
+    url = (
+        links.file(order.id, step, "lora", str(interaction.user.id), seconds)
+        if links
+        else parts.artifacts.url(key, seconds)
+    )
+    if url is None:
+        await interaction.followup.send(wording_order.NO_WAY, ephemeral=True)
+        return
+    view = discord.ui.View(timeout=None)
+    view.add_item(discord.ui.Button(label=f"{file_stem(order.name, order.id)}.safetensors", url=url))
+    view.stop()
+    await interaction.followup.send(wording_order.LINK_READY, view=view, ephemeral=True)
+
+
+def _checkpoint(session: Session, arguments: tuple[str, ...], user_id: str) -> tuple[Order, Checkpoint] | str:
+    order = session.get(Order, arguments[0])
+    step = int(arguments[1]) if arguments[1:] and arguments[1].isdigit() else -1
+    checkpoint = session.get(Checkpoint, (arguments[0], step))
+    if order is None or checkpoint is None:
+        return wording.order_refused(OrderFault.UNKNOWN)
+    if order.owner_id != user_id:
+        return wording.order_refused(OrderFault.NOT_YOURS)
+    return order, checkpoint
+
+
+def _delivered(session: Session, arguments: tuple[str, ...], user_id: str) -> tuple[Order, Delivery] | str:
+    order = session.get(Order, arguments[0])
+    row = session.get(Delivery, f"{arguments[0]}:final:{order.chosen_step}") if order else None
+    if order is None or row is None:
+        return wording.order_refused(OrderFault.UNKNOWN)
+    if order.owner_id != user_id:
+        return wording.order_refused(OrderFault.NOT_YOURS)
+    return order, row
+
+
+def _note_taken(session: Session, order_id: str, step: int, files: dict[str, str], way: str) -> None:
+    session.merge(
+        Delivery(
+            id=f"{order_id}:taken:{step}",
+            order_id=order_id,
+            kind="taken",
+            step=step,
+            files_json=json.dumps(files),
+            way=way,
+            delivered_at=now(),
+        )
+    )
