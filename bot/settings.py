@@ -40,6 +40,16 @@ class BotSettings(StorageSettings):
     """The largest picture file that is downloaded."""
     download_s: float = Field(default=60.0, gt=0)
     """The longest that one download may take."""
+    look_s: float = Field(default=0.7, gt=0)
+    """How often what Discord shows is compared with what storage says."""
+    status_s: float = Field(default=15.0, gt=0)
+    """The least time between two edits of one message: Discord counts edits."""
+    recount_s: float = Field(default=2.0, gt=0)
+    """How long reactions on one order are gathered before its votes are counted anew."""
+    ballot_patience_hours: float = Field(default=24.0, gt=0)
+    """So long past its deadline a ballot waits for votes that cannot be read; then those last seen decide."""
+    link_minutes: float = Field(default=10.0, gt=0)
+    """How long a download link works."""
 
     @field_validator("discord_url")
     @classmethod

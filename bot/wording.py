@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import datetime
 
 from storage.domain.errors import Fault, OrderFault, PictureFault
 from storage.domain.lifecycle import TABLE, Stage
@@ -91,6 +92,12 @@ def mention(user_id: str | int) -> str:
     return f"<@{int(user_id)}>"
 
 
+def when(instant: datetime) -> str:
+    """An instant that every reader sees in their own time zone, with how far away it is."""
+    stamp = int(instant.timestamp())
+    return f"<t:{stamp}:f> (<t:{stamp}:R>)"
+
+
 # -- pictures
 
 _PICTURE: dict[PictureFault, str] = {
@@ -111,8 +118,13 @@ _PICTURE: dict[PictureFault, str] = {
 
 def picture_refused(name: str, fault: str, detail: str = "") -> str:
     """Why one picture is not used, by its name, and what to do."""
-    said = f" ({escape(detail, 80)})" if detail else ""
-    return f"{escape(name, 60)} {_PICTURE[PictureFault(fault)]}{said}"
+    kind = PictureFault(fault)
+    said = _PICTURE[kind]
+    if detail and kind in (PictureFault.DUPLICATE, PictureFault.NEAR_DUPLICATE):
+        return f"{escape(name, 60)} {said.replace('another one', escape(detail, 60))}"
+    if detail and kind is not PictureFault.ONE_TOO_MANY:
+        said = f"{said} ({escape(detail, 80)})"
+    return f"{escape(name, 60)} {said}"
 
 
 # -- orders
@@ -169,10 +181,14 @@ def permissions_missing(names: Sequence[str]) -> str:
 
 # -- short answers
 
+WHAT_DO_THEY_SHOW = "Thank you! What do the pictures show?"
 CHECKING = "Thank you! I am looking at your pictures; the plan comes into this channel in a moment."
 ADDING = "Thank you! I am looking at the new pictures; the plan will change in a moment."
 NO_PICTURES = "There was no picture in that. Attach some, or use /train without attachments to upload up to 30 at once."
 NO_PICTURES_IN_MESSAGE = "That message has no pictures attached."
+STARTED_ALREADY = "This order is started already; its thread tells how it goes."
+PICTURES_STILL_COMING = "I am still looking at some of the pictures; please press Start again in a moment."
+RETRYING = "It goes into the queue once more, on the kept pictures."
 OLD_BUTTON = "This button belongs to something that is over. /status shows your orders."
 TROUBLE = "Something went wrong on my side; it has been noted. Please try again in a moment."
 SERVERS_ONLY = "I work in servers only, where people can vote."
@@ -187,6 +203,11 @@ def goodbye(server: str) -> str:
         f"Hello {escape(server)}! The people who run me have not opened me for this server yet, so I am leaving again. "
         "They can add it to their list."
     )
+
+
+def too_many_drafts(count: int) -> str:
+    """A member left too many plans without an answer."""
+    return f"You have {count} plans here that wait for Start. Start or cancel one of them first; /status lists them."
 
 
 def cancelled(name: str, *, by_moderator: bool, reason: str = "") -> str:
@@ -226,3 +247,27 @@ def fault_words(fault: str | None) -> str:
         Fault.PROGRAM: "the program, not you or your pictures",
     }
     return words[Fault(fault)] if fault else words[Fault.PROGRAM]
+
+
+# -- settings
+
+
+def channel_settings(channel_ids: Sequence[str]) -> str:
+    """Where orders are taken from now on."""
+    if not channel_ids:
+        return "Orders are taken in every channel that I can use."
+    return f"Orders are taken in {', '.join(f'<#{int(c)}>' for c in channel_ids)} only."
+
+
+def consent_settings(line: str) -> str:
+    """What people agree to before a person is trained, from now on; empty is the standard sentence."""
+    return (
+        f"People will be asked to agree to:\n> {escape(line, 900)}"
+        if line
+        else "People will be asked the standard sentence."
+    )
+
+
+def mentions_set(*, on: bool) -> str:
+    """Whether the member is mentioned."""
+    return "I will mention you when your own orders need you." if on else "I will not mention you any more."

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, picture_refused, pictures
+from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, picture_refused, pictures, when
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan, Validation
 from storage.words import duration, size
@@ -77,8 +78,8 @@ class PlanCard:
     limit_bytes: int
     """Upload limit of this server."""
     ballot_s: float
-    expires_s: float | None
-    """Until the draft goes; None once started."""
+    expires_at: datetime | None
+    """When the draft goes; None once started."""
     state: str = "draft"
     """draft | started | cancelled | expired."""
 
@@ -191,8 +192,8 @@ def _next(card: PlanCard) -> list[str]:
     if card.plan is None and not card.fetching:
         missing = MIN_PICTURES - card.kept
         lines.append(f"{pictures(missing)} more needed before this can start: press **Add pictures**.")
-    if card.expires_s is not None:
-        lines.append(f"Nothing happens until you press Start. This draft waits for {duration(card.expires_s)}.")
+    if card.expires_at is not None:
+        lines.append(f"Nothing happens until you press Start. This draft waits until {when(card.expires_at)}.")
     return ["\n".join(lines)] if lines else []
 
 

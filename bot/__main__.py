@@ -1,0 +1,125 @@
+"""The bot process: settings are read, things are opened, organs are wired, and everything is closed again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from contextlib import AsyncExitStack
+
+from pydantic import ValidationError
+
+from bot.absence import Absence
+from bot.client import LorasmithClient
+from bot.commands import Commands
+from bot.connection import become_the_bot, give_up_lease, stay_connected, stay_the_bot
+from bot.download import downloads
+from bot.endpoints import aim
+from bot.housekeeping import Housekeeping
+from bot.intake import Intake
+from bot.moderation import Moderation
+from bot.order import Story
+from bot.parts import Parts
+from bot.plan_card import PlanCards
+from bot.queries import Queries
+from bot.settings import BotSettings
+from bot.starting import Starting
+from storage import leases
+from storage.artifacts import Artifacts
+from storage.database import Database, migrate, require_current
+from storage.domain.errors import SetupError
+from storage.engine import Engine
+
+log = logging.getLogger(__name__)
+
+EXECUTOR = "bot"
+"""Fixed, so that workflows cut off by a kill are taken up by the next start; the lease keeps it unique."""
+
+
+async def run(settings: BotSettings) -> None:
+    """Be the bot until cancelled."""
+    aim(settings)
+    await asyncio.to_thread(migrate, settings)
+    async with AsyncExitStack() as stack:
+        database = Database(settings)
+        stack.callback(database.close)
+        await asyncio.to_thread(require_current, database)
+        holder = leases.holder_name("bot")
+        await become_the_bot(database, settings, holder)
+        stack.push_async_callback(give_up_lease, database, holder)
+        await database.transact(leases.refuse_mixed, settings)
+        client = LorasmithClient(settings)
+        engine = Engine(settings, database, EXECUTOR, queues=("control",))
+        parts = Parts(
+            settings=settings, database=database, engine=engine, artifacts=Artifacts(settings), discord=client
+        )
+        stack.push_async_callback(engine.close)
+        stack.push_async_callback(_close, client)
+        await _live(parts, client, holder, stack)
+
+
+async def _live(parts: Parts, client: LorasmithClient, holder: str, stack: AsyncExitStack) -> None:
+    """Wire the organs and let them run side by side; the first that ends with an error ends all."""
+    story, absence, cards = Story(parts), Absence(parts), PlanCards(parts)
+    intake = Intake(parts, cards, await stack.enter_async_context(downloads(parts.settings)))
+    stack.push_async_callback(intake.close)
+    Commands(parts, intake, cards, Queries(parts), Moderation(parts, cards)).register(client.tree, client.presses)
+    Starting(parts, cards, intake).register(client.presses)
+    story.register(client.presses)
+    client.attach(parts, story, absence)
+    parts.engine.handle_stage(story.on_stage)
+    await parts.engine.launch()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(stay_the_bot(parts.database, parts.settings, holder))
+        tasks.create_task(stay_connected(client, parts.settings.token.get_secret_value()))
+        await client.logged_in.wait()
+        await intake.resume()
+        tasks.create_task(story.run())
+        tasks.create_task(Housekeeping(parts, cards, absence).run())
+
+
+async def _close(client: LorasmithClient) -> None:
+    with contextlib.suppress(Exception):
+        await client.close()
+
+
+async def _until_told(settings: BotSettings) -> None:
+    loop = asyncio.get_running_loop()
+    bot = asyncio.create_task(run(settings))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, bot.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await bot
+
+
+def main() -> int:
+    """Start; exit code 2 where the set-up is wrong, said in one line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        settings = BotSettings()
+    except ValidationError as error:
+        for problem in error.errors(include_input=False, include_url=False):
+            sys.stderr.write(f"LORASMITH_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}\n")
+        return 2
+    try:
+        asyncio.run(_until_told(settings))
+    except (SetupError, ExceptionGroup) as error:
+        if (wrong := setup_error(error)) is None:
+            raise
+        sys.stderr.write(f"{wrong}\n")
+        return 2
+    return 0
+
+
+def setup_error(error: BaseException) -> SetupError | None:
+    """The wrong set-up among what ended the bot, however deep in its groups."""
+    if isinstance(error, SetupError):
+        return error
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return next((found for e in inner if (found := setup_error(e)) is not None), None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

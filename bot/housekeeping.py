@@ -1,0 +1,69 @@
+"""What the bot tidies up by itself: plan cards that say something old, pictures of ended drafts, owners who left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from sqlmodel import Session, col, select
+
+from bot.absence import LOOK_EVERY_S, Absence
+from bot.parts import Parts
+from bot.plan_card import PlanCards, phase_of
+from storage.domain.lifecycle import Stage
+from storage.tables import Order, Post
+
+log = logging.getLogger(__name__)
+
+TICK_S = 2.0
+RESTS_S = 60.0
+"""A card that could not be brought up to date is let be for so long."""
+
+
+class Housekeeping:
+    """A loop that compares and mends; each round begins from what storage says."""
+
+    def __init__(self, parts: Parts, cards: PlanCards, absence: Absence) -> None:
+        self._parts = parts
+        self._cards = cards
+        self._absence = absence
+        self._resting: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        loop = asyncio.get_running_loop()
+        next_absence = loop.time()
+        while True:
+            try:
+                await self.tidy_cards()
+                if self._parts.discord.is_ready() and loop.time() >= next_absence:
+                    next_absence = loop.time() + LOOK_EVERY_S
+                    await self._absence.look()
+            except Exception:
+                log.exception("a round of tidying failed; the next one tries again")
+            await asyncio.sleep(min(TICK_S, 2 * self._parts.settings.look_s))
+
+    async def tidy_cards(self) -> None:
+        """Bring the cards of orders that moved on up to date; delete the pictures of drafts that ended."""
+        at = asyncio.get_running_loop().time()
+        self._resting = {i: until for i, until in self._resting.items() if until > at}
+        for order in await self._parts.database.transact(stale_cards):
+            if order.id in self._resting:
+                continue
+            if order.started_at is None and order.stage in (Stage.EXPIRED, Stage.CANCELLED):
+                await self._parts.artifacts.delete(f"orders/{order.id}/pictures")
+            try:
+                await self._cards.show(order.id)
+            except Exception:
+                self._resting[order.id] = at + RESTS_S
+                log.exception("the plan card of %s is not up to date", order.id)
+
+
+def stale_cards(session: Session) -> list[Order]:
+    """Orders whose card was last shown in another phase than they are in now."""
+    rows = session.exec(
+        select(Order, Post)
+        .join(Post, col(Post.order_id) == col(Order.id))
+        .where(col(Post.mark).endswith("-plan"), ~col(Post.shown_json).startswith("ended:"))
+    ).all()
+    return [order for order, post in rows if post.shown_json.partition(":")[0] != phase_of(order)]

@@ -1,0 +1,223 @@
+"""From a member's pictures to a plan card: acknowledged, written down, fetched, checked, stored, shown.
+
+The draft's row with its links is written right after the acknowledgement; everything later can be done again from it. So a
+kill between the two halves loses nothing: at the next start `resume` goes on with every draft that still has links.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.answers import UNREACHABLE, Interaction, acknowledge, say, say_later
+from bot.download import AT_ONCE, Downloads
+from bot.drafting import (
+    Wish,
+    add_pictures,
+    drafts_to_resume,
+    forget_token,
+    known_pictures,
+    remember_subject,
+    write_draft,
+)
+from bot.parts import Parts
+from bot.plan_card import PlanCards
+from bot.presses import button, row_of
+from bot.wording import ADDING, CHECKING, NO_PICTURES, WHAT_DO_THEY_SHOW
+from bot.wording_plan import SUBJECT_WORDS
+from storage.domain.errors import OrderFault, OrderRefused, PictureFault, PictureRefused
+from storage.domain.orders import SubjectType
+from storage.drafts import Link, keep_picture, linked, refuse_picture
+from storage.faults import gap
+from storage.pictures import LIMITS, LIMITS_POCKET, Checker, Kept, refuse_twin
+from storage.tables import Picture
+
+log = logging.getLogger(__name__)
+
+ROOM_EVERY_S = 30.0
+"""How long a look at the disk is believed."""
+
+
+@dataclass(kw_only=True)
+class _Room:
+    full: bool = False
+    looked_at: float = -1e9
+
+
+class Intake:
+    """The part of the bot that takes pictures in."""
+
+    def __init__(self, parts: Parts, cards: PlanCards, downloads: Downloads) -> None:
+        self._parts = parts
+        self._cards = cards
+        self._downloads = downloads
+        self._checker = Checker()
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self._room = _Room()
+
+    async def begin(self, interaction: Interaction, wish: Wish, links: Sequence[Link]) -> None:
+        """A new draft from pictures that came with a command, a modal or a message. Acknowledges first."""
+        await acknowledge(interaction)
+        if not links:
+            return await say(interaction, NO_PICTURES)
+        await self._refuse_when_full()
+        order_id = await self._parts.database.transact(write_draft, self._parts.settings, wish, links)
+        if wish.subject is None:
+            kinds = [
+                button(words.capitalize(), "subject", order_id, kind.value) for kind, words in SUBJECT_WORDS.items()
+            ]
+            return await say(interaction, WHAT_DO_THEY_SHOW, row_of(kinds))
+        await say(interaction, CHECKING)
+        self.settle(order_id)
+        return None
+
+    async def choose_subject(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
+        """The answer to "What do the pictures show?"."""
+        await acknowledge(interaction)
+        order_id, kind = arguments
+        owner = str(interaction.user.id)
+        await self._parts.database.transact(remember_subject, order_id, owner, SubjectType(kind))
+        await say(interaction, CHECKING)
+        self.settle(order_id)
+
+    async def add(self, interaction: Interaction, order_id: str, links: Sequence[Link]) -> None:
+        """More pictures for a draft, from the modal under its card. Acknowledges first."""
+        await acknowledge(interaction)
+        if not links:
+            return await say(interaction, NO_PICTURES)
+        await self._refuse_when_full()
+        await self._parts.database.transact(add_pictures, order_id, str(interaction.user.id), links)
+        await say(interaction, ADDING)
+        self.settle(order_id)
+        return None
+
+    async def resume(self) -> None:
+        """Go on with the drafts of the last run. What lies in the folder of raw files is of that run: it goes."""
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        for order_id, token in await self._parts.database.transact(drafts_to_resume):
+            self.settle(order_id, restarted=True)
+            if token:
+                await say_later(self._parts.discord, token, CHECKING)
+
+    def settle(self, order_id: str, *, restarted: bool = False) -> None:
+        """Fetch, check and store what a draft still lacks, in the background; then show its card."""
+        before = self._working.get(order_id)
+        task = asyncio.create_task(self._settle(order_id, before, restarted=restarted), name=f"intake-{order_id}")
+        self._working[order_id] = task
+        task.add_done_callback(lambda done: self._done(order_id, done))
+
+    async def settled(self) -> None:
+        """Wait until nothing is being taken in."""
+        while self._working:
+            await asyncio.gather(*self._working.values(), return_exceptions=True)
+
+    async def close(self) -> None:
+        """Stop; what was not finished is resumed by the next run."""
+        for task in list(self._working.values()):
+            task.cancel()
+        await asyncio.gather(*self._working.values(), return_exceptions=True)
+        await self._checker.close()
+
+    def _done(self, order_id: str, task: asyncio.Task[None]) -> None:
+        if self._working.get(order_id) is task:
+            del self._working[order_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the pictures of draft %s were not finished", order_id, exc_info=error)
+
+    async def _settle(self, order_id: str, before: asyncio.Task[None] | None, *, restarted: bool) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        await self._parts.database.transact(forget_token, order_id)
+        gap("ack-download")
+        folder = self._folder / order_id
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        try:
+            while waiting := await self._parts.database.transact(linked, order_id):
+                await self._take_all(waiting, folder)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        if len(self._working) == 1:
+            await self._checker.close()
+        await self._show(order_id, restarted=restarted)
+
+    async def _show(self, order_id: str, *, restarted: bool) -> None:
+        for pause_s in (1.0, 5.0, 30.0, None):
+            try:
+                await self._cards.show(order_id, restarted=restarted)
+            except UNREACHABLE as error:
+                log.warning("the plan card of %s could not be posted: %s", order_id, error)
+                if pause_s is None:
+                    raise
+                restarted = True  # it may have arrived all the same
+                await asyncio.sleep(pause_s)
+            else:
+                return
+
+    async def _take_all(self, waiting: Sequence[Picture], folder: Path) -> None:
+        """A few at a time, in the order they were sent, so that of two twins the first is kept."""
+        for first in range(0, len(waiting), AT_ONCE):
+            group = waiting[first : first + AT_ONCE]
+            fetched = [asyncio.create_task(self._fetch(p, folder)) for p in group]
+            try:
+                for picture, download in zip(group, fetched, strict=True):
+                    await self._take(picture, download)
+            finally:
+                for download in fetched:
+                    download.cancel()
+                await asyncio.gather(*fetched, return_exceptions=True)
+
+    async def _fetch(self, picture: Picture, folder: Path) -> Path:
+        path = folder / f"{picture.position}.raw"
+        await self._downloads.fetch(picture.source_url, path)
+        return path
+
+    async def _take(self, picture: Picture, download: asyncio.Task[Path]) -> None:
+        database = self._parts.database
+        try:
+            found = await self._checked(picture, await download)
+        except PictureRefused as refusal:
+            await database.transact(refuse_picture, picture.id, refusal.fault, refusal.detail)
+            return
+        except OSError:  # of this machine, such as a full disk
+            log.exception("picture %s could not be looked at", picture.id)
+            await database.transact(refuse_picture, picture.id, PictureFault.DOWNLOAD_FAILED)
+            return
+        key = f"orders/{picture.order_id}/pictures/{picture.position}.jpg"
+        await self._parts.artifacts.put(key, found.data)
+        await database.transact(
+            keep_picture,
+            picture.id,
+            sha256=found.sha256,
+            dhash=found.dhash,
+            width=found.width,
+            height=found.height,
+            artifact=key,
+        )
+
+    async def _checked(self, picture: Picture, raw: Path) -> Kept:
+        limits = LIMITS_POCKET if self._parts.settings.base == "pocket" else LIMITS
+        try:
+            found = await self._checker.check(raw, limits)
+        finally:
+            await asyncio.to_thread(raw.unlink, missing_ok=True)
+        refuse_twin(found, await self._parts.database.transact(known_pictures, picture.order_id))
+        return found
+
+    async def _refuse_when_full(self) -> None:
+        ceiling = self._parts.settings.disk_ceiling_gb
+        if ceiling is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._room.looked_at > ROOM_EVERY_S:
+            used = await self._parts.artifacts.size("")
+            self._room = _Room(full=used > ceiling * 1e9, looked_at=loop.time())
+        if self._room.full:
+            raise OrderRefused(OrderFault.DISK_FULL)
+
+    @property
+    def _folder(self) -> Path:
+        return self._parts.settings.data_dir / "incoming"

@@ -1,0 +1,94 @@
+"""The two modals, and what comes back from them. Their state is in the custom_id: a submit works after a restart too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import discord
+
+from bot.presses import forgettable
+from bot.wording_plan import RIGHTS, SUBJECT_WORDS
+from storage.domain.orders import SubjectType
+from storage.drafts import Link
+
+UPLOADS = 3
+FILES_AN_UPLOAD = 10
+"""Discord's limits: 5 parts of a modal, 10 files in one upload. With subject and rights this makes 30 pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """What a member put into a modal."""
+
+    links: Sequence[Link]
+    subject: SubjectType | None
+
+
+def train_modal(subject: SubjectType | None, name: str, class_word: str) -> discord.ui.Modal:
+    """Subject and up to 30 pictures. `name` and `class_word` are clean words: they travel in the custom_id."""
+    modal = discord.ui.Modal(title="Train a LoRA from pictures", timeout=60.0, custom_id=f"train:{name}:{class_word}")
+    modal.add_item(discord.ui.Label(text="What do the pictures show?", component=_subject_select(subject)))
+    for part in _uploads(least=1):
+        modal.add_item(part)
+    modal.add_item(discord.ui.TextDisplay(RIGHTS))
+    return forgettable(modal)
+
+
+def add_modal(order_id: str) -> discord.ui.Modal:
+    """Up to 30 more pictures for a draft."""
+    modal = discord.ui.Modal(title="Add pictures", timeout=60.0, custom_id=f"add:{order_id}")
+    for part in _uploads(least=1):
+        modal.add_item(part)
+    modal.add_item(discord.ui.TextDisplay(RIGHTS))
+    return forgettable(modal)
+
+
+def _subject_select(chosen: SubjectType | None) -> discord.ui.Select[Any]:
+    options = [
+        discord.SelectOption(label=words, value=kind.value, default=kind is chosen)
+        for kind, words in SUBJECT_WORDS.items()
+    ]
+    return discord.ui.Select(custom_id="subject", options=options, min_values=1, max_values=1, required=True)
+
+
+def _uploads(least: int) -> list[discord.ui.Label[Any]]:
+    titles = ("Pictures", "More pictures", "Even more pictures")
+    return [
+        discord.ui.Label(
+            text=titles[number],
+            description="JPEG, PNG, WebP or HEIC; 8 to 20 in all work best" if number == 0 else None,
+            component=discord.ui.FileUpload(
+                custom_id=f"pictures{number + 1}",
+                min_values=least if number == 0 else 0,
+                max_values=FILES_AN_UPLOAD,
+                required=number == 0,
+            ),
+        )
+        for number in range(UPLOADS)
+    ]
+
+
+def submission(data: Mapping[str, Any]) -> Submission:
+    """Read a submit as Discord sends it. Unknown parts are passed over; only files named in an upload are taken."""
+    values: dict[str, list[str]] = {}
+    for part in data.get("components", ()):
+        inner = part.get("component") or {}
+        values[str(inner.get("custom_id", ""))] = [str(v) for v in inner.get("values") or ()]
+    files = (data.get("resolved") or {}).get("attachments") or {}
+    ids = [i for number in range(UPLOADS) for i in values.get(f"pictures{number + 1}", ())]
+    chosen = next(iter(values.get("subject", ())), None)
+    return Submission(
+        links=[_link(files[i]) for i in ids if i in files],
+        subject=SubjectType(chosen) if chosen in set(SubjectType) else None,
+    )
+
+
+def _link(file: Mapping[str, Any]) -> Link:
+    return str(file["url"]), str(file.get("filename", "picture"))[:100], int(file.get("size", 0))
+
+
+def links_of(attachments: Sequence[discord.Attachment | None]) -> list[Link]:
+    """The links of attachments that came with a command or a message."""
+    return [(a.url, a.filename[:100], a.size) for a in attachments if a is not None]

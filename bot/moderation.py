@@ -1,0 +1,186 @@
+"""For moderators: stop or remove any order of their server, and the server's settings.
+
+Permissions are checked here too, because Discord's own check of commands can be changed by a server.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import discord
+from discord import app_commands
+from sqlmodel import Session, col, delete, select
+
+from bot.answers import UNREACHABLE, Declined, Interaction, acknowledge, say
+from bot.cancelling import cancel_order
+from bot.parts import Parts
+from bot.plan_card import PlanCards
+from bot.wording import MODERATORS_ONLY, cancelled, channel_settings, consent_settings, mentions_set, removed
+from storage.domain.errors import OrderFault, OrderRefused
+from storage.domain.lifecycle import TABLE, Stage
+from storage.drafts import locked_order
+from storage.switches import insert_if_new
+from storage.tables import Community, Member, Order, Post
+
+MAX_CONSENT = 400
+"""Characters of a server's own consent line."""
+
+_Reason = app_commands.Range[str, 1, 200]
+_OrderId = app_commands.Range[str, 1, 20]
+
+
+class Moderation:
+    """Commands of moderators, and the one setting of a member."""
+
+    def __init__(self, parts: Parts, cards: PlanCards) -> None:
+        self._parts = parts
+        self._cards = cards
+
+    def groups(self) -> list[app_commands.Group | app_commands.Command[Any, Any, Any]]:
+        """What is put into the command tree."""
+        return [self._moderate(), self._settings(), self._mentions()]
+
+    def _moderate(self) -> app_commands.Group:
+        group = app_commands.Group(
+            name="moderate",
+            description="Stop or remove orders (moderators)",
+            guild_only=True,
+            default_permissions=discord.Permissions(manage_messages=True),
+        )
+
+        @group.command(name="stop", description="Stop an order")
+        @app_commands.describe(order="Its id, as /queue shows it", reason="What its owner is told")
+        async def stop(interaction: Interaction, order: _OrderId, reason: _Reason) -> None:
+            await acknowledge(interaction)
+            await self._stop(interaction, order, reason)
+
+        @group.command(name="remove", description="Stop an order and delete all its files and messages")
+        @app_commands.describe(order="Its id, as /queue shows it", reason="What its owner is told")
+        async def remove(interaction: Interaction, order: _OrderId, reason: _Reason) -> None:
+            await acknowledge(interaction)
+            await self._remove(interaction, order, reason)
+
+        return group
+
+    def _settings(self) -> app_commands.Group:
+        group = app_commands.Group(
+            name="settings",
+            description="How this server uses the bot (moderators)",
+            guild_only=True,
+            default_permissions=discord.Permissions(manage_guild=True),
+        )
+
+        @group.command(name="allow", description="Take orders in this channel (the first one closes all others)")
+        async def allow(interaction: Interaction, channel: discord.TextChannel) -> None:
+            await self._set_channels(interaction, lambda ids: [*ids, str(channel.id)])
+
+        @group.command(name="disallow", description="Take no more orders in this channel (none left: everywhere)")
+        async def disallow(interaction: Interaction, channel: discord.TextChannel) -> None:
+            await self._set_channels(interaction, lambda ids: [i for i in ids if i != str(channel.id)])
+
+        @group.command(name="consent", description="What people must agree to before a person is trained")
+        @app_commands.describe(line="Your own sentence; without it the standard one")
+        async def consent(
+            interaction: Interaction, line: app_commands.Range[str, 1, MAX_CONSENT] | None = None
+        ) -> None:
+            await acknowledge(interaction)
+            require_moderator(interaction)
+            said = await self._parts.database.transact(_set_consent, str(interaction.guild_id), line or "")
+            await say(interaction, consent_settings(said))
+
+        return group
+
+    def _mentions(self) -> app_commands.Command[Any, Any, Any]:
+        @app_commands.command(name="mentions", description="Whether I may mention you on your own orders")
+        async def mentions(interaction: Interaction, on: bool) -> None:  # noqa: FBT001  # an option of the command
+            await acknowledge(interaction)
+            await self._parts.database.transact(
+                _set_mention, str(interaction.guild_id), str(interaction.user.id), on=on
+            )
+            await say(interaction, mentions_set(on=on))
+
+        return app_commands.guild_only(mentions)
+
+    async def _stop(self, interaction: Interaction, order_id: str, reason: str) -> None:
+        require_moderator(interaction)
+        await self._parts.database.transact(_belongs, order_id, str(interaction.guild_id))
+        name = await cancel_order(
+            self._parts, order_id, member_id=str(interaction.user.id), reason=reason, moderator=True
+        )
+        await say(interaction, cancelled(name, by_moderator=True, reason=reason))
+        await self._cards.show(order_id)
+
+    async def _remove(self, interaction: Interaction, order_id: str, reason: str) -> None:
+        require_moderator(interaction)
+        order = await self._parts.database.transact(_belongs, order_id, str(interaction.guild_id))
+        if TABLE[Stage(order.stage)].next:
+            member = str(interaction.user.id)
+            await cancel_order(self._parts, order_id, member_id=member, reason=reason, moderator=True)
+        await self._parts.artifacts.delete(f"orders/{order_id}")
+        for post in await self._parts.database.transact(_posts, order_id):
+            await self._unsay(post)
+        await say(interaction, removed(order.name, reason))
+
+    async def _unsay(self, post: Post) -> None:
+        place = self._parts.discord.get_partial_messageable(int(post.channel_id))
+        try:
+            await place.get_partial_message(int(post.message_id)).delete()
+        except discord.NotFound:
+            pass
+        except UNREACHABLE:
+            return  # it stays known, so that it can be removed again
+        await self._parts.database.transact(_forget_post, post.mark)
+
+    async def _set_channels(self, interaction: Interaction, change: Callable[[list[str]], list[str]]) -> None:
+        await acknowledge(interaction)
+        require_moderator(interaction)
+        left = await self._parts.database.transact(_change_channels, str(interaction.guild_id), change)
+        await say(interaction, channel_settings(left))
+
+
+def require_moderator(interaction: Interaction) -> None:
+    """Raise `Declined` unless the member may manage the server or its messages here."""
+    granted = interaction.permissions
+    if not (granted.manage_guild or granted.manage_messages):
+        raise Declined(MODERATORS_ONLY)
+
+
+def _belongs(session: Session, order_id: str, community_id: str) -> Order:
+    order = locked_order(session, order_id)
+    if order.community_id != community_id:
+        raise OrderRefused(OrderFault.UNKNOWN)
+    return order
+
+
+def _posts(session: Session, order_id: str) -> list[Post]:
+    return list(session.exec(select(Post).where(Post.order_id == order_id)).all())
+
+
+def _forget_post(session: Session, mark: str) -> None:
+    session.exec(delete(Post).where(col(Post.mark) == mark))
+
+
+def _community(session: Session, community_id: str) -> Community:
+    insert_if_new(session, Community, **Community(id=community_id).model_dump())
+    return session.exec(select(Community).where(Community.id == community_id).with_for_update()).one()
+
+
+def _change_channels(session: Session, community_id: str, change: Callable[[list[str]], list[str]]) -> list[str]:
+    community = _community(session, community_id)
+    left = list(dict.fromkeys(change(json.loads(community.allowed_channels_json))))[:50]
+    community.allowed_channels_json = json.dumps(left)
+    return left
+
+
+def _set_consent(session: Session, community_id: str, line: str) -> str:
+    community = _community(session, community_id)
+    community.consent_line = line[:MAX_CONSENT]
+    return community.consent_line
+
+
+def _set_mention(session: Session, community_id: str, member_id: str, *, on: bool) -> None:
+    _community(session, community_id)
+    insert_if_new(session, Member, **Member(community_id=community_id, id=member_id).model_dump())
+    session.get_one(Member, (community_id, member_id)).mention = on

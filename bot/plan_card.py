@@ -1,0 +1,227 @@
+"""The plan card: posted into the channel by the bot itself, found again by its mark, edited when what it says changes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+import discord
+from sqlmodel import Session
+
+from bot.answers import UNREACHABLE
+from bot.file_size import file_bytes, way
+from bot.parts import Parts
+from bot.presses import button, row_of
+from bot.prospects import prospect_of
+from bot.settings import BotSettings
+from bot.wording_plan import PlanCard, Refused, text, title
+from storage.domain.lifecycle import Stage
+from storage.domain.orders import MIN_PICTURES, SubjectType, mark
+from storage.domain.plan import Plan
+from storage.domain.recipes import PictureOf, plan_for
+from storage.drafts import pictures_of
+from storage.faults import gap
+from storage.tables import Order, Picture, PlanRow, Post, now
+
+log = logging.getLogger(__name__)
+
+LOOK_BACK = 50
+"""Messages of a channel that are searched for a card that was posted but not written down."""
+_COLOURS = {"draft": 0x5865F2, "started": 0x2E9E5B, "cancelled": 0x80848E, "expired": 0x80848E}
+_GONE = (discord.NotFound, discord.Forbidden)
+
+
+def plan_of_draft(order: Order, kept: list[Picture]) -> Plan:
+    """The plan that Start would freeze: the same function of the same pictures every time."""
+    return plan_for(
+        base=order.base,
+        subject_type=SubjectType(order.subject_type),
+        class_word=order.class_word,
+        trigger=order.trigger,
+        seed=order.seed,
+        pictures=[PictureOf(id=p.id, dhash=int(p.dhash, 16)) for p in kept],
+    )
+
+
+def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCard | None:
+    """What the card of an order says now; None where there is no such order, or its subject is not known yet."""
+    order = session.get(Order, order_id)
+    if order is None or not order.subject_type:
+        return None
+    pictures = pictures_of(session, order_id)
+    kept = [p for p in pictures if p.state == "kept"]
+    plan = _plan(session, order, kept)
+    size = file_bytes(plan) if plan else 0
+    state = _state(order)
+    live = state in ("draft", "started") and order.stage in (Stage.DRAFT, Stage.QUEUED)
+    return PlanCard(
+        name=order.name,
+        subject_type=SubjectType(order.subject_type),
+        class_word=order.class_word,
+        trigger=order.trigger,
+        base=order.base,
+        kept=len(kept),
+        refused=[
+            Refused(name=p.source_name, fault=p.fault or "", detail=p.fault_detail)
+            for p in pictures
+            if p.state == "refused"
+        ],
+        fetching=sum(p.state == "linked" for p in pictures),
+        plan=plan,
+        prospect=prospect_of(session, order, plan) if plan and live else None,
+        way=way(size, order.max_file_bytes, public=settings.public_url is not None),
+        file_bytes=size,
+        limit_bytes=order.max_file_bytes,
+        ballot_s=settings.ballot_seconds,
+        expires_at=order.expires_at if state == "draft" else None,
+        state=state,
+    )
+
+
+def _plan(session: Session, order: Order, kept: list[Picture]) -> Plan | None:
+    frozen = session.get(PlanRow, order.id)
+    if frozen is not None:
+        return Plan.from_json(frozen.plan_json)
+    return plan_of_draft(order, kept) if len(kept) >= MIN_PICTURES else None
+
+
+def _state(order: Order) -> str:
+    if order.stage == Stage.CANCELLED and order.started_at is None:
+        return "cancelled"
+    return {Stage.DRAFT.value: "draft", Stage.EXPIRED.value: "expired"}.get(order.stage, "started")
+
+
+def phase_of(order: Order) -> str:
+    """What decides about a card's buttons; a card that was shown in another phase is out of date."""
+    match Stage(order.stage):
+        case Stage.DRAFT:
+            return "draft"
+        case Stage.QUEUED | Stage.TRAINING:
+            return "live"
+        case Stage.VOTING | Stage.SCALING | Stage.DELIVERING | Stage.FAILED:
+            return "past"
+        case _:
+            return "ended"
+
+
+def buttons_of(card: PlanCard, order_id: str, stage: str) -> discord.ui.View | None:
+    """Start, Add pictures and Cancel, as far as they make sense; found again by their custom_ids."""
+    if card.state == "draft":
+        start = button("Start", "start", order_id, style=discord.ButtonStyle.success)
+        start.disabled = card.plan is None or card.fetching > 0
+        return row_of([start, button("Add pictures", "add", order_id), button("Cancel", "cancel", order_id)])
+    if card.state == "started" and stage in (Stage.QUEUED, Stage.TRAINING):
+        return row_of([button("Cancel", "cancel", order_id)])
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    card: PlanCard
+    order: Order
+    post: Post | None
+
+
+class PlanCards:
+    """Brings the plan cards in the channels up to what storage says."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def show(self, order_id: str, *, restarted: bool = False) -> int | None:
+        """Post the card, or edit it where it says something else now; gives back the message's id.
+
+        After a restart the channel is searched for a card that was posted just before the end of the last run. Raises what a
+        call to Discord raises where a first post fails.
+        """
+        turn = self._turns.setdefault(order_id, asyncio.Lock())
+        async with turn:
+            return await self._show(order_id, restarted=restarted)
+
+    async def _show(self, order_id: str, *, restarted: bool) -> int | None:
+        look = await self._parts.database.transact(_look, order_id, self._parts.settings)
+        if look is None:
+            return None
+        embed = discord.Embed(title=title(look.card), description=text(look.card), colour=_COLOURS[look.card.state])
+        embed.set_footer(text=mark(order_id, "plan"))
+        view = buttons_of(look.card, order_id, look.order.stage)
+        channel = self._channel(int(look.post.channel_id if look.post else look.order.channel_id))
+        if look.post is None:
+            found = await self._find(channel, order_id) if restarted else None
+            if found is None:
+                if look.card.state != "draft":
+                    return None
+                found = await channel.send(
+                    embed=embed, view=view or discord.utils.MISSING, nonce=mark(order_id, "plan")
+                )
+                gap("post-record")
+            await self._parts.database.transact(
+                _record, order_id, channel.id, found.id, _digest(look.order, embed, view)
+            )
+            return found.id
+        if look.post.shown_json != (said := _digest(look.order, embed, view)):
+            await self._edit(channel, look.post, embed, view, said)
+        return int(look.post.message_id)
+
+    async def _edit(
+        self,
+        channel: discord.PartialMessageable,
+        post: Post,
+        embed: discord.Embed,
+        view: discord.ui.View | None,
+        said: str,
+    ) -> None:
+        try:
+            await channel.get_partial_message(int(post.message_id)).edit(embed=embed, view=view)
+        except UNREACHABLE as error:
+            log.info("the plan card %s could not be edited: %s", post.mark, error)
+            if not isinstance(error, _GONE):
+                raise
+        await self._parts.database.transact(_shown, post.mark, said)
+
+    async def _find(self, channel: discord.PartialMessageable, order_id: str) -> discord.Message | None:
+        me = self._parts.discord.user
+        async for message in channel.history(limit=LOOK_BACK):
+            footers = {embed.footer.text for embed in message.embeds}
+            if me is not None and message.author.id == me.id and mark(order_id, "plan") in footers:
+                return message
+        return None
+
+    def _channel(self, channel_id: int) -> discord.PartialMessageable:
+        return self._parts.discord.get_partial_messageable(channel_id)
+
+
+def _look(session: Session, order_id: str, settings: BotSettings) -> _Look | None:
+    card = read_card(session, order_id, settings)
+    order = session.get(Order, order_id)
+    if card is None or order is None:
+        return None
+    return _Look(card=card, order=order, post=session.get(Post, mark(order_id, "plan")))
+
+
+def _record(session: Session, order_id: str, channel_id: int, message_id: int, shown: str) -> None:
+    session.merge(
+        Post(
+            mark=mark(order_id, "plan"),
+            order_id=order_id,
+            channel_id=str(channel_id),
+            message_id=str(message_id),
+            shown_json=shown,
+        )
+    )
+
+
+def _shown(session: Session, mark_: str, shown: str) -> None:
+    post = session.get(Post, mark_)
+    if post is not None:
+        post.shown_json, post.edited_at = shown, now()
+
+
+def _digest(order: Order, embed: discord.Embed, view: discord.ui.View | None) -> str:
+    """The phase and what the card says, as a short text: equal texts need no edit."""
+    said = repr((embed.to_dict(), view.to_components() if view else None))
+    return f"{phase_of(order)}:{hashlib.sha256(said.encode()).hexdigest()[:32]}"

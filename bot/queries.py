@@ -1,0 +1,52 @@
+"""`/queue` and `/status`: what is asked and nothing changed."""
+
+from __future__ import annotations
+
+from sqlmodel import Session, col, select
+
+from bot.answers import Interaction, acknowledge, say
+from bot.parts import Parts
+from bot.prospects import Line, line_of
+from bot.wording_queue import queue_text, status_text
+from storage.domain.lifecycle import OPEN, Stage
+from storage.tables import Order, Progress
+
+MOST = 10
+"""Orders that `/status` lists."""
+
+
+class Queries:
+    """Answers about orders, for the asking member alone."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def queue(self, interaction: Interaction) -> None:
+        """What trains, and who is next, as the fair queue has it. Orders of other servers are counted, not named."""
+        await acknowledge(interaction)
+        line = await self._parts.database.transact(line_of)
+        await say(interaction, queue_text(line, str(interaction.guild_id)))
+
+    async def status(self, interaction: Interaction) -> None:
+        """The member's own orders here."""
+        await acknowledge(interaction)
+        rows, line = await self._parts.database.transact(_own, str(interaction.guild_id), str(interaction.user.id))
+        await say(interaction, status_text(rows, line))
+
+    async def newest_open(self, community_id: str, member_id: str) -> str | None:
+        """The member's newest order here that can be cancelled."""
+        return await self._parts.database.transact(_newest_open, community_id, member_id)
+
+
+def _own(session: Session, community_id: str, member_id: str) -> tuple[list[tuple[Order, Progress | None]], Line]:
+    wanted = select(Order).where(Order.community_id == community_id, Order.owner_id == member_id)
+    orders = session.exec(wanted.order_by(col(Order.created_at).desc()).limit(MOST)).all()
+    return [(o, session.get(Progress, o.id)) for o in orders], line_of(session)
+
+
+def _newest_open(session: Session, community_id: str, member_id: str) -> str | None:
+    stages = [s.value for s in OPEN | {Stage.FAILED}]
+    wanted = select(Order.id).where(
+        Order.community_id == community_id, Order.owner_id == member_id, col(Order.stage).in_(stages)
+    )
+    return session.exec(wanted.order_by(col(Order.created_at).desc())).first()

@@ -1,0 +1,58 @@
+"""Commands are made known to each server by itself: that takes effect at once, and only where something changed.
+
+Discord allows 200 command creations a server and day, so the last registered form is remembered by its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from typing import Any
+
+import discord
+from discord import app_commands
+from sqlmodel import Session
+
+from storage.database import Database
+from storage.switches import locked
+from storage.tables import Switch
+
+log = logging.getLogger(__name__)
+
+
+def form_of(tree: app_commands.CommandTree[Any]) -> str:
+    """A hash of everything that Discord is told about the commands."""
+    commands = [
+        *tree.get_commands(type=discord.AppCommandType.chat_input),
+        *tree.get_commands(type=discord.AppCommandType.message),
+    ]
+    told = sorted(json.dumps(c.to_dict(tree), sort_keys=True, default=str) for c in commands)
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+async def register(
+    tree: app_commands.CommandTree[Any], guild: discord.Guild, database: Database, *, anew: bool = False
+) -> bool:
+    """Register the commands in one server if they changed, or in any case with `anew`; says whether they were sent."""
+    tree.copy_global_to(guild=guild)
+    name, form = f"commands:{tree.client.application_id}:{guild.id}", form_of(tree)
+    if not anew and await database.transact(_registered, name) == form:
+        return False
+    try:
+        await tree.sync(guild=guild)
+    except discord.Forbidden:
+        log.warning("server %d did not allow commands: invite the bot with the scope applications.commands", guild.id)
+        return False
+    await database.transact(_remember, name, form)
+    log.info("commands registered in server %d", guild.id)
+    return True
+
+
+def _registered(session: Session, name: str) -> str | None:
+    row = session.get(Switch, name)
+    return row.value if row else None
+
+
+def _remember(session: Session, name: str, form: str) -> None:
+    locked(session, name, "").value = form

@@ -1,0 +1,60 @@
+"""What `/queue` and `/status` answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.prospects import Line
+from bot.wording import clip, in_line, order_line
+from bot.wording_plan import Prospect
+from storage.domain.lifecycle import Stage
+from storage.tables import Order, Progress
+from storage.words import duration
+
+PAUSED = "Training is paused by the people who run this bot; orders wait and keep their places."
+
+
+def queue_text(line: Line, community_id: str) -> str:
+    """What runs and who is next; orders of other servers without their names."""
+    lines = [PAUSED] if line.paused else []
+    if not line.running and not line.waiting:
+        return "\n".join([*lines, "Nothing is training and nobody waits: an order that starts now is first."])
+    lines += ["**Now:**"] if line.running else []
+    lines += [f"- {_who(order, community_id)}{_how_far(progress)}" for order, progress in line.running]
+    lines += ["**Next:**"] if line.waiting else []
+    lines += [_waiting(order, ahead, community_id) for order, ahead in line.waiting]
+    return clip("\n".join(lines))
+
+
+def _waiting(order: Order, ahead: Prospect, community_id: str) -> str:
+    kind = " (scale measurement)" if order.stage == Stage.SCALING else ""
+    start = f"starts in about {duration(ahead.wait_s)}" if ahead.wait_s >= 1 else "starts next"
+    return f"{ahead.place}\\. {_who(order, community_id)}{kind}: {start}, takes about {duration(ahead.work_s)}"
+
+
+def _who(order: Order, community_id: str) -> str:
+    if order.community_id != community_id:
+        return "an order of another server"
+    return order_line(order.name, order.id, order.stage)
+
+
+def _how_far(progress: Progress | None) -> str:
+    if progress is None or not progress.steps:
+        return ""
+    left = f", about {duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
+    return f", step {progress.step} of {progress.steps}{left}"
+
+
+def status_text(rows: Sequence[tuple[Order, Progress | None]], line: Line) -> str:
+    """A member's own orders, newest first."""
+    if not rows:
+        return "You have no orders here yet. /train begins one."
+    ahead = {order.id: prospect for order, prospect in line.waiting}
+    lines = [PAUSED] if line.paused else []
+    for order, progress in rows:
+        extra = _how_far(progress) if order.stage == Stage.TRAINING else ""
+        if order.stage == Stage.QUEUED and order.id in ahead:
+            extra = f", {in_line(ahead[order.id].place, ahead[order.id].wait_s)}"
+        where = f" <#{int(order.thread_id)}>" if order.thread_id else ""
+        lines.append(f"- {order_line(order.name, order.id, order.stage, extra)}{where}")
+    return clip("\n".join(lines))
