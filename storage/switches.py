@@ -18,8 +18,8 @@ def insert_if_new(session: Session, row: type[SQLModel], **values: object) -> bo
     table: Any = row.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
     dialect = session.get_bind().dialect.name
     statement: Any = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-    result: Any = session.execute(statement.values(**values).on_conflict_do_nothing())
-    return bool(result.rowcount > 0)
+    key = next(iter(table.primary_key.columns))
+    return session.execute(statement.values(**values).on_conflict_do_nothing().returning(key)).first() is not None
 
 
 def locked(session: Session, name: str, default: str) -> Switch:
