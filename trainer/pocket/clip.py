@@ -100,15 +100,18 @@ class ZeroShot:
 @torch.no_grad()
 def zero_shot(clip: CLIPModel, tokenizer: CLIPTokenizer, pictures: Pictures, labels_B3: Tensor) -> ZeroShot:
     """Zero-shot naming on labelled pictures: every prompt of three attributes is a candidate."""
+    device = clip.logit_scale.device
     image_BE = torch.cat(
         [
-            normalize(image_embedding(clip, floats(pictures[at : at + 200])), dim=-1)
+            normalize(image_embedding(clip, floats(pictures[at : at + 200], str(device))), dim=-1)
             for at in range(0, len(pictures), 200)
         ]
     )
     told = [prompt(*words) for words in product(CLASSES, COLOURS, BACKGROUNDS)]
-    text_PE = normalize(text_embedding(clip, tokens_of(tokenizer, told)), dim=-1)
+    text_PE = normalize(text_embedding(clip, tokens_of(tokenizer, told).to(device)), dim=-1)
     scores = (image_BE @ text_PE.T * 30).exp().view(-1, *HEADS)
     sums = (scores.sum(dim=(2, 3)), scores.sum(dim=(1, 3)), scores.sum(dim=(1, 2)))
-    right = [(guess.argmax(dim=1) == labels_B3[:, place]).float().mean().item() for place, guess in enumerate(sums)]
+    right = [
+        (guess.argmax(dim=1).cpu() == labels_B3[:, place]).float().mean().item() for place, guess in enumerate(sums)
+    ]
     return ZeroShot(class_word=right[0], colour=right[1], background=right[2])

@@ -41,14 +41,21 @@ def basis_of(run: Path, textures: Pictures, scenes: Pictures) -> PatchBasis:
 
 
 def train_decoder(
-    run: Path, basis: PatchBasis, textures: Pictures, scenes: Pictures, *, minutes: float, resume: bool = False
+    run: Path,
+    basis: PatchBasis,
+    textures: Pictures,
+    scenes: Pictures,
+    *,
+    minutes: float,
+    resume: bool = False,
+    device: str = "cpu",
 ) -> AutoencoderKL:
     """Train the decoder for that many minutes; snapshots go to `run/vae.safetensors` once a minute."""
     torch.manual_seed(0)
     vae = build_vae()
     write_encoder(vae, basis)
     prepare_decoder(vae)
-    vae = vae.to(memory_format=torch.channels_last)
+    vae = vae.to(device, memory_format=torch.channels_last)
     parameters = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
     optimizer = AdamW(parameters, lr=RATE, betas=(0.9, 0.98), weight_decay=0.0)
     average = Average(parameters, 0.998)
@@ -59,7 +66,7 @@ def train_decoder(
         share = now / (60 * minutes)
         for group in optimizer.param_groups:
             group["lr"] = 1e-5 + (RATE - 1e-5) * min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * share))
-        pictures_BCHW = _varied(_batch(textures, scenes, numbers), numbers)
+        pictures_BCHW = _varied(_batch(textures, scenes, numbers).to(device), numbers)
         loss = _loss(vae, basis, pictures_BCHW)
         optimizer.zero_grad()
         loss.backward()
@@ -106,7 +113,7 @@ def _varied(pictures_BCHW: Tensor, numbers: np.random.Generator) -> Tensor:
     if numbers.random() < 0.3:
         pictures_BCHW = pictures_BCHW.transpose(2, 3)
     if numbers.random() < 0.5:
-        pictures_BCHW = pictures_BCHW[:, torch.from_numpy(numbers.permutation(3))]
+        pictures_BCHW = pictures_BCHW[:, torch.from_numpy(numbers.permutation(3)).to(pictures_BCHW.device)]
     return -pictures_BCHW if numbers.random() < 0.3 else pictures_BCHW
 
 
@@ -116,7 +123,7 @@ def _loss(vae: AutoencoderKL, basis: PatchBasis, pictures_BCHW: Tensor) -> Tenso
     noisy_BCHW = (latents_BCHW + LATENT_NOISE * torch.randn_like(latents_BCHW)).contiguous(
         memory_format=torch.channels_last
     )
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(pictures_BCHW.device.type, torch.bfloat16):
         drawn_BCHW = vae.decode(noisy_BCHW).sample
     drawn_BCHW = drawn_BCHW.float()
     slopes = sum(l1_loss(drawn_BCHW.diff(dim=side), pictures_BCHW.diff(dim=side)) for side in (2, 3))
@@ -137,8 +144,9 @@ def _resumed(
 ) -> tuple[float, int]:
     tensors, numbers = load_snapshot(run / "vae.safetensors")
     vae.load_state_dict(under("vae", tensors))
-    restore_optimizer(optimizer, under("adam", tensors))
+    if adam := under("adam", tensors):
+        restore_optimizer(optimizer, adam)
     kept = under("average", tensors)
-    average.values = [kept[str(place)] for place in range(len(parameters))]
+    average.values = [kept[str(place)].to(parameter.device) for place, parameter in enumerate(parameters)]
     average.steps = int(numbers["step"])
     return numbers["elapsed_s"], int(numbers["step"])
