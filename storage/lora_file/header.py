@@ -6,7 +6,7 @@ import json
 import os
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,7 +59,7 @@ def read_header(path: Path) -> Header:
     Raises FileRefused, with a message that names the fault, for anything that is not a sound safetensors file. Reads
     at most 16 MiB and never the tensors themselves.
     """
-    with _open_regular(path) as file:
+    with open_regular(path) as file:
         file_bytes = os.fstat(file.fileno()).st_size
         raw = _raw_header(file, file_bytes)
     return _parse(raw, file_bytes)
@@ -70,16 +70,27 @@ def read_tensor(
 ) -> npt.NDArray[np.generic]:
     """One tensor's numbers; BF16 comes back as float32. Meant for scalars such as alpha, hence the small limit."""
     head = header or read_header(path)
-    entry = head.tensors.get(name)
+    return read_tensors(path, head, [name], max_bytes=max_bytes)[name]
+
+
+def read_tensors(
+    path: Path, header: Header, names: Iterable[str], *, max_bytes: int = 1 << 20
+) -> dict[str, npt.NDArray[np.generic]]:
+    """Several tensors of one file, opened once; `max_bytes` bounds each of them."""
+    with open_regular(path) as file:
+        return {name: _read_one(file, header, name, max_bytes) for name in names}
+
+
+def _read_one(file: BinaryIO, header: Header, name: str, max_bytes: int) -> npt.NDArray[np.generic]:
+    entry = header.tensors.get(name)
     if entry is None:
         raise FileRefused(f"the file holds no tensor named {shown(name)}")
     if entry.end - entry.start > max_bytes:
         raise FileRefused(f"{shown(name)} has {entry.end - entry.start} bytes; at most {max_bytes} are read here")
     if entry.dtype not in _NUMPY:
         raise FileRefused(f"{shown(name)} is {entry.dtype}, which is not read here")
-    with _open_regular(path) as file:
-        file.seek(head.data_start + entry.start)
-        raw = file.read(entry.end - entry.start)
+    file.seek(header.data_start + entry.start)
+    raw = file.read(entry.end - entry.start)
     if len(raw) != entry.end - entry.start:
         raise FileRefused("the file became shorter while it was read")
     return decode(raw, entry)
@@ -98,7 +109,7 @@ def shown(text: str, limit: int = 80) -> str:
     return ascii(text if len(text) <= limit else text[: limit - 3] + "...")
 
 
-def _open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BinaryIO:
     """Opens a regular file only: a pipe or device would block, or never end."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):

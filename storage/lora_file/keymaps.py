@@ -1,0 +1,104 @@
+"""Which names each tool accepts, per architecture: data under storage/keymaps that the tools' own code produced.
+
+Every tool's entry says from which commit and how its list was made. A tool that could not be asked is in the data
+without layouts, and is reported as "not checked".
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from storage.lora_file.naming import COMPONENTS, Component
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """One way of naming that a tool takes: a module of the list followed by one of the suffixes."""
+
+    suffixes: tuple[str, ...]
+    modules: frozenset[str]
+
+    def holds(self, key: str) -> bool:
+        """Whether the tool uses a tensor of this name."""
+        return any(key.endswith(suffix) and key[: -len(suffix)] in self.modules for suffix in self.suffixes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """One program that loads LoRAs. Without layouts it was not asked, and `how` says why."""
+
+    id: str
+    name: str
+    repository: str
+    commit: str
+    date: str  # of the commit, "" for a release
+    how: str  # how the list was made, in words
+    refuses: str  # what makes it refuse the whole file, or "nothing"
+    layouts: tuple[Layout, ...]
+
+    @property
+    def checked(self) -> bool:
+        """Whether there is anything to compare with."""
+        return bool(self.layouts)
+
+    def dropped(self, keys: Iterable[str]) -> list[str]:
+        """The keys that it would not use. A file is read in one layout: the one that leaves the fewest."""
+        every = list(keys)
+        left = [[key for key in every if not layout.holds(key)] for layout in self.layouts]
+        return min(left, key=len)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyMap:
+    """An architecture's modules, with the shapes of their weights, and what each tool calls them."""
+
+    architecture: str
+    base: str
+    made: str  # day on which the lists were made
+    modules: Mapping[Component, Mapping[str, tuple[int, ...]]]
+    tools: tuple[Tool, ...]
+
+    def names(self) -> frozenset[str]:
+        """Every module name that some tool accepts, in any layout."""
+        return frozenset().union(*(layout.modules for tool in self.tools for layout in tool.layouts))
+
+
+@cache
+def keymap(name: str) -> KeyMap:
+    """The map stored as storage/keymaps/<name>.json or .json.gz."""
+    folder = files("storage") / "keymaps"
+    packed = folder / f"{name}.json.gz"
+    raw = gzip.decompress(packed.read_bytes()) if packed.is_file() else (folder / f"{name}.json").read_bytes()
+    return _keymap(json.loads(raw))
+
+
+def _keymap(data: Mapping[str, Any]) -> KeyMap:
+    return KeyMap(
+        architecture=data["architecture"],
+        base=data["base"],
+        made=data["made"],
+        modules={part: {path: tuple(shape) for path, shape in data["modules"][part].items()} for part in COMPONENTS},
+        tools=tuple(_tool(entry) for entry in data["tools"]),
+    )
+
+
+def _tool(entry: Mapping[str, Any]) -> Tool:
+    return Tool(
+        id=entry["id"],
+        name=entry["name"],
+        repository=entry["repository"],
+        commit=entry["commit"],
+        date=entry["date"],
+        how=entry["how"],
+        refuses=entry["refuses"],
+        layouts=tuple(
+            Layout(suffixes=tuple(layout["suffixes"]), modules=frozenset(layout["modules"]))
+            for layout in entry["layouts"]
+        ),
+    )

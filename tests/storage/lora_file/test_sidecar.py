@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from storage.lora_file import About
+from storage.lora_file.sidecar import sidecar, sidecar_text
+
+ABOUT = About(
+    title="sks-dog",
+    architecture="sdxl",
+    base="stabilityai/stable-diffusion-xl-base-1.0",
+    trigger="sks",
+    class_word="dog",
+    subject="character",
+    rank=16,
+    alpha=16,
+    conv=False,
+    width=1024,
+    height=1024,
+    pictures=8,
+    step=150,
+    steps=250,
+    batch=1,
+    learning_rate=5e-5,
+    seed=7,
+    precision="bf16",
+    created_at=datetime(2026, 11, 21, tzinfo=UTC),
+    order="0197",
+)
+
+
+def test_the_sidecar_has_the_six_keys_that_a1111_and_forge_read() -> None:
+    made = sidecar(replace(ABOUT, recommended_scale=0.7499, scale_band=(0.6, 1.0)), negative="blurry")
+    assert made == {
+        "description": (
+            'LoRA of the character "sks dog" for stabilityai/stable-diffusion-xl-base-1.0, '
+            "step 150 of 250, from 8 pictures."
+        ),
+        "sd version": "SDXL",
+        "activation text": "sks dog",
+        "preferred weight": 0.75,
+        "negative text": "blurry",
+        "notes": 'Write "sks dog" in the prompt, weight 0.7499 (0.6 to 1 works).',
+    }
+
+
+def test_without_a_measured_scale_the_weight_is_left_to_the_tool() -> None:
+    assert sidecar(ABOUT)["preferred weight"] == 0
+
+
+def test_a_style_has_the_trigger_alone_and_the_pocket_no_version_that_a_tool_knows() -> None:
+    made = sidecar(replace(ABOUT, architecture="pocket", class_word="", subject="style"))
+    assert made["activation text"] == "sks"
+    assert made["sd version"] == "Unknown"
+
+
+def test_the_text_is_json_that_ends_with_a_newline() -> None:
+    text = sidecar_text(replace(ABOUT, trigger="ünïk"))
+    assert json.loads(text)["activation text"] == "ünïk dog"
+    assert text.endswith("}\n")
