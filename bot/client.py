@@ -41,6 +41,7 @@ class LorasmithClient(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
             allowed_mentions=discord.AllowedMentions.none(),
             max_ratelimit_timeout=LONGEST_WAIT_S,
+            guild_ready_timeout=0.5,  # servers come within milliseconds of each other; commands are registered after it
         )
         self.settings = settings
         self.tree: app_commands.CommandTree[Any] = Tree(self)

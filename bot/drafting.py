@@ -134,9 +134,10 @@ def known_pictures(session: Session, order_id_: str) -> dict[str, tuple[str, str
     return {
         p.source_name if names.count(p.source_name) == 1 else f"{p.source_name} (number {p.position + 1})": (
             p.sha256,
-            p.dhash,
+            p.thumb,
         )
         for p in pictures
+        if p.thumb
     }
 
 

@@ -182,7 +182,7 @@ class Intake:
         except PictureRefused as refusal:
             await database.transact(refuse_picture, picture.id, refusal.fault, refusal.detail)
             return
-        except OSError:  # of this machine, such as a full disk
+        except Exception:  # of this machine or program: it costs this one picture, and the member reads of it
             log.exception("picture %s could not be looked at", picture.id)
             await database.transact(refuse_picture, picture.id, PictureFault.DOWNLOAD_FAILED)
             return
@@ -193,6 +193,7 @@ class Intake:
             picture.id,
             sha256=found.sha256,
             dhash=found.dhash,
+            thumb=found.thumb,
             width=found.width,
             height=found.height,
             artifact=key,

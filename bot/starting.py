@@ -96,10 +96,11 @@ class Starting:
     async def _thread(self, order_id: str, name: str) -> str | None:
         """The order's thread under its plan card. Where that fails for a moment, the announcer makes it later."""
         message_id = await self._cards.show(order_id)
-        post = await self._parts.database.transact(_channel_of, order_id)
-        if message_id is None or post is None:
+        place = await self._parts.database.transact(_place_of, order_id)
+        if message_id is None:
             return None
-        message = self._parts.discord.get_partial_messageable(int(post)).get_partial_message(message_id)
+        channel = self._parts.discord.get_partial_messageable(place[0], guild_id=place[1])
+        message = channel.get_partial_message(message_id)
         try:
             thread = await message.create_thread(name=name[:90] or order_id, auto_archive_duration=KEPT_OPEN_MIN)
         except discord.HTTPException as error:
@@ -172,9 +173,9 @@ def _retry(session: Session, engine: Enqueues, order_id: str, member_id: str) ->
         retry(session, engine, order_id)
 
 
-def _channel_of(session: Session, order_id: str) -> str | None:
-    order = session.get(Order, order_id)
-    return order.channel_id if order else None
+def _place_of(session: Session, order_id: str) -> tuple[int, int]:
+    order = session.get_one(Order, order_id)
+    return int(order.channel_id), int(order.community_id)
 
 
 def _data(interaction: Interaction) -> dict[str, object]:

@@ -1,0 +1,146 @@
+"""A real bot beside a loopback Discord, in this process: what the tests of the bot begin from."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sqlmodel import Session, select
+
+from bot.__main__ import run
+from bot.loopback.founding import DEFAULT, WorldPlan
+from bot.loopback.member import Director, Member, SeenMessage
+from bot.loopback.rules import Rules
+from bot.loopback.server import LoopbackServer
+from bot.settings import BotSettings
+from storage.database import Database
+from storage.tables import Order, Picture
+
+
+def photo(seed: int, side: int = 96, kind: str = "PNG") -> bytes:
+    """A picture unlike that of any other seed: a few soft colour fields."""
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    out = io.BytesIO()
+    small.resize((side, side), Image.Resampling.BICUBIC).save(out, kind)
+    return out.getvalue()
+
+
+def photos(count: int, first: int = 0) -> list[tuple[str, bytes]]:
+    """So many different pictures with their file names."""
+    return [(f"photo-{first + n}.png", photo(first + n)) for n in range(count)]
+
+
+@dataclass(kw_only=True)
+class House:
+    """A loopback server with the bot's settings; the bot comes and goes."""
+
+    server: LoopbackServer
+    settings: BotSettings
+    director: Director
+    people: dict[str, Member]
+    bot: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the bot and wait until its commands are there."""
+        self.bot = asyncio.create_task(run(self.settings))
+        async with asyncio.timeout(30):
+            while not (self.server.world.commands and self.server.service.gateway.connected):
+                if self.bot.done():
+                    self.bot.result()
+                await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        """Stop the bot as a signal does."""
+        if self.bot is not None:
+            self.bot.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.bot
+            self.bot = None
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        """A look into the rows."""
+        database = Database(self.settings)
+        try:
+            yield database
+        finally:
+            database.close()
+
+    async def ask(self, fn: Callable[..., Any], *args: Any) -> Any:
+        """Run `fn(session, ...)`."""
+        async with self.database() as database:
+            return await database.transact(fn, *args)
+
+    async def orders(self) -> list[Order]:
+        """All orders, oldest first."""
+        return list(await self.ask(_orders))
+
+    async def pictures(self, order_id: str) -> list[Picture]:
+        """The pictures of an order by position."""
+        return list(await self.ask(_pictures, order_id))
+
+    def channel(self, name: str = "lora") -> int:
+        """A channel's id."""
+        return self.server.channel_id(name)
+
+    async def card(self, who: str, order_id: str, wanted: str = "", timeout_s: float = 20.0) -> SeenMessage:
+        """The plan card of an order once it holds the wanted words."""
+
+        def ours(message: SeenMessage) -> bool:
+            text = message.text()
+            return f"{order_id}-plan" in text and wanted in text and not message.ephemeral
+
+        return await self.people[who].wait_message(ours, timeout_s=timeout_s)
+
+    async def newest(self) -> Order:
+        """The order that was made last."""
+        return (await self.orders())[-1]
+
+
+def _orders(session: Session) -> list[Order]:
+    return list(session.exec(select(Order).order_by(Order.created_at)).all())  # type: ignore[arg-type]
+
+
+def _pictures(session: Session, order_id: str) -> list[Picture]:
+    found = session.exec(select(Picture).where(Picture.order_id == order_id)).all()
+    return sorted(found, key=lambda p: p.position)
+
+
+@asynccontextmanager
+async def house(
+    folder: Path, *, plan: WorldPlan = DEFAULT, rules: Rules | None = None, start: bool = True, **settings: Any
+) -> AsyncIterator[House]:
+    """A world with its people and, unless told otherwise, a running bot. A departure from Discord's contract fails."""
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(LoopbackServer.start(plan, rules=rules))
+        director = await stack.enter_async_context(Director(url=server.url))
+        names = {n for s in plan.servers for n in s.members}
+        people = {
+            n: await stack.enter_async_context(Member(url=server.url, user_id=server.user_id(n))) for n in names
+        }
+        values: dict[str, Any] = {
+            "token": server.token,
+            "discord_url": server.url,
+            "data_dir": folder,
+            "poll_s": 0.1,
+            "look_s": 0.1,
+            "status_s": 0.2,
+            "recount_s": 0.1,
+            "web_port": 0,
+        }
+        made = House(
+            server=server, settings=BotSettings(**{**values, **settings}), director=director, people=people
+        )
+        stack.push_async_callback(made.stop)
+        if start:
+            await made.start()
+        yield made
+        assert server.violations == []
