@@ -36,8 +36,8 @@ HOW = (
 NOT_ASKED = "its model loader knows published architectures; the pocket is a diffusers pipeline with sizes of its own"
 OTHERS = {
     "comfyui": ("ComfyUI", "https://github.com/Comfy-Org/ComfyUI"),
-    "forge": ("Stable Diffusion WebUI Forge", "https://github.com/lllyasviel/stable-diffusion-webui-forge"),
-    "a1111": ("AUTOMATIC1111 WebUI", "https://github.com/AUTOMATIC1111/stable-diffusion-webui"),
+    "forge": ("Forge", "https://github.com/lllyasviel/stable-diffusion-webui-forge"),
+    "a1111": ("A1111", "https://github.com/AUTOMATIC1111/stable-diffusion-webui"),
     "sd-scripts": ("kohya sd-scripts", "https://github.com/kohya-ss/sd-scripts"),
 }
 
