@@ -29,6 +29,9 @@ def postgres() -> Iterator[str]:
     server = get_server(folder / "data", cleanup_mode="delete")
     try:
         url = server.get_uri().replace("/postgres?", "/template_lorasmith?")
+        for quicker in ("fsync = off", "full_page_writes = off", "synchronous_commit = off"):
+            _run(server.get_uri(), f"ALTER SYSTEM SET {quicker}")
+        _run(server.get_uri(), "SELECT pg_reload_conf()")
         _run(server.get_uri(), "CREATE DATABASE template_lorasmith")
         migrate(StorageSettings(data_dir=folder, database_url=url))
         yield url
