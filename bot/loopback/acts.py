@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bot.loopback import commands, components, interactions, moving, objects, posting, reacting, threads
+from bot.loopback import commands, components, interactions, moving, objects, posting, reacting, sayings, threads
 from bot.loopback.failures import Refusal, invalid
 from bot.loopback.forms import submitted
 from bot.loopback.permissions import BITS, has, in_channel
@@ -92,7 +92,7 @@ def _resolve(service: Service, user_id: int, place: Channel, flat: list[JSON]) -
         value = str(option["value"])
         if option["type"] == commands.ATTACHMENT:
             item = upload(service, user_id, value)
-            resolved.setdefault("attachments", {})[value] = objects.attachment(item, service.link)
+            resolved.setdefault("attachments", {})[value] = sayings.attachment(item, service.link)
         elif option["type"] == commands.USER:
             who = person(service, value)
             resolved.setdefault("users", {})[value] = objects.user(who)
@@ -163,7 +163,7 @@ def submit(service: Service, user_id: int, order: JSON) -> JSON:
     data: JSON = {"custom_id": opener.modal["custom_id"], "components": filled}
     if uploads:
         items = {str(u): upload(service, user_id, u) for u in uploads}
-        data["resolved"] = {"attachments": {k: objects.attachment(a, service.link) for k, a in items.items()}}
+        data["resolved"] = {"attachments": {k: sayings.attachment(a, service.link) for k, a in items.items()}}
     message = service.world.message(place.id, opener.message_id or 0) if opener.kind == interactions.COMPONENT else None
     source = interactions.metadata(service, opener)
     name = f"modal {opener.modal['title']}"

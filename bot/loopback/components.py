@@ -43,9 +43,15 @@ def walk(components: list[JSON]) -> Iterator[JSON]:
                 yield from walk([component[key]])
 
 
-def completed(components: list[JSON]) -> list[JSON]:
-    """A copy with Discord's numbering (ids from 1, in reading order) and defaults, nulls left out."""
+def completed(components: list[JSON], *, modal: bool = False) -> list[JSON]:
+    """A copy with Discord's numbering (ids from 1, in reading order) and defaults, nulls left out.
+
+    In a message a select's `required` is taken and dropped; it only has a meaning in a modal.
+    """
     made = [_complete(c) for c in components]
+    if not modal:
+        for component in walk(made):
+            component.pop("required", None)
     taken = {c["id"] for c in walk(made) if c.get("id")}
     free = (n for n in range(1, 1000) if n not in taken)
     for component in walk(made):

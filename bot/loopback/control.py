@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from bot.loopback import acts, commands, directions, objects
+from bot.loopback import acts, commands, directions, objects, sayings
 from bot.loopback.calls import Incoming, clean_name
 from bot.loopback.failures import Refusal
 from bot.loopback.routes_messages import page
@@ -104,7 +104,7 @@ class ControlRoom:
             "visible_to": str(said.visible_to) if said.visible_to else None,
             "thinking": said.thinking,
             "reacted_by": names,
-            "files": [objects.attachment(a, self.service.link) for a in said.attachments],
+            "files": [sayings.attachment(a, self.service.link) for a in said.attachments],
             "guild_id": str(place.guild_id) if place.guild_id else None,
         }
 
@@ -157,7 +157,7 @@ class ControlRoom:
             )
         finally:
             path.unlink(missing_ok=True)
-        return web.json_response(objects.attachment(item, self.service.link))
+        return web.json_response(sayings.attachment(item, self.service.link))
 
     async def act(self, request: web.Request) -> web.Response:
         """A member does something."""

@@ -40,12 +40,12 @@ TEXTS: dict[int, tuple[int, str]] = {
 class Refusal(Exception):
     """The request was understood and is refused."""
 
-    def __init__(self, code: int, *, status: int | None = None, errors: dict[str, Any] | None = None) -> None:
-        """`code` is Discord's JSON code; `errors` is the tree of fields of a 50035."""
+    def __init__(self, code: int, *, errors: dict[str, Any] | None = None, retry_after_s: float | None = None) -> None:
+        """`code` is Discord's JSON code; `errors` is the tree of fields of a 50035; a 429 says when to try again."""
         self.code = code
-        known, self.text = TEXTS[code]
-        self.status = status or known
+        self.status, self.text = TEXTS[code]
         self.errors = errors
+        self.retry_after_s = retry_after_s
         super().__init__(f"{code}: {self.text}")
 
     def body(self) -> dict[str, Any]:
@@ -53,6 +53,8 @@ class Refusal(Exception):
         body: dict[str, Any] = {"message": self.text, "code": self.code}
         if self.errors:
             body["errors"] = self.errors
+        if self.retry_after_s is not None:
+            body |= {"retry_after": self.retry_after_s, "global": False}
         return body
 
 

@@ -160,7 +160,7 @@ def _carry_out(service: Service, act: Interaction, kind: int, data: JSON, files:
             raise invalid("data.choices", "Must be 25 or fewer in length.")
         return None
     components.check_modal(data)
-    act.modal = data | {"components": components.completed(data["components"])}
+    act.modal = data | {"components": components.completed(data["components"], modal=True)}
     service.tell_people("MODAL", act.modal, place=place, audience=act.user_id)
     return None
 

@@ -8,166 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-import aiohttp
+from bot.loopback.director import Caller, Director, Refused, checked
+from bot.loopback.seen import JSON, Answer, SeenFile, SeenMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-JSON = dict[str, Any]
+__all__ = ["Answer", "DidNotRespond", "Director", "Member", "Refused", "SeenFile", "SeenMessage"]
 File = Path | tuple[str, bytes]
-BUTTON, LINK_STYLE = 2, 5
 POLL_S = 20.0
-
-
-class Refused(Exception):
-    """The loopback said no: Discord's code and text in `code` and `text`."""
-
-    def __init__(self, status: int, body: JSON) -> None:
-        self.status, self.code, self.text, self.errors = (
-            status,
-            body.get("code"),
-            body.get("message"),
-            body.get("errors"),
-        )
-        super().__init__(f"{status} {body}")
 
 
 class DidNotRespond(Exception):
     """Three seconds passed without an answer: the member reads that the application did not respond."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeenFile:
-    """A file as a member sees it."""
-
-    id: int
-    filename: str
-    size: int
-    url: str
-    content_type: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeenMessage:
-    """A message as a member sees it. `raw` is the whole JSON."""
-
-    id: int
-    channel_id: int
-    author_id: int
-    content: str
-    embeds: list[JSON]
-    components: list[JSON]
-    files: list[SeenFile]
-    reactions: dict[str, list[int]]
-    ephemeral: bool
-    thinking: bool
-    thread_id: int | None
-    edited: bool
-    raw: JSON
-
-    @classmethod
-    def of(cls, raw: JSON) -> SeenMessage:
-        """From the control API's form."""
-        files = [
-            SeenFile(
-                id=int(a["id"]), filename=a["filename"], size=a["size"], url=a["url"], content_type=a["content_type"]
-            )
-            for a in raw["files"]
-        ]
-        return cls(
-            id=int(raw["id"]),
-            channel_id=int(raw["channel_id"]),
-            author_id=int(raw["author"]["id"]),
-            content=raw["content"],
-            embeds=raw["embeds"],
-            components=raw["components"],
-            files=files,
-            reactions={k: [int(u) for u in v] for k, v in raw["reacted_by"].items()},
-            ephemeral=raw["visible_to"] is not None,
-            thinking=raw["thinking"],
-            thread_id=int(raw["thread"]["id"]) if "thread" in raw else None,
-            edited=raw["edited_timestamp"] is not None,
-            raw=raw,
-        )
-
-    def parts(self) -> Iterator[JSON]:
-        """Every component, in reading order."""
-        yield from _walk(self.components)
-
-    def text(self) -> str:
-        """All that can be read: content, embeds, text displays."""
-        pieces = [self.content]
-        for embed in self.embeds:
-            pieces += [embed.get("title", ""), embed.get("description", ""), embed.get("footer", {}).get("text", "")]
-            pieces += [f"{f['name']}\n{f['value']}" for f in embed.get("fields", [])]
-        pieces += [part["content"] for part in self.parts() if "content" in part]
-        return "\n".join(p for p in pieces if p)
-
-    def buttons(self) -> dict[str, JSON]:
-        """Label (or emoji) to button."""
-        found = [p for p in self.parts() if p["type"] == BUTTON]
-        return {p.get("label") or p["emoji"]["name"]: p for p in found}
-
-    def button(self, words: str) -> JSON:
-        """The button whose label or custom_id contains these words.
-
-        Raises:
-            LookupError: there is none.
-        """
-        for label, part in self.buttons().items():
-            if words.lower() in label.lower() or words in part.get("custom_id", ""):
-                return part
-        raise LookupError(f"no button {words!r} among {list(self.buttons())}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """How an interaction ended: `state` is answered, modal or failed; `after_ms` is the bot's acknowledgement time."""
-
-    interaction_id: int
-    state: str
-    answer_kind: int | None
-    after_ms: float | None
-    message_id: int | None
-    modal: JSON | None
-    choices: list[JSON] | None
-    channel_id: int
-
-
-@dataclass(kw_only=True)
-class Caller:
-    """HTTP to the loopback. Use it as an async context manager."""
-
-    url: str
-    session: aiohttp.ClientSession = field(init=False, repr=False)
-
-    async def __aenter__(self) -> Self:
-        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.session.close()
-
-    async def get(self, path: str, **query: Any) -> Any:  # noqa: ANN401  # any JSON
-        """GET /loopback/`path`."""
-        async with self.session.get(f"{self.url}/loopback/{path}", params=query) as response:
-            return await _checked(response)
-
-    async def post(self, path: str, body: JSON) -> Any:  # noqa: ANN401  # any JSON
-        """POST /loopback/`path`."""
-        async with self.session.post(f"{self.url}/loopback/{path}", json=body) as response:
-            return await _checked(response)
-
-
-async def _checked(response: aiohttp.ClientResponse) -> Any:  # noqa: ANN401  # any JSON
-    body = await response.json(content_type=None)
-    if response.status >= 400:  # the class of errors
-        raise Refused(response.status, body)
-    return body
 
 
 @dataclass(kw_only=True)
@@ -186,7 +43,7 @@ class Member(Caller):
         name, content = (file.name, await asyncio.to_thread(file.read_bytes)) if isinstance(file, Path) else file
         query = {"as": str(self.user_id), "filename": name}
         async with self.session.post(f"{self.url}/loopback/uploads", params=query, data=content) as response:
-            return str((await _checked(response))["id"])
+            return str((await checked(response))["id"])
 
     async def slash(
         self,
@@ -364,54 +221,3 @@ class Member(Caller):
     async def _places(self) -> list[int]:
         seen = await self.world()
         return [int(c["id"]) for g in seen["guilds"] for c in g["channels"]] + [int(c["id"]) for c in seen["dms"]]
-
-
-@dataclass(kw_only=True)
-class Director(Caller):
-    """Whoever stands outside the world: makes trouble, reads the records."""
-
-    async def direct(self, verb: str, **order: Any) -> None:  # noqa: ANN401  # any JSON
-        """Do a verb of bot.loopback.directions, such as `direct("fault", route="POST ...", status=500)`."""
-        await self.post("direct", {"do": verb, **order})
-
-    async def world(self) -> JSON:
-        """Everything, hidden channels included."""
-        seen: JSON = await self.get("world")
-        return seen
-
-    async def violations(self) -> list[JSON]:
-        """Departures from Discord's contract, on either side."""
-        found: list[JSON] = await self.get("violations")
-        return found
-
-    async def transcript(self) -> list[JSON]:
-        """Every HTTP call of the bot with its answer."""
-        found: list[JSON] = await self.get("transcript")
-        return found
-
-    async def acknowledgements(self) -> list[JSON]:
-        """For each answered interaction: kind, name, after_ms, answer_kind."""
-        found: list[JSON] = await self.get("acknowledgements")
-        return found
-
-    async def messages(self, channel: int) -> list[SeenMessage]:
-        """Everything said in a channel, ephemeral answers included."""
-        return [SeenMessage.of(m) for m in await self.get(f"channels/{channel}/messages", limit=200)]
-
-    async def wait_for_bot(self, *, connected: bool = True, timeout_s: float = 30.0) -> None:
-        """Until the bot's gateway session is there (or gone).
-
-        Raises:
-            TimeoutError: it did not come in time.
-        """
-        async with asyncio.timeout(timeout_s):
-            while (await self.world())["bot_connected"] is not connected:  # noqa: ASYNC110  # it is over HTTP
-                await asyncio.sleep(0.05)
-
-
-def _walk(components: list[JSON]) -> Iterator[JSON]:
-    for component in components:
-        yield component
-        yield from _walk(component.get("components") or [])
-        if component.get("accessory"):
-            yield from _walk([component["accessory"]])

@@ -34,7 +34,9 @@ def join(service: Service, guild: Guild, user_id: int) -> None:
     bot_roles = [r.id for r in guild.roles.values() if r.managed] if user_id == service.world.bot_id else []
     guild.members[user_id] = Membership(user_id=user_id, joined_at=service.clock.now(), role_ids=bot_roles)
     if user_id == service.world.bot_id:
-        service.gateway.dispatch("GUILD_CREATE", service.gateway.guild_create(guild), intent=GUILDS)
+        # without `unavailable`: that is how a client tells a new server from one that is back
+        data = {k: v for k, v in service.gateway.guild_create(guild).items() if k != "unavailable"}
+        service.gateway.dispatch("GUILD_CREATE", data, intent=GUILDS)
     service.tell_people("MEMBER_JOINED", {"guild_id": str(guild.id), "user_id": str(user_id)})
 
 

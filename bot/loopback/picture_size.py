@@ -31,7 +31,7 @@ def _read(head: bytes) -> tuple[int, int] | None:
         return width, height
     if head.startswith(b"\xff\xd8"):
         return _jpeg(head)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP" and len(head) >= 30:  # RIFF, VP8 and frame heads
         return _webp(head)
     return None
 

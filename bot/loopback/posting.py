@@ -202,7 +202,7 @@ def _count_edit(service: Service, said: Message) -> None:
         return
     said.edits += 1
     if said.edits > service.rules.old_edits:
-        raise Refusal(30046)
+        raise Refusal(30046, retry_after_s=service.rules.old_edit_wait_s)
 
 
 def unsay(service: Service, said: Message) -> None:

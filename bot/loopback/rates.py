@@ -70,6 +70,7 @@ def too_many(left_s: float) -> tuple[dict[str, object], dict[str, str]]:
     """Body and headers of a 429 of one's own bucket."""
     body: dict[str, object] = {
         "message": "You are being rate limited.",
+        "code": 0,
         "retry_after": round(left_s + 0.001, 3),
         "global": False,
     }

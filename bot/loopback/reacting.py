@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.loopback import objects
+from bot.loopback import sayings
 from bot.loopback.failures import Refusal
 from bot.loopback.service import DIRECT_REACTIONS, GUILD_REACTIONS
 from bot.loopback.world import DM, JSON, Channel, Message, Reaction
@@ -89,7 +89,7 @@ def _event(said: Message, place: Channel, user_id: int, key: str) -> JSON:
         "user_id": str(user_id),
         "channel_id": str(place.id),
         "message_id": str(said.id),
-        "emoji": objects.emoji(key),
+        "emoji": sayings.emoji(key),
     }
     return data | {"guild_id": str(place.guild_id)} if place.guild_id else data
 

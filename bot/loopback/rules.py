@@ -24,6 +24,8 @@ class Rules:
     """From this age on, edits of a message are counted (error 30046)."""
     old_edits: int = 30
     """How many edits an old message takes (assumed)."""
+    old_edit_wait_s: float = 1.0
+    """The retry_after of a 30046 (assumed)."""
     member_upload_bytes: int = 10 * MIB
     """What one member may upload as one file."""
     request_bytes: int = 105 * MIB

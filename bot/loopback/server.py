@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bot.loopback import cdn, page
 from bot.loopback.api import Door
-from bot.loopback.contract import Contract
+from bot.loopback.contract import published
 from bot.loopback.control import ControlRoom, refusals
 from bot.loopback.founding import DEFAULT, WorldPlan, found
 from bot.loopback.gateway import Gateway
@@ -136,7 +136,7 @@ def _open(folder: Path, plan: WorldPlan, rules: Rules, *, real_rates: bool) -> S
     for stale in blobs.glob("incoming-*"):
         stale.unlink()
     rates = Rates(rules=dict(REAL_RATES) if real_rates else {})
-    service = Service(world=found(plan), contract=Contract(), blobs=blobs, rules=rules, rates=rates)
+    service = Service(world=found(plan), contract=published(), blobs=blobs, rules=rules, rates=rates)
     service.gateway = Gateway(service)
     return service
 

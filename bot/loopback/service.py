@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bot.loopback import objects
+from bot.loopback import objects, sayings
 from bot.loopback.cdn import signed
 from bot.loopback.failures import Refusal
 from bot.loopback.faults import Faults
@@ -101,7 +101,7 @@ class Service:
 
     def wire(self, said: Message, *, me: int | None = None) -> JSON:
         """A message as `me` (by default the bot) gets it."""
-        return objects.message(self.world, said, self.link, me=self.world.bot_id if me is None else me)
+        return sayings.message(self.world, said, self.link, me=self.world.bot_id if me is None else me)
 
     def member(self, guild_id: int, user_id: int) -> JSON:
         """A member of a server."""
