@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 4
 """Orders that are brought up to date at a time."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
-"""Waits after an error that passes: Discord is down, a connection broke, a rate limit."""
+LONGEST_WAIT_S = 60.0
+"""The longest wait after an error that passes: Discord is down, a connection broke, a rate limit."""
 BLOCKED_WAIT_S, LONGEST_BLOCKED_S = 60.0, 3600.0
 """Waits where posting is not allowed or the place is gone: such answers count against the bot."""
 OLD_STATUS = timedelta(minutes=50)
@@ -92,6 +92,8 @@ class Announcer:
         at = asyncio.get_running_loop().time()
         for it in await self.parts.database.transact(look):
             order_id = it.order.id
+            if order_id in self.blocked and it.stage is Stage.DELIVERING:
+                await self.parts.database.transact(_delivered, self.parts, order_id, posted=False)
             if order_id in self._working or self._not_before.get(order_id, 0.0) > at or not self._can_be_shown(it):
                 continue
             task = asyncio.create_task(self._try_to_show(it))
@@ -103,30 +105,27 @@ class Announcer:
 
     def _can_be_shown(self, it: Shown) -> bool:
         """Whether there is a server to show it in. Without one an order is handed over by moving on."""
-        if not it.removed and it.order.community_id.isdigit():
-            return self.parts.discord.get_guild(int(it.order.community_id)) is not None
-        self.blocked.add(it.order.id)
-        return it.stage is Stage.DELIVERING
+        if it.removed or not it.order.community_id.isdigit():
+            self.blocked.add(it.order.id)
+            return False
+        return self.parts.discord.get_guild(int(it.order.community_id)) is not None
 
     async def _try_to_show(self, it: Shown) -> None:
         """One order, with its troubles: what passes is waited for, what is forbidden is left alone for a good while."""
         order_id = it.order.id
         try:
             async with self._few:
-                if order_id in self.blocked and it.stage is Stage.DELIVERING:
-                    await self.parts.database.transact(_delivered, self.parts, order_id, posted=False)
-                if not it.removed and it.order.community_id.isdigit():
-                    await self.show(it)
+                await self.show(it)
         except discord.RateLimited as error:
             self._wait(order_id, error.retry_after, 1.0)
         except discord.HTTPException as error:
             self._after_refusal(it, error)
         except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError, RuntimeError) as error:
             log.warning("order %s is not shown yet: %s: %s", order_id, type(error).__name__, error)
-            self._wait(order_id, FIRST_WAIT_S, LONGEST_WAIT_S)
+            self._wait(order_id, self.parts.settings.look_s, LONGEST_WAIT_S)
         except Exception:
             log.exception("order %s cannot be shown", order_id)
-            self._wait(order_id, FIRST_WAIT_S, LONGEST_WAIT_S)
+            self._wait(order_id, self.parts.settings.look_s, LONGEST_WAIT_S)
         else:
             self._tries.pop(order_id, None)
             self.blocked.discard(order_id)
@@ -138,7 +137,7 @@ class Announcer:
             self._wait(it.order.id, BLOCKED_WAIT_S, LONGEST_BLOCKED_S)
         else:
             log.warning("order %s is not shown yet: %s", it.order.id, error)
-            self._wait(it.order.id, FIRST_WAIT_S, LONGEST_WAIT_S)
+            self._wait(it.order.id, self.parts.settings.look_s, LONGEST_WAIT_S)
 
     def _wait(self, order_id: str, first_s: float, longest_s: float) -> None:
         """Longer with every try in a row; a blocked order that is about to be handed over is looked at once more soon."""
@@ -152,6 +151,7 @@ class Announcer:
         """Bring one order's thread up to date."""
         if it.order.started_at is None or (it.stage is Stage.CANCELLED and it.order.thread_id is None):
             return
+        await self.posting.thread(it)
         if it.stage not in (Stage.DELIVERED, Stage.CANCELLED):
             await self._status(it)
         for number, checkpoint in enumerate(it.checkpoints, 1):
@@ -264,19 +264,16 @@ class Announcer:
         await self.posting.post(it, f"failed{order.attempt}", text, view=view, mention=True)
 
     async def _card(self, it: Shown) -> None:
-        row = it.delivery
-        if row is None:
-            return
         if "card" not in it.posts:
+            it.delivery = await delivery.prepare(self.parts, it.order.id)
             try:
-                await self._post_card(it, row)
+                await self._post_card(it, it.delivery)
             except discord.HTTPException as error:
                 if error.status != 413 and error.code != 40005:
                     raise
-                linkable = delivery.can_link(self.parts)
-                await self.parts.database.transact(delivery.instead, it.order.id, linkable=linkable)
+                await self.parts.database.transact(delivery.too_large, it.order.id)
                 raise
-        if row.delivered_at is None or it.stage is Stage.DELIVERING:
+        if it.delivery is None or it.delivery.delivered_at is None or it.stage is Stage.DELIVERING:
             await self.parts.database.transact(_delivered, self.parts, it.order.id, posted=True)
 
     async def _post_card(self, it: Shown, row: Delivery) -> None:

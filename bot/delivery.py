@@ -34,11 +34,11 @@ ALTS = {
 }
 
 
-async def prepare(parts: Parts, order_id: str) -> None:
+async def prepare(parts: Parts, order_id: str) -> Delivery:
     """Write down what will be handed over and in which way. Doing it twice is doing it once."""
     keys = await parts.artifacts.list(f"orders/{order_id}/delivery")
     linkable = can_link(parts)
-    await parts.database.transact(_write_down, order_id, roles_of(keys), linkable)
+    return await parts.database.transact(_write_down, order_id, roles_of(keys), linkable)
 
 
 def can_link(parts: Parts) -> bool:
@@ -67,7 +67,7 @@ def way_for(*, lora_bytes: int, max_file_bytes: int, linkable: bool, compact: bo
     return "compact" if compact and not linkable else "download"
 
 
-def _write_down(session: Session, order_id: str, files: Mapping[str, str], linkable: bool) -> None:  # noqa: FBT001  # passed through transact
+def _write_down(session: Session, order_id: str, files: Mapping[str, str], linkable: bool) -> Delivery:  # noqa: FBT001  # passed through transact
     order = session.get_one(Order, order_id)
     checkpoint = session.get_one(Checkpoint, (order_id, order.chosen_step))
     name = f"{order_id}:final:{order.chosen_step}"
@@ -85,13 +85,13 @@ def _write_down(session: Session, order_id: str, files: Mapping[str, str], linka
         session.add(row)
     row.files_json, row.way = json.dumps(whole, sort_keys=True), way
     order.delivery_way = way
+    return row
 
 
-def instead(session: Session, order_id: str, *, linkable: bool) -> None:
-    """The upload was refused as too large, whatever was thought: hand over in the next best way."""
-    for row in session.exec(select(Delivery).where(Delivery.order_id == order_id, Delivery.kind == "final")):
-        compact = "compact" in files_in(row) and row.way != "compact"
-        row.way = "compact" if compact and not linkable else "download"
+def too_large(session: Session, order_id: str) -> None:
+    """The upload was refused as too large, whatever was said before: from now on half of that counts as the limit."""
+    order = session.get_one(Order, order_id)
+    order.max_file_bytes //= 2
 
 
 def files_in(row: Delivery) -> dict[str, str]:

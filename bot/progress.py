@@ -8,9 +8,13 @@ from bot import wording, wording_order
 from bot.parts import Parts
 from bot.prospects import prospect_of
 from bot.shown import Shown
+from bot.wording_order import STALL_S
 from storage.domain.lifecycle import TABLE, Stage
 from storage.domain.plan import Plan
 from storage.tables import Order, now
+
+STALLED = "stalled"
+"""What the worker writes as the stage when its child has been silent for long."""
 
 
 async def status_text(parts: Parts, it: Shown) -> str:
@@ -43,5 +47,5 @@ def _working(it: Shown) -> str:
         steps=progress.steps,
         seconds_left=progress.seconds_left,
         loss_ratio=progress.loss_ratio,
-        silent_s=(now() - progress.updated_at).total_seconds(),
+        silent_s=(now() - progress.updated_at).total_seconds() + (STALL_S if progress.stage == STALLED else 0.0),
     )

@@ -1,0 +1,193 @@
+"""What an order's thread shows: each grid once, the status seldom, and nothing lost when Discord or the bot is away."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import Session
+
+from bot import posting
+from storage.domain.lifecycle import Stage
+from storage.tables import Post, now
+
+Bench = Any
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL at a gap: nothing catches it."""
+
+
+async def test_a_grid_is_posted_once_with_its_mark_its_words_its_alt_text_and_a_seed(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order()
+    await bench.checkpoint(order_id, 2, likeness=0.42)
+    grid = await bench.grid(order_id, 2)
+    assert [f.filename for f in grid.files] == [f"{order_id}-2.png"]
+    assert "Checkpoint 1 of 5" in grid.content
+    assert "likeness 42 %" in grid.content.lower()
+    assert "step 2" in grid.raw["files"][0]["description"]
+    assert grid.reactions == {"👍": [bench.server.world.bot_id]}
+    assert grid.button("Take this one")["custom_id"] == f"take:{order_id}:2"
+    await asyncio.sleep(0.3)
+    assert sum(bool(m.files) for m in await bench.messages(order_id)) == 1
+
+
+async def test_a_kill_between_post_and_record_posts_no_grid_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await bench.bot()
+    order_id = await bench.order()
+    await bench.said(order_id, "-status")
+
+    def die(name: str) -> None:
+        if name == "post-record":
+            raise Killed
+
+    monkeypatch.setattr(posting, "gap", die)
+    await bench.checkpoint(order_id, 2)
+    await bench.said(order_id, f"{order_id}-2.png")
+    assert await bench.get(Post, f"{order_id}-2") is None, "the kill came before the row"
+    await first.kill()
+    monkeypatch.undo()
+    bench.aim()
+    await bench.director.direct("advance", seconds=3600)  # long after the nonce was forgotten
+    await bench.bot()
+    await bench.grid(order_id, 2)
+    await bench.until(lambda: bench.get(Post, f"{order_id}-2"))
+    assert sum(bool(m.files) for m in await bench.messages(order_id)) == 1
+
+
+async def test_the_status_message_is_edited_on_change_only_and_not_more_often_than_set(bench: Bench) -> None:
+    await bench.bot(status_s=0.5)
+    order_id = await bench.order()
+    for step in range(1, 8):
+        await bench.progress(order_id, step=step, steps=10, loss_ratio=0.8, seconds_left=40)
+        await asyncio.sleep(0.1)
+    await bench.said(order_id, "step 7 of 10")
+    edits = [t for t in await bench.director.transcript() if t["method"] == "PATCH" and "/messages/" in t["path"]]
+    assert 1 <= len(edits) <= 3
+    await asyncio.sleep(0.8)
+    again = [t for t in await bench.director.transcript() if t["method"] == "PATCH" and "/messages/" in t["path"]]
+    assert len(again) == len(edits), "nothing changed, so nothing is edited"
+
+
+async def test_two_minutes_of_silence_are_said(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order()
+    await bench.progress(order_id, step=3, steps=10, updated_at=now() - timedelta(seconds=130))
+    await bench.said(order_id, "heard nothing from the machine")
+
+
+async def test_errors_of_the_service_lose_no_post_and_double_none(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order()
+    thread = await bench.thread(order_id)
+    await bench.said(order_id, "-status")
+    route = "POST /channels/{channel_id}/messages"
+    await bench.director.direct("fault", route=route, status=503, times=2)
+    await bench.director.direct("fault", route=route, drop=True, when="after", times=1)
+    await bench.checkpoint(order_id, 2)
+    await bench.checkpoint(order_id, 4)
+    await bench.grid(order_id, 4)
+    await bench.grid(order_id, 2)
+    names = [f.filename for m in await bench.director.messages(thread) for f in m.files]
+    assert sorted(names) == [f"{order_id}-2.png", f"{order_id}-4.png"]
+
+
+async def test_a_forbidden_thread_is_left_alone_and_the_order_goes_on(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.said(order_id, "-status")
+    thread = await bench.thread(order_id)
+    before = len(await bench.director.transcript())
+    await bench.director.direct(
+        "overwrite", channel_id=str(bench.server.channel_id("lora")), deny=["SEND_MESSAGES_IN_THREADS", "VIEW_CHANNEL"]
+    )
+    await bench.trained(order_id)
+    await bench.vote(running, order_id)
+    await asyncio.sleep(0.6)
+    refused = [t for t in (await bench.director.transcript())[before:] if t["status"] in (401, 403, 429)]
+    assert 1 <= len(refused) <= 3
+    assert order_id in running.story.announcer.blocked
+    await bench.director.direct("overwrite", channel_id=str(bench.server.channel_id("lora")), allow=["VIEW_CHANNEL"])
+    running.story.announcer._not_before.clear()
+    for step in (2, 4, 6, 8, 10):
+        await bench.grid(order_id, step)
+    await bench.said(order_id, f"{order_id}-sheet.png")
+    assert sum(bool(m.files) for m in await bench.director.messages(thread)) == 6, "five grids and the sheet"
+
+
+async def test_an_order_whose_thread_is_gone_is_delivered_all_the_same(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order(name="Lost")
+    await bench.said(order_id, "-status")
+    await bench.trained(order_id)
+    await bench.grid(order_id, 10)
+    await bench.director.direct(
+        "overwrite", channel_id=str(bench.server.channel_id("lora")), deny=["VIEW_CHANNEL"]
+    )
+    await bench.vote(running, order_id)
+    await bench.database.transact(_choose, order_id, 4)
+    await bench.move(None, order_id, Stage.SCALING)
+    await bench.swept(running, order_id)
+    order = await bench.stage(order_id, Stage.DELIVERED)
+    assert order.finished_at is not None
+
+
+def _choose(session: Session, order_id: str, step: int) -> None:
+    from storage.tables import Order
+
+    session.get_one(Order, order_id).chosen_step = step
+
+
+async def test_a_thread_that_exists_already_is_taken_over(bench: Bench) -> None:
+    order_id = await bench.order()
+    first = await bench.bot()
+    thread = await bench.thread(order_id)
+    await first.kill()
+    await bench.database.transact(_forget_thread, order_id)
+    await bench.bot()
+    assert await bench.thread(order_id) == thread
+
+
+def _forget_thread(session: Session, order_id: str) -> None:
+    from storage.tables import Order
+
+    session.get_one(Order, order_id).thread_id = None
+
+
+async def test_an_old_status_message_is_replaced_by_a_new_one(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order()
+    await bench.progress(order_id, step=1, steps=10)
+    old = await bench.said(order_id, "step 1 of 10")
+    await bench.database.transact(_age, f"{order_id}-status")
+    await bench.progress(order_id, step=2, steps=10)
+    new = await bench.said(order_id, "step 2 of 10")
+    assert new.id != old.id
+    assert old.id not in [m.id for m in await bench.messages(order_id)]
+
+
+def _age(session: Session, name: str) -> None:
+    session.get_one(Post, name).posted_at = now() - timedelta(hours=1)
+
+
+async def test_a_failure_says_whose_fault_it_was_mentions_only_its_owner_and_offers_retry(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order(owner="Bruno", name="@everyone <@1> **x**")
+    await bench.database.transact(_fail, bench.engine, order_id)
+    failed = await bench.said(order_id, "could not be finished")
+    assert "the machine, not you" in failed.content
+    assert failed.button("Retry")["custom_id"] == f"retry:{order_id}"
+    assert failed.raw["mentions"] and [int(u["id"]) for u in failed.raw["mentions"]] == [bench.server.user_id("Bruno")]
+    assert failed.raw["mention_everyone"] is False
+
+
+def _fail(session: Session, engine: Any, order_id: str) -> None:
+    from storage import orders
+    from storage.domain.errors import Fault
+
+    orders.fail(session, engine, order_id, Fault.MACHINE, "the graphics card ran out of memory")
