@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.wording import clip, escape, fault_words, mention
+from bot.wording import clip, escape, fault_words, mention, when
 from storage.domain.choice import Choice
 from storage.domain.errors import Fault
 from storage.domain.measurement import Measurement, ScaleChoice
@@ -25,19 +25,16 @@ STALL_S = 120
 VOTE_EMOJI = "\N{THUMBS UP SIGN}"
 
 _DOING: dict[str, str] = {
-    "preparing": "getting ready",
+    "loading": "loading the base model",
     "caching": "looking at the pictures",
     "training": "learning",
+    "exporting": "writing the file",
     "previewing": "drawing previews",
     "measuring": "measuring",
     "sweeping": "trying scales",
+    "packing": "packing the files",
+    "stalled": "waiting for the machine",
 }
-
-
-def when(instant: datetime) -> str:
-    """An instant that every reader sees in their own time zone, with how far away it is."""
-    stamp = int(instant.timestamp())
-    return f"<t:{stamp}:f> (<t:{stamp}:R>)"
 
 
 def bar(share: float, width: int = 16) -> str:
@@ -110,8 +107,8 @@ class SheetRow:
     measurement: Measurement | None
 
 
-def sheet(*, name: str, rows: Sequence[SheetRow], deadline: datetime) -> str:
-    """The side-by-side ballot: which emoji is which checkpoint, until when, what decides."""
+def sheet(*, name: str, rows: Sequence[SheetRow], deadline: datetime | None) -> str:
+    """The side-by-side ballot: which emoji is which checkpoint, until when (None: closed), what decides."""
     lines = [
         f"**Which {escape(name)} is best?** React with its number, or under its grid; each person counts once per checkpoint."
     ]
@@ -120,7 +117,11 @@ def sheet(*, name: str, rows: Sequence[SheetRow], deadline: datetime) -> str:
         lines.append(
             f"{row.emoji} step {row.step}: {votes_words(row.votes)}. {measurement_line(row.measurement)}{broken}"
         )
-    lines.append(f"Open until {when(deadline)}. Most votes win; where nobody votes, the measured best is taken.")
+    lines.append(
+        f"Open until {when(deadline)}. Most votes win; where nobody votes, the measured best is taken."
+        if deadline
+        else "The vote is closed."
+    )
     return clip("\n".join(lines))
 
 
@@ -144,6 +145,8 @@ class DeliveryCard:
     choice: Choice
     scale: ScaleChoice | None
     measurement: Measurement | None
+    prompts: Sequence[str]
+    """Prompts to try."""
     how: Sequence[tuple[str, str]]
     """(tool, what to do) from `storage.usage.how_to_use`."""
     way: str
@@ -162,10 +165,16 @@ def card(data: DeliveryCard) -> str:
         measurement_line(data.measurement),
         scale_sentence(data.scale) if data.scale else "",
         _handed(data),
-        *(f"- {tool}: `{use.replace('`', chr(39))}`" for tool, use in data.how),
+        "Try: " + "; ".join(f"`{escape_code(p)}`" for p in data.prompts) if data.prompts else "",
+        *(f"- {tool}: `{escape_code(use)}`" for tool, use in data.how),
         f"Licence: {data.licence}." if data.licence else "",
     ]
     return clip("\n".join(line for line in lines if line))
+
+
+def escape_code(text: str) -> str:
+    """A text of ours with a member's words in it, for between two back-ticks."""
+    return text.replace("`", "'")
 
 
 def _handed(data: DeliveryCard) -> str:
@@ -200,7 +209,13 @@ def cannot_finish_yet() -> str:
     return "The votes cannot be read at the moment, so the vote stays open until they can."
 
 
+def taken(*, name: str, step: int, trigger: str) -> str:
+    """The owner takes a checkpoint's file before the vote is over."""
+    return f"**{escape(name)}** as it was at step {step}. Trigger word: **{trigger}**. The order goes on as before."
+
+
 CLOSING = "The vote is closing; the result comes into the thread in a moment."
 LINK_READY = "Here is your link; it works for a few minutes and for you only. Press Download again for a new one."
+NO_WAY = "The file is too large to attach here, and this bot has no address to download from. The people who run it can set one."
 NOT_READY = "That file is not ready yet."
 """Short answers of ballots and deliveries."""
