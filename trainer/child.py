@@ -74,7 +74,6 @@ def environment_for(launch: Launch, outer: Mapping[str, str]) -> dict[str, str]:
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
         "PYTHONUNBUFFERED": "1",
-        "LORASMITH_DEVICE": launch.device,
         **({"LORASMITH_GPU_LOCK": str(launch.lock)} if launch.lock else {}),
         **launch.environment,
     }

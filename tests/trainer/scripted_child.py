@@ -79,6 +79,9 @@ def _do(rule: dict[str, str], step: int) -> bool:
         raw("x" * (1 << 21))
     elif what == "stall":
         time.sleep(float(rule.get("s", "3600")))
+    elif what == "outside":
+        file = "../../secret"
+        say(Checkpointed(step=step, lora=file, lora_sha256="", lora_bytes=1, grid=file, previews=[], measurement="{}"))
     elif what == "depart":
         say(Departed(step=step, kind="learning_rate_halved", reason="the loss was not a number"))
     elif what.startswith("fail "):

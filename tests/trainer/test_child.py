@@ -11,11 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainer.ordering import PROGRAM, ROOT
 from trainer.child import Child, ChildLost, Launch, environment_for
 from trainer.events import Finish, Finished, Progressed, Quit
-
-ROOT = Path(__file__).parents[2]
-PROGRAM = (sys.executable, str(Path(__file__).with_name("scripted_child.py")))
 
 
 def launch(tmp_path: Path, script: list[dict[str, object]] | None = None, **kw: object) -> Launch:

@@ -1,0 +1,276 @@
+"""The story of a turn on the GPU: pick, prepare, command the child, keep what it makes, give back.
+
+A turn is one segment of a training (up to its next checkpoint) or one scale sweep. Files are stored before the row that
+names them; every row is written only while the turn is still this worker's. So a turn may be cut off anywhere and done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage import turns
+from storage.artifacts import Artifacts
+from storage.database import Database
+from storage.domain.errors import Fault, JobFailed
+from storage.domain.plan import Plan
+from storage.engine import Engine
+from storage.faults import gap
+from storage.leases import Fence
+from storage.tables import Progress, now
+from storage.turns import Outcome, Taken
+from trainer import folder, records
+from trainer.child import Child, ChildLost
+from trainer.events import Checkpointed, Departed, Event, Failed, Finish, Finished, Progressed, Ready, Train, Trained
+from trainer.fit import fit_for
+from trainer.folder import Papers
+from trainer.records import Fenced, Stopped
+from trainer.seat import Seat
+from trainer.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What every turn of this worker works with."""
+
+    settings: WorkerSettings
+    database: Database
+    engine: Engine
+    artifacts: Artifacts
+    seat: Seat
+    fence: Fence
+    executor_id: str
+
+
+@dataclass(kw_only=True)
+class Turn:
+    """A turn under way."""
+
+    taken: Taken
+    folder: Path
+    began: float | None = None
+    """When the child was there to work; its start is nobody's fault and charged to nobody."""
+
+    @property
+    def gpu_s(self) -> float:
+        """What it cost so far."""
+        return 0.0 if self.began is None else round(time.monotonic() - self.began, 3)
+
+
+async def take_turn(bench: Bench, turn_key: str) -> Taken | None:
+    """Do the fairest piece of work that waits, up to its next boundary. None where there is nothing to do.
+
+    Never raises for an order's fault; `CancelledError` ends the child and leaves the piece to be taken again.
+    """
+    wanted = bench.settings.bases
+    taken = await bench.database.transact(turns.pick, bench.engine, bench.executor_id, wanted, turn_key)
+    if taken is None:
+        return None
+    turn = Turn(taken=taken, folder=bench.settings.work / taken.order_id)
+    log.info("turn %s of %s, from step %s", taken.turn, taken.piece_id, taken.step)
+    try:
+        await _work(bench, turn)
+    except Fenced:
+        await _stop(bench, turn, "more")
+    except Stopped:
+        await _stop(bench, turn, "cancelled")
+    except asyncio.CancelledError:
+        await _stop(bench, turn, "more")
+        raise
+    except ChildLost as lost:
+        log.warning("%s (exit %s); its last words:\n%s", lost.reason, lost.returncode, lost.stderr)
+        await _fail(bench, turn, JobFailed(Fault.MACHINE, lost.reason), retry=True)
+    except _Refused as refused:
+        await _fail(bench, turn, refused, retry=refused.retry)
+    except OSError as error:
+        log.exception("a file of %s failed", taken.order_id)
+        await _fail(bench, turn, JobFailed(Fault.MACHINE, f"a file failed: {type(error).__name__}"), retry=True)
+    except Exception as error:
+        log.exception("turn %s failed", taken.piece_id)
+        await _fail(bench, turn, JobFailed(Fault.PROGRAM, f"unexpected {type(error).__name__}"), retry=True)
+    return taken
+
+
+async def _work(bench: Bench, turn: Turn) -> None:
+    papers = await bench.database.transact(folder.papers, turn.taken.order_id)
+    turn.folder.mkdir(parents=True, exist_ok=True)
+    await folder.prepare(turn.folder, papers, bench.artifacts, step=turn.taken.step)
+    if turn.taken.kind == "train":
+        await _train(bench, turn, papers)
+    else:
+        await _sweep(bench, turn, papers)
+
+
+async def _train(bench: Bench, turn: Turn, papers: Papers) -> None:
+    """One segment: up to the next checkpoint, which is stored; then the state; then the turn goes back."""
+    until = _next_checkpoint(papers.plan, turn.taken.step)
+    if until is None:
+        await _segment_over(bench, turn, turn.taken.step, over=True)
+        return
+    child = await _ready_child(bench, turn, papers)
+    await child.send(Train(folder=str(turn.folder), until=until))
+    early = any(d.kind == "stopped_early" for d in papers.departures)
+    async for event in _events(bench, turn, child):
+        match event:
+            case Departed():
+                await bench.database.transact(records.departed, turn.taken, event)
+                early = early or event.kind == "stopped_early"
+            case Checkpointed():
+                await _keep_checkpoint(bench, turn, event)
+            case Trained():
+                await folder.store_state(turn.folder, turn.taken.order_id, event.step, event.state, bench.artifacts)
+                await _segment_over(bench, turn, event.step, over=early or event.step >= papers.plan.steps)
+                return
+            case _:
+                raise _out_of_turn(event)
+
+
+async def _sweep(bench: Bench, turn: Turn, papers: Papers) -> None:
+    """The scale of the chosen checkpoint, and everything that is handed over; then the order goes to the bot."""
+    if papers.chosen is None:
+        raise _Refused(Fault.PROGRAM, "no checkpoint was chosen", retry=False)
+    child = await _ready_child(bench, turn, papers)
+    limit = None if papers.order.delivery_way == "download" else papers.order.max_file_bytes
+    await child.send(Finish(folder=str(turn.folder), step=papers.chosen.step, max_bytes=limit))
+    async for event in _events(bench, turn, child):
+        if not isinstance(event, Finished):
+            raise _out_of_turn(event)
+        keys = await folder.store_delivery(
+            turn.folder, turn.taken.order_id, event.files, event.compact_loss, bench.artifacts
+        )
+        await bench.database.transact(
+            records.finished, bench.engine, turn.taken, gpu_s=turn.gpu_s, event=event, files=keys
+        )
+        return
+
+
+async def _ready_child(bench: Bench, turn: Turn, papers: Papers) -> Child:
+    """A live child, and `job.json` with the fit that suits it, recorded with the attempt."""
+    child = await bench.seat.child()
+    turn.began = time.monotonic()
+    before = await bench.database.transact(records.fit_before, turn.taken.order_id)
+    fit = fit_for(papers.plan, bench.seat.device(child), before)
+    versions = child.ready.versions if child.ready else {}
+    await bench.database.transact(records.began, turn.taken, fit, versions)
+    folder.write_job(turn.folder, papers, fit=fit, weights=bench.settings.weights(turn.taken.base))
+    return child
+
+
+async def _events(bench: Bench, turn: Turn, child: Child) -> AsyncIterator[Event]:
+    """What the child says, one after another; progress is written down here, failures are raised, cancels noticed.
+
+    Raises `Stopped`, `Fenced`, `ChildLost`, `_Refused`.
+    """
+    settings = bench.settings
+    heard = looked = time.monotonic()
+    stalled, newest = False, None
+    while True:
+        event = await child.hear(settings.watch_s)
+        at = time.monotonic()
+        if isinstance(event, Progressed):
+            newest = _progress(turn.taken, event)
+        if bench.fence.lost:
+            raise Fenced
+        if at - looked >= settings.watch_s or (event and not isinstance(event, Progressed)):
+            await bench.database.transact(records.note, turn.taken, newest)
+            looked, newest = at, None
+        if event is not None:
+            heard, stalled = at, False
+        elif at - heard > settings.hang_s:
+            raise ChildLost(f"the GPU child said nothing for {settings.hang_s:.0f} s", stderr=child.stderr)
+        elif at - heard > settings.stall_s and not stalled:
+            stalled = True
+            log.warning("no word from the GPU child for %.0f s", at - heard)
+            await bench.database.transact(records.silent, turn.taken)
+        if isinstance(event, Failed):
+            raise _Refused(Fault(event.fault), event.reason, retry=event.retry)
+        if event is not None and not isinstance(event, Progressed):
+            yield event
+
+
+def _progress(taken: Taken, event: Progressed) -> Progress:
+    return Progress(
+        order_id=taken.order_id,
+        stage=event.stage,
+        step=event.step,
+        steps=event.steps,
+        loss_ratio=event.loss_ratio,
+        seconds_left=event.seconds_left,
+        updated_at=now(),
+    )
+
+
+async def _keep_checkpoint(bench: Bench, turn: Turn, event: Checkpointed) -> None:
+    """Its files, then its row. A checkpoint that has a row already stays as it is: its grid may be posted."""
+    order_id = turn.taken.order_id
+    known = await bench.database.transact(records.stored_checkpoint, order_id, event.step)
+    if known is not None:
+        if known.lora_sha256 != event.lora_sha256:
+            log.warning("step %s of %s came out differently when done again; the first is kept", event.step, order_id)
+        return
+    files = [event.lora, event.grid, *(preview.file for preview in event.previews)]
+    await folder.store_checkpoint(turn.folder, order_id, event.step, files, bench.artifacts)
+    gap("artifact-row")
+    stored = records.Stored(
+        lora=folder.checkpoint_key(order_id, event.step, event.lora),
+        grid=folder.checkpoint_key(order_id, event.step, event.grid),
+        previews=[
+            {"key": folder.checkpoint_key(order_id, event.step, p.file), "row": p.row, "seed": p.seed, "base": p.base}
+            for p in event.previews
+        ],
+    )
+    await bench.database.transact(records.checkpointed, turn.taken, event, stored)
+
+
+async def _segment_over(bench: Bench, turn: Turn, step: int, *, over: bool) -> None:
+    kept = await bench.database.transact(
+        records.trained, bench.engine, turn.taken, gpu_s=turn.gpu_s, step=step, over=over
+    )
+    if not kept:
+        raise _Refused(Fault.PROGRAM, "the training ended without a checkpoint", retry=False)
+    if over:
+        await bench.artifacts.delete(f"orders/{turn.taken.order_id}/state")
+
+
+async def _stop(bench: Bench, turn: Turn, outcome: Outcome) -> None:
+    log.info("turn %s of %s is stopped", turn.taken.turn, turn.taken.piece_id)
+    await bench.seat.clear()
+    await bench.database.transact(records.ended, bench.engine, turn.taken, gpu_s=turn.gpu_s, outcome=outcome)
+
+
+async def _fail(bench: Bench, turn: Turn, failed: JobFailed, *, retry: bool) -> None:
+    log.warning("turn %s of %s failed: %s (%s)", turn.taken.turn, turn.taken.piece_id, failed.reason, failed.fault)
+    if failed.fault is not Fault.PICTURES:
+        await bench.seat.clear()  # whatever is wrong with it, the next turn begins with a fresh one
+    await bench.database.transact(
+        records.failed,
+        bench.engine,
+        turn.taken,
+        gpu_s=turn.gpu_s,
+        fault=failed.fault,
+        reason=failed.reason,
+        retry=retry,
+    )
+
+
+def _next_checkpoint(plan: Plan, step: int) -> int | None:
+    return next((mark for mark in plan.checkpoint_steps if mark > step), None)
+
+
+def _out_of_turn(event: Event) -> ChildLost:
+    said = "ready again" if isinstance(event, Ready) else event.event
+    return ChildLost(f"the GPU child said {said} when nobody asked")
+
+
+class _Refused(JobFailed):
+    """The child said that it cannot do this."""
+
+    def __init__(self, fault: Fault, reason: str, *, retry: bool) -> None:
+        super().__init__(fault, reason)
+        self.retry = retry

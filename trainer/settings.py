@@ -1,0 +1,93 @@
+"""The settings of a worker: `LORASMITH_...` variables and `.env`, on top of those that both sides share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from storage.settings import StorageSettings
+from trainer.child import Launch
+
+KNOWN_BASES = ("pocket", "sdxl")
+POCKET = Path(__file__).parent / "pocket" / "weights"
+SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
+
+
+class WorkerSettings(StorageSettings):
+    """What this worker serves and on what."""
+
+    bases: Annotated[tuple[str, ...], NoDecode] = ("pocket",)
+    """Base models that this worker trains on, separated by commas: pocket, sdxl."""
+    base_pocket: str = str(POCKET)
+    """Folder of the pocket."""
+    base_sdxl: str = SDXL
+    """Folder or hub id of SDXL."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpu: int = Field(default=0, ge=0)
+    """Which GPU of this machine, as CUDA counts them."""
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    """CPU threads of the child."""
+    deterministic: bool = False
+    """Bit-equal runs on CUDA too, at some cost in speed. CPU runs always are."""
+    work_dir: Path | None = None
+    """Job folders; None is `work` in the data folder. They hold members' pictures while an order runs."""
+    startup_s: float = Field(default=300.0, gt=0)
+    """How long the child may take to be ready."""
+    stall_s: float = Field(default=120.0, gt=0)
+    """After so many seconds without a word from the child the members are told."""
+    hang_s: float = Field(default=1800.0, gt=0)
+    """After so many seconds without a word the child is ended and the turn tried again."""
+    watch_s: float = Field(default=1.0, gt=0)
+    """How often a running turn looks whether it was cancelled, and how seldom it writes progress."""
+
+    @field_validator("bases", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("bases")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in value if name not in KNOWN_BASES]
+        if unknown or not value:
+            raise ValueError(f"bases are {', '.join(KNOWN_BASES)}; not {', '.join(unknown) or 'none'}")
+        return value
+
+    @property
+    def work(self) -> Path:
+        """Where the job folders are."""
+        return ((self.work_dir or self.data_dir / "work") / "jobs").resolve()
+
+    def weights(self, base: str) -> str:
+        """Folder or hub id of a base model's weights. Raises `KeyError` for one that this worker does not serve."""
+        known = {"pocket": self.base_pocket, "sdxl": self.base_sdxl}
+        return {name: known[name] for name in self.bases}[base]
+
+    def launch(self) -> Launch:
+        """How this worker's child is started. On a GPU the lock is the machine's, else this work folder's."""
+        on_gpu = self.device != "cpu" and shutil.which("nvidia-smi") is not None
+        where = Path(tempfile.gettempdir()) if on_gpu else self.work
+        return Launch(
+            device=self.device,
+            threads=self.threads,
+            lock=where / f"lorasmith-gpu-{self.gpu}.lock",
+            startup_s=self.startup_s,
+            environment={"CUDA_VISIBLE_DEVICES": str(self.gpu) if on_gpu else ""},
+        )
+
+
+def gpu_memory_gib(gpu: int) -> float | None:
+    """Memory of a GPU as its driver says; None where there is none to ask."""
+    asked = ["nvidia-smi", f"--id={gpu}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True).stdout
+        return float(answer.split()[0]) / 1024
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
