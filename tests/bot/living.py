@@ -6,7 +6,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from sqlmodel import Session, select
 
 from bot.__main__ import run
 from bot.loopback.founding import DEFAULT, WorldPlan
-from bot.loopback.member import Director, Member, SeenMessage
+from bot.loopback.member import Answer, Director, Member, SeenMessage
 from bot.loopback.rules import Rules
 from bot.loopback.server import LoopbackServer
 from bot.settings import BotSettings
 from storage.database import Database
+from storage.engine import Engine
+from storage.orders import cancel, open_orders
 from storage.tables import Order, Picture
 
 
@@ -47,6 +49,8 @@ class House:
     director: Director
     people: dict[str, Member]
     bot: asyncio.Task[None] | None = None
+    known: set[str] = field(default_factory=set)
+    """Orders of earlier tests."""
 
     async def start(self) -> None:
         """Start the bot and wait until its commands are there."""
@@ -101,12 +105,52 @@ class House:
         return await self.people[who].wait_message(ours, timeout_s=timeout_s)
 
     async def newest(self) -> Order:
-        """The order that was made last."""
-        return (await self.orders())[-1]
+        """The order that was made last, once it is there."""
+        async with asyncio.timeout(10):
+            while not (found := [o for o in await self.orders() if o.id not in self.known]):
+                await asyncio.sleep(0.02)
+        return found[-1]
+
+    async def wait_for_order(self, interaction_id: str) -> Order:
+        """The order of an interaction, once it is there."""
+        async with asyncio.timeout(10):
+            while not (found := [o for o in await self.orders() if o.interaction_id == interaction_id]):
+                await asyncio.sleep(0.02)
+        return found[0]
+
+    async def reply(self, who: Member, answer: Answer, wanted: str) -> SeenMessage:
+        """The private answer to an interaction once it holds the wanted words."""
+        async with asyncio.timeout(10):
+            while wanted not in (said := await who.reply_of(answer)).text():
+                await asyncio.sleep(0.02)
+        return said
+
+    async def clear(self, who: str) -> None:
+        """Cancel all that is open of one person, without Discord."""
+        async with self.database() as database:
+            engine = Engine(self.settings, database, "tests")
+            try:
+                await database.transact(_cancel_all, engine, str(self.people[who].user_id))
+            finally:
+                await engine.close()
+        self.known |= {o.id for o in await self.orders()}
+
+    def deliver_again(self, interaction_id: int) -> None:
+        """Send the bot an interaction once more, as a resumed session can."""
+        for session in self.server.service.gateway.sessions.values():
+            sent = [data for _, event, data in session.sent if event == "INTERACTION_CREATE"]
+            for data in [d for d in sent if d["id"] == str(interaction_id)][:1]:
+                session.dispatch("INTERACTION_CREATE", data)
 
 
 def _orders(session: Session) -> list[Order]:
     return list(session.exec(select(Order).order_by(Order.created_at)).all())  # type: ignore[arg-type]
+
+
+def _cancel_all(session: Session, engine: Engine, owner_id: str) -> None:
+    for order in open_orders(session):
+        if order.owner_id == owner_id:
+            cancel(session, engine, order.id)
 
 
 def _pictures(session: Session, order_id: str) -> list[Picture]:
@@ -123,9 +167,7 @@ async def house(
         server = await stack.enter_async_context(LoopbackServer.start(plan, rules=rules))
         director = await stack.enter_async_context(Director(url=server.url))
         names = {n for s in plan.servers for n in s.members}
-        people = {
-            n: await stack.enter_async_context(Member(url=server.url, user_id=server.user_id(n))) for n in names
-        }
+        people = {n: await stack.enter_async_context(Member(url=server.url, user_id=server.user_id(n))) for n in names}
         values: dict[str, Any] = {
             "token": server.token,
             "discord_url": server.url,
@@ -136,9 +178,7 @@ async def house(
             "recount_s": 0.1,
             "web_port": 0,
         }
-        made = House(
-            server=server, settings=BotSettings(**{**values, **settings}), director=director, people=people
-        )
+        made = House(server=server, settings=BotSettings(**{**values, **settings}), director=director, people=people)
         stack.push_async_callback(made.stop)
         if start:
             await made.start()

@@ -1,0 +1,191 @@
+"""What members read: nothing typed by a person pings, formats, links or breaks a message, and every fault has its sentence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bot import wording, wording_order, wording_plan
+from bot.wording import escape
+from storage.domain.choice import Because, Choice
+from storage.domain.errors import Fault, OrderFault, PictureFault
+from storage.domain.lifecycle import Stage
+from storage.domain.orders import SubjectType
+from storage.domain.recipes import PictureOf, plan_for
+from storage.words import duration
+
+ANYTHING = st.text(st.characters(codec=None), max_size=300) | st.text(
+    "@<>#&!*_~`|\\[]()/: 1.-\nehrvyon\u200b\u202e", max_size=200
+)
+MARKUP = "\\*_~`|<>[]@/"
+
+PLAN = plan_for(
+    base="pocket",
+    subject_type=SubjectType.OBJECT,
+    class_word="toy",
+    trigger="zorvex",
+    seed=7,
+    pictures=[PictureOf(id=f"p{n}", dhash=n) for n in range(8)],
+)
+CARD = wording_plan.PlanCard(
+    name="blue cat",
+    subject_type=SubjectType.OBJECT,
+    class_word="toy",
+    trigger="zorvex",
+    base="pocket",
+    kept=8,
+    refused=[],
+    fetching=0,
+    plan=PLAN,
+    prospect=wording_plan.Prospect(place=2, wait_s=90, work_s=200, measured=True),
+    way="attach",
+    file_bytes=1_900_000,
+    limit_bytes=10 * 1024 * 1024,
+    ballot_s=12 * 3600,
+    expires_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+def unescaped(text: str) -> str:
+    """What Discord would still take for markup: the text without its escaped characters."""
+    return re.sub(r"\\(.)", "", text, flags=re.DOTALL)
+
+
+@given(ANYTHING)
+@settings(max_examples=400)
+@example("@everyone <@123> <#5> <@&7> https://evil.example discord.gg/abc ||spoiler|| `code` **bold** [a](http://b)")
+@example("# heading")
+@example("1. list")
+@example("\ud800 lone surrogate")
+def test_what_a_person_typed_cannot_ping_format_or_link(text: str) -> None:
+    safe = escape(text, 120)
+    safe.encode("utf-8")
+    assert "\n" not in safe
+    assert "\r" not in safe
+    assert not any(c in MARKUP for c in unescaped(safe))
+    assert not re.search(r"@(everyone|here|!?\d|&\d)|<[@#:t/a]|https?://|discord\.gg/", safe, re.IGNORECASE)
+    assert not re.match(r"\s*(#|-#|- |\+ |\d+\. )", safe)
+
+
+@given(ANYTHING, st.integers(0, 120))
+def test_an_escaped_text_keeps_its_limit_and_never_ends_in_half_an_escape(text: str, limit: int) -> None:
+    safe = escape(text, limit)
+    assert len(safe) + sum(ord(c) > 0xFFFF for c in safe) <= limit
+    assert not re.search(r"(?<!\\)(\\\\)*\\$", safe)
+
+
+def test_an_ordinary_name_is_left_as_it_is() -> None:
+    assert escape("Müller's cat, the 2nd (blue)! 猫 photo-1.png") == "Müller's cat, the 2nd (blue)! 猫 photo-1.png"
+
+
+@given(st.text(max_size=6000))
+def test_a_whole_message_is_cut_to_what_discord_takes(text: str) -> None:
+    assert len(wording.clip(text)) <= 2000
+
+
+@pytest.mark.parametrize("fault", list(PictureFault))
+def test_every_picture_fault_has_a_sentence_with_the_name_and_what_to_do(fault: PictureFault) -> None:
+    said = wording.picture_refused("IMG_1.heic", fault.value, "some detail")
+    assert said.startswith("IMG\\_1.heic ")
+    assert re.search(r"\b(Send|Save|Open|Make|Attach|Add|Cancel|teaches)\b", said)
+
+
+@pytest.mark.parametrize("fault", list(OrderFault))
+def test_every_order_fault_has_a_sentence(fault: OrderFault) -> None:
+    said = wording.order_refused(fault)
+    assert said.endswith(".")
+    assert "_" not in said
+
+
+def test_a_twin_is_named_with_its_other() -> None:
+    said = wording.picture_refused("b.png", PictureFault.DUPLICATE.value, "a.png")
+    assert "the same picture as a.png" in said
+
+
+def test_a_plan_card_with_forty_refused_pictures_of_hostile_names_stays_within_an_embed() -> None:
+    hostile = [
+        wording_plan.Refused(name="@everyone*" * 20, fault=fault.value, detail="`x`" * 60)
+        for fault in list(PictureFault) * 4
+    ]
+    card = replace(CARD, name="*" * 300, refused=hostile, fetching=3, class_word="@here" * 20)
+    assert len(wording_plan.text(card)) <= 4096
+    assert len(wording_plan.title(card)) <= 256
+    assert "@everyone" not in wording_plan.text(card)
+    assert "and 36 more" in wording_plan.text(card)
+
+
+def test_the_plan_card_says_all_that_a_member_needs_before_start() -> None:
+    said = wording_plan.text(CARD)
+    for word in ("zorvex", "pocket", "8 pictures taken", f"{PLAN.steps} small steps", "because", "number 2 in line"):
+        assert word in said
+    assert "about 4 min" in said
+    assert "will be attached" in said
+
+
+@pytest.mark.parametrize(("way", "word"), [("attach", "attached"), ("download", "Download"), ("compact", "compact")])
+def test_the_plan_card_says_how_the_file_comes(way: str, word: str) -> None:
+    assert word in wording_plan.text(replace(CARD, way=way, file_bytes=90 * 1024 * 1024))
+
+
+def test_a_draft_with_too_few_pictures_says_how_many_are_missing() -> None:
+    said = wording_plan.text(replace(CARD, kept=3, plan=None, prospect=None))
+    assert "1 picture more needed" in said
+
+
+def test_a_paused_or_absent_machine_is_said_on_the_card() -> None:
+    ahead = wording_plan.Prospect(place=1, wait_s=0, work_s=100, measured=False, paused=True, workers=0)
+    assert "paused" in wording_plan.text(replace(CARD, prospect=ahead))
+    assert "No machine" in wording_plan.text(replace(CARD, prospect=replace(ahead, paused=False)))
+    assert "a guess" in wording_plan.text(replace(CARD, prospect=ahead))
+
+
+@pytest.mark.parametrize("subject", list(SubjectType))
+def test_every_subject_type_has_its_reason(subject: SubjectType) -> None:
+    assert wording_plan.SUBJECT_WORDS[subject] in wording_plan.text(replace(CARD, subject_type=subject))
+
+
+def test_consent_is_the_servers_own_line_or_the_standard_one() -> None:
+    assert wording_plan.STANDARD_CONSENT in wording_plan.consent("")
+    own = wording_plan.consent("I swear @everyone")
+    assert "I swear" in own
+    assert "@everyone" not in own
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_every_stage_can_be_listed(stage: Stage) -> None:
+    assert "4k7m2p9x" in wording.order_line("blue cat", "4k7m2p9x", stage.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (59, "59 s"), (61, "2 min"), (3600, "1 h"), (5400, "1 h 30 min"), (43200, "12 h")],
+)
+def test_durations_are_words_rounded_up(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_a_failure_says_whose_fault_it_was_and_what_to_do(fault: Fault) -> None:
+    said = wording_order.failure(name="blue cat", fault=fault.value, reason="@here it broke", retry=True)
+    assert wording.fault_words(fault.value) in said
+    assert "@here" not in said
+
+
+def test_a_stall_is_said() -> None:
+    said = wording_order.progress(
+        name="blue cat", doing="training", step=5, steps=100, seconds_left=30, loss_ratio=0.8, silent_s=180
+    )
+    assert "heard nothing" in said
+    assert "step 5 of 100" in said
+
+
+def test_the_choice_says_why() -> None:
+    choice = Choice(step=80, because=Because.VOTES, measured_best=60, votes=3, runner_up_votes=1)
+    said = wording_order.closed(name="blue cat", choice=choice)
+    assert "step 80" in said
+    assert "3 people" in said
