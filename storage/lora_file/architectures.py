@@ -14,6 +14,7 @@ class Architecture:
     implementation: str  # `modelspec.implementation`
     base_version: str  # `ss_base_model_version`
     sd_version: str  # "sd version" of the sidecar: the names that A1111 and Forge know
+    checkpoint: str  # file name that people know the base by, for workflows
     keymap: str  # file name under storage/keymaps, without ending; "" where there is none
 
 
@@ -25,6 +26,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         implementation="https://github.com/Stability-AI/generative-models",
         base_version="sdxl_base_v1-0",
         sd_version="SDXL",
+        checkpoint="sd_xl_base_1.0.safetensors",
         keymap="sdxl",
     ),
     "pocket": Architecture(
@@ -32,6 +34,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         implementation="https://github.com/huggingface/diffusers",
         base_version="lorasmith_pocket_v1",
         sd_version="Unknown",
+        checkpoint="lorasmith_pocket_v1.safetensors",
         keymap="pocket",
     ),
 }

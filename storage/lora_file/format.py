@@ -35,10 +35,10 @@ BITS: Mapping[str, int] = {
 }
 
 METADATA_KEY = "__metadata__"
-MAX_HEADER_BYTES = (
-    16 << 20
-)  # an SDXL LoRA with every module needs 0.4 MB; the rest is room for tag lists and thumbnails
+# An SDXL LoRA with every module needs 0.4 MB; the rest is room for tag lists and a thumbnail.
+MAX_HEADER_BYTES = 8 << 20
 MAX_BRACKETS = 400_000  # "{" and "[" in the header: three a tensor; bounds what parsing can allocate
+MAX_QUOTES = 1_000_000  # ten a tensor, and those of tag lists
 MAX_TENSORS = 50_000
 MAX_NAME_CHARS = 1_024
 MAX_DIMENSIONS = 8

@@ -20,6 +20,7 @@ from storage.lora_file.format import (
     MAX_DIMENSIONS,
     MAX_HEADER_BYTES,
     MAX_NAME_CHARS,
+    MAX_QUOTES,
     MAX_TENSORS,
     METADATA_KEY,
     Entry,
@@ -57,7 +58,7 @@ def read_header(path: Path) -> Header:
     """The checked header of `path`.
 
     Raises FileRefused, with a message that names the fault, for anything that is not a sound safetensors file. Reads
-    at most 16 MiB and never the tensors themselves.
+    at most 8 MiB and never the tensors themselves.
     """
     with open_regular(path) as file:
         file_bytes = os.fstat(file.fileno()).st_size
@@ -158,11 +159,11 @@ def _parse(raw: bytes, file_bytes: int) -> Header:
 
 
 def _json_table(raw: bytes) -> dict[str, object]:
-    """The header's JSON object; brackets are counted first, since a megabyte of "[]" would become many of lists."""
+    """The header's JSON object; brackets and quotes are counted first: a megabyte of "[]" would become twenty of lists."""
     if not raw.startswith(b"{"):
         raise FileRefused("not safetensors: the header does not start with '{'")
-    if raw.count(b"{") + raw.count(b"[") > MAX_BRACKETS:
-        raise FileRefused(f"the header has more than {MAX_BRACKETS} brackets, far more than a LoRA needs")
+    if raw.count(b"{") + raw.count(b"[") > MAX_BRACKETS or raw.count(b'"') > MAX_QUOTES:
+        raise FileRefused(f"the header has over {MAX_BRACKETS} brackets or {MAX_QUOTES} quotes: a LoRA needs far fewer")
     try:
         table: dict[str, object] = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates)
     except UnicodeDecodeError as error:

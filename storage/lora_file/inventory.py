@@ -123,7 +123,10 @@ def not_finite(path: Path, header: Header) -> list[str] | None:
             dtype, exponent = _EXPONENTS[entry.dtype]
             file.seek(header.data_start + entry.start)
             for start in range(entry.start, entry.end, _CHUNK):
-                bits = np.frombuffer(file.read(min(_CHUNK, entry.end - start)), dtype)
+                raw = file.read(min(_CHUNK, entry.end - start))
+                if len(raw) < min(_CHUNK, entry.end - start):
+                    raise FileRefused("the file became shorter while it was read")
+                bits = np.frombuffer(raw, dtype)
                 if bool(np.any(bits & exponent == exponent)):
                     bad.append(name)
                     break

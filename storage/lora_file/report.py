@@ -109,7 +109,7 @@ def _numbers(values: tuple[int, ...] | tuple[float, ...]) -> str:
 
 
 def _verdict_lines(verdict: Verdict) -> list[str]:
-    head = f"{verdict.tool} {verdict.version}"
+    head = f"{verdict.tool} {verdict.version}".strip()
     if not verdict.checked:
         return [_line("not checked", f"{head}: {verdict.note}")]
     if not verdict.dropped:
