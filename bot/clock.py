@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
@@ -14,7 +14,7 @@ from bot.recount import Recounts, Uncounted
 from storage import orders
 from storage.domain.lifecycle import TABLE, Mover, Stage
 from storage.engine import stage_id
-from storage.tables import Ballot, Delivery, Order, now
+from storage.tables import Ballot, Delivery, Order, Piece, now
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ RECONCILE_EVERY = 5
 """Ticks between two looks at the stage workflows."""
 POSTPONED_S = 15.0
 """A ballot whose votes could not be read is tried again after this."""
+LET_GO_S = 600.0
+"""After so long a worker that never answered to a cancel is not waited for any more."""
 OVERDUE_S = 60.0
 """A stage workflow whose effect is not there after this is started again, whatever the engine says of it."""
 ALIVE = ("ENQUEUED", "DELAYED", "PENDING", "SUCCESS")
@@ -51,6 +53,7 @@ class _Clock:
         await self._close_ballots()
         await self._carry_out_cancels()
         await self.parts.database.transact(orders.expire_drafts, now())
+        await self._tidy_cancelled()
         if self.ticks % RECONCILE_EVERY == 0:
             await self._reconcile()
         self.ticks += 1
@@ -89,6 +92,13 @@ class _Clock:
             for turn in turns:
                 await self.parts.engine.cancel(turn)
 
+    async def _tidy_cancelled(self) -> None:
+        """Pictures and resume states of cancelled orders go, once no worker is at them any more."""
+        for order_id in await self.parts.database.transact(_cancelled_and_idle, now() - timedelta(seconds=LET_GO_S)):
+            for folder in ("pictures", "state"):
+                await self.parts.artifacts.delete(f"orders/{order_id}/{folder}")
+            await self.parts.database.transact(_tidied, order_id)
+
     async def _reconcile(self) -> None:
         """Every order that the bot moves has a stage workflow that did, or will do, its work."""
         lacking = await self.parts.database.transact(_without_effect)
@@ -109,6 +119,21 @@ def _asked_to_cancel(session: Session) -> list[str]:
     ended = [s.value for s, row in TABLE.items() if not row.next]
     asked = select(Order.id).where(col(Order.cancel_by).is_not(None), col(Order.stage).not_in(ended))
     return list(session.exec(asked))
+
+
+def _cancelled_and_idle(session: Session, patience: datetime) -> list[str]:
+    """`expires_at` of a cancelled order is set until its files are gone."""
+    held = select(Piece.id).where(Piece.order_id == Order.id, col(Piece.executor_id).is_not(None)).exists()
+    cancelled = select(Order.id).where(
+        Order.stage == Stage.CANCELLED.value,
+        col(Order.expires_at).is_not(None),
+        ~held | (col(Order.finished_at) < patience),
+    )
+    return list(session.exec(cancelled))
+
+
+def _tidied(session: Session, order_id: str) -> None:
+    session.get_one(Order, order_id).expires_at = None
 
 
 def _without_effect(session: Session) -> list[tuple[str, str, int]]:

@@ -107,9 +107,7 @@ class Bench:
     def aim(self) -> None:
         """Point discord.py at the server (again, where a test undid its patches)."""
         self.monkeypatch.setattr(discord.http.Route, "BASE", self.server.api)
-        self.monkeypatch.setattr(
-            discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(self.server.gateway_url)
-        )
+        self.monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", yarl.URL(self.server.gateway_url))
 
     async def member(self, name: str) -> Member:
         if name not in self.members:
@@ -141,7 +139,7 @@ class Bench:
         running = Running(story=client.story, parts=parts, client=client, tasks=[connected])
         self.stack.push_async_callback(running.kill)
         async with asyncio.timeout(10):
-            while not client.is_ready():
+            while not client.is_ready():  # noqa: ASYNC110  # discord.py has no event for it before the loop runs
                 await asyncio.sleep(0.01)
         running.tasks.append(asyncio.create_task(client.story.run()))
         return running
@@ -212,7 +210,9 @@ class Bench:
         """The last segment is over: the order is voting."""
         await self.move(running, order_id, Stage.VOTING)
 
-    async def swept(self, running: Running | None, order_id: str, lora: bytes | None = None, compact: bool = False) -> None:
+    async def swept(
+        self, running: Running | None, order_id: str, lora: bytes | None = None, *, compact: bool = False
+    ) -> None:
         """The scale is measured and the delivery's files are stored."""
         order = await self.row(order_id)
         folder = f"orders/{order_id}/delivery"
@@ -226,7 +226,9 @@ class Bench:
             files["compact"] = (f"{folder}/cat-compact.safetensors", b"C" * 900)
         for key, content in files.values():
             await self.artifacts.put(key, content)
-        await self.database.transact(_swept, order, {role: key for role, (key, _) in files.items()}, len(lora or b"") or 5000)
+        await self.database.transact(
+            _swept, order, {role: key for role, (key, _) in files.items()}, len(lora or b"") or 5000
+        )
         await self.move(running, order_id, Stage.DELIVERING)
 
     async def move(self, running: Running | None, order_id: str, stage: Stage) -> None:
@@ -245,7 +247,7 @@ class Bench:
     async def get(self, table: Any, key: Any) -> Any:
         return await self.database.transact(_get, table, key)
 
-    async def until(self, true: Callable[[], Any], seconds: float = 8.0, what: str = "") -> Any:
+    async def until(self, true: Callable[[], Any], seconds: float = 8.0) -> Any:
         """Wait for a condition (may be async); gives back what it gave."""
         async with asyncio.timeout(seconds):
             while True:
@@ -344,7 +346,12 @@ def _swept(session: Session, order: Order, files: dict[str, str], lora_bytes: in
     session.get_one(Checkpoint, (order.id, step)).lora_bytes = lora_bytes
     session.merge(
         Delivery(
-            id=f"{order.id}:final:{step}", order_id=order.id, kind="final", step=step, files_json=json.dumps(files), way="attach"
+            id=f"{order.id}:final:{step}",
+            order_id=order.id,
+            kind="final",
+            step=step,
+            files_json=json.dumps(files),
+            way="attach",
         )
     )
 

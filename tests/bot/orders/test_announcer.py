@@ -126,9 +126,7 @@ async def test_an_order_whose_thread_is_gone_is_delivered_all_the_same(bench: Be
     await bench.said(order_id, "-status")
     await bench.trained(order_id)
     await bench.grid(order_id, 10)
-    await bench.director.direct(
-        "overwrite", channel_id=str(bench.server.channel_id("lora")), deny=["VIEW_CHANNEL"]
-    )
+    await bench.director.direct("overwrite", channel_id=str(bench.server.channel_id("lora")), deny=["VIEW_CHANNEL"])
     await bench.vote(running, order_id)
     await bench.database.transact(_choose, order_id, 4)
     await bench.move(None, order_id, Stage.SCALING)
@@ -182,7 +180,7 @@ async def test_a_failure_says_whose_fault_it_was_mentions_only_its_owner_and_off
     failed = await bench.said(order_id, "could not be finished")
     assert "the machine, not you" in failed.content
     assert failed.button("Retry")["custom_id"] == f"retry:{order_id}"
-    assert failed.raw["mentions"] and [int(u["id"]) for u in failed.raw["mentions"]] == [bench.server.user_id("Bruno")]
+    assert [int(u["id"]) for u in failed.raw["mentions"]] == [bench.server.user_id("Bruno")]
     assert failed.raw["mention_everyone"] is False
 
 
@@ -191,3 +189,34 @@ def _fail(session: Session, engine: Any, order_id: str) -> None:
     from storage.domain.errors import Fault
 
     orders.fail(session, engine, order_id, Fault.MACHINE, "the graphics card ran out of memory")
+
+
+async def test_a_cancelled_order_says_so_and_its_pictures_go(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order()
+    await bench.said(order_id, "-status")
+    await bench.artifacts.put(f"orders/{order_id}/pictures/0.jpg", b"x")
+    await bench.database.transact(_ask, order_id)
+    said = await bench.said(order_id, "Cancelled:")
+    assert said.raw["mentions"] == []
+    await bench.stage(order_id, Stage.CANCELLED)
+    await asyncio.sleep(0.3)
+    assert await bench.artifacts.list(f"orders/{order_id}/pictures") != [], "a worker may still read them"
+    await bench.database.transact(_let_go, order_id)
+
+    async def gone() -> bool:
+        return not await bench.artifacts.list(f"orders/{order_id}/pictures")
+
+    await bench.until(gone)
+
+
+def _ask(session: Session, order_id: str) -> None:
+    from storage import orders
+
+    orders.ask_cancel(session, order_id, "1")
+
+
+def _let_go(session: Session, order_id: str) -> None:
+    from storage.tables import Piece
+
+    session.get_one(Piece, f"{order_id}:train:1").executor_id = None
