@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.domain.errors import FileRefused
-from storage.lora_file import Raw, kohya_key
+from storage.lora_file import About, Raw, kohya_key, metadata_for
 from storage.lora_file.check import check_file, run
 from storage.lora_file.comfyui import VARIABLE
 from storage.lora_file.naming import Component
@@ -193,6 +194,38 @@ def test_trigger_and_weight_come_from_header_and_sidecar(target: Path) -> None:
     assert (report.trigger, report.recommended_weight, report.weight_source) == ("sks dog", 0.65, "sidecar")
     written(target, tensors_for(("proj_in",)))
     assert check_file(target).trigger == "other"
+
+
+def test_the_header_that_we_write_is_understood(target: Path) -> None:
+    about = About(
+        title="x",
+        architecture="pocket",
+        base="pocket",
+        trigger="zorp",
+        class_word="teapot",
+        subject="object",
+        rank=1,
+        alpha=1,
+        conv=True,
+        width=64,
+        height=64,
+        pictures=8,
+        step=40,
+        steps=200,
+        batch=1,
+        learning_rate=1e-3,
+        seed=1,
+        precision="fp16",
+        created_at=datetime(2026, 11, 21, tzinfo=UTC),
+        order="0197",
+        recommended_scale=0.85,
+    )
+    tensors = tensors_for(PRESETS["with both text encoders"], architecture="pocket")
+    report = check_file(written(target, tensors, metadata_for(about, tensors)))
+    assert (report.family, report.base_version) == ("pocket", "lorasmith-pocket-v1/lora")
+    assert (report.trigger, report.recommended_weight) == ("zorp teapot", 0.85)
+    assert report.exit_code == 0
+    assert report.problems == ()
 
 
 def test_the_commonest_tag_stands_in_for_a_trigger(target: Path) -> None:
