@@ -206,6 +206,7 @@ async def work(settings: WorkerSettings) -> None:
 def main() -> int:
     """Exit 0 when drained, 1 where the set-up is wrong."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         asyncio.run(work(WorkerSettings()))
     except ValidationError as error:
