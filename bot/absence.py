@@ -21,7 +21,6 @@ from storage.tables import Ballot, Community, Member, Order, now
 log = logging.getLogger(__name__)
 
 WAITING = (Stage.DRAFT, Stage.QUEUED)
-LOOK_EVERY_S = 600.0
 UNKNOWN_MEMBER, UNKNOWN_USER = 10007, 10013
 
 

@@ -7,7 +7,7 @@ import logging
 
 from sqlmodel import Session, col, select
 
-from bot.absence import LOOK_EVERY_S, Absence
+from bot.absence import Absence
 from bot.parts import Parts
 from bot.plan_card import PlanCards, phase_of
 from storage.domain.lifecycle import Stage
@@ -37,7 +37,7 @@ class Housekeeping:
             try:
                 await self.tidy_cards()
                 if self._parts.discord.is_ready() and loop.time() >= next_absence:
-                    next_absence = loop.time() + LOOK_EVERY_S
+                    next_absence = loop.time() + self._parts.settings.absence_s
                     await self._absence.look()
             except Exception:
                 log.exception("a round of tidying failed; the next one tries again")

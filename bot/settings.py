@@ -40,6 +40,8 @@ class BotSettings(StorageSettings):
     """The largest picture file that is downloaded."""
     download_s: float = Field(default=60.0, gt=0)
     """The longest that one download may take."""
+    absence_s: float = Field(default=600.0, gt=0)
+    """How often the owners of waiting orders are looked up: without the members intent nobody says that one left."""
     look_s: float = Field(default=0.7, gt=0)
     """How often what Discord shows is compared with what storage says."""
     status_s: float = Field(default=15.0, gt=0)

@@ -1,0 +1,170 @@
+"""Start, consent, permissions, Cancel and Retry: who may press, and what happens where something is missing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from sqlmodel import Session, select
+
+from bot.loopback.member import Member
+from storage.domain.errors import Fault
+from storage.domain.lifecycle import Stage
+from storage.domain.plan import Plan
+from storage.engine import Engine
+from storage.orders import fail
+from storage.switches import set_paused
+from storage.tables import Piece, PlanRow
+from tests.bot.living import House, drafted, house, order_of, photos
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    async with house(tmp_path_factory.mktemp("starting")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ada(home: House) -> AsyncIterator[Member]:
+    yield home.people["Ada"]
+    await home.clear("Ada")
+
+
+def _pieces(session: Session, order_id: str) -> list[Piece]:
+    return list(session.exec(select(Piece).where(Piece.order_id == order_id)).all())
+
+
+def _plan(session: Session, order_id: str) -> Plan:
+    return Plan.from_json(session.get_one(PlanRow, order_id).plan_json)
+
+
+async def test_start_queues_the_order_with_its_plan_and_makes_a_thread(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada")
+    answer = await ada.click(card, "Start")
+    assert answer.answer_kind == 5
+    await home.reply(ada, answer, "Started: next in line")
+    card = await home.card("Ada", order.id, "started")
+    row = await order_of(home, order.id)
+    assert row.stage == Stage.QUEUED
+    assert row.thread_id == str(card.thread_id)
+    assert row.delivery_way == "attach"
+    assert (await home.ask(_plan, order.id)).trigger == row.trigger
+    assert [p.kind for p in await home.ask(_pieces, order.id)] == ["train"]
+    assert set(card.buttons()) == {"Cancel"}
+
+
+async def test_start_pressed_twice_queues_once(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada")
+    first = await ada.click(card, "Start")
+    home.deliver_again(first.interaction_id)
+    await home.reply(ada, first, "tarted")
+    assert len(await home.ask(_pieces, order.id)) == 1
+
+
+async def test_only_the_owner_may_start_cancel_or_add(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada")
+    bruno = home.people["Bruno"]
+    for label in ("Start", "Cancel"):
+        await home.reply(bruno, await bruno.click(card, label), "Only the person who made this order")
+    added = await bruno.submit_modal(await bruno.click(card, "Add pictures"), {"pictures1": photos(1, 50)})
+    await home.reply(bruno, added, "Only the person who made this order")
+    assert (await order_of(home, order.id)).stage == Stage.DRAFT
+    assert len(await home.pictures(order.id)) == 4
+
+
+async def test_a_person_is_trained_only_with_consent(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada", subject="person")
+    asked = await home.reply(ada, await ada.click(card, "Start"), "I have the consent")
+    assert (await order_of(home, order.id)).stage == Stage.DRAFT
+    await home.reply(ada, await ada.click(asked, "I agree"), "Started")
+    row = await order_of(home, order.id)
+    assert row.stage == Stage.QUEUED
+    assert row.consent_at is not None
+
+
+async def test_a_missing_permission_is_named_before_anything_is_queued(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada")
+    await home.director.direct("overwrite", channel_id=str(home.channel()), deny=["ATTACH_FILES", "ADD_REACTIONS"])
+    await home.reply(ada, await ada.click(card, "Start"), "I still need Attach Files, Add Reactions")
+    row = await order_of(home, order.id)
+    assert (row.stage, row.thread_id) == (Stage.DRAFT, None)
+    await home.director.direct("overwrite", channel_id=str(home.channel()), allow=[], deny=[])
+    await home.reply(ada, await ada.click(card, "Start"), "Started")
+
+
+async def test_a_second_order_waits_until_the_first_is_done(home: House, ada: Member) -> None:
+    _, card = await drafted(home, "Ada")
+    await home.reply(ada, await ada.click(card, "Start"), "Started")
+    second, card = await drafted(home, "Ada", first=20)
+    await home.reply(ada, await ada.click(card, "Start"), "You already have an order here")
+    assert (await order_of(home, second.id)).stage == Stage.DRAFT
+
+
+async def test_cancel_stops_a_queued_order_and_says_so(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada")
+    await home.reply(ada, await ada.click(card, "Start"), "Started")
+    card = await home.card("Ada", order.id, "started")
+    await home.reply(ada, await ada.click(card, "Cancel"), "Cancelled")
+    row = await order_of(home, order.id)
+    assert (row.stage, row.cancel_by) == (Stage.CANCELLED, str(ada.user_id))
+    assert [p.state for p in await home.ask(_pieces, order.id)] == ["cancelled"]
+
+
+async def test_a_cancelled_draft_loses_its_pictures_and_its_buttons(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada")
+    await home.reply(ada, await ada.slash("cancel", channel=home.channel()), "Cancelled")
+    card = await home.card("Ada", order.id, "was cancelled")
+    assert card.buttons() == {}
+    assert not (home.settings.artifacts_folder / "orders" / order.id / "pictures").exists()
+    await home.reply(ada, await ada.slash("cancel", channel=home.channel()), "no order here")
+
+
+async def test_a_paused_machine_is_said_and_the_order_waits(home: House, ada: Member) -> None:
+    await home.ask(set_paused, True)
+    try:
+        order, card = await drafted(home, "Ada")
+        assert "paused" in card.text()
+        await home.reply(ada, await ada.click(card, "Start"), "paused at the moment")
+        assert (await order_of(home, order.id)).stage == Stage.QUEUED
+        await home.reply(ada, await ada.slash("queue", channel=home.channel()), "paused")
+    finally:
+        await home.ask(set_paused, False)
+
+
+async def test_retry_puts_a_failed_order_back_for_its_owner_only(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada")
+    await home.reply(ada, await ada.click(card, "Start"), "Started")
+    async with home.database() as database:
+        engine = Engine(home.settings, database, "tests")
+        await database.transact(fail, engine, order.id, Fault.MACHINE, "the card broke")
+        await engine.close()
+    bruno = home.people["Bruno"]
+    failed = await ada.wait_message(
+        lambda m: any(p.get("custom_id") == f"retry:{order.id}" for p in m.parts()), timeout_s=15
+    )
+    assert "the machine, not you" in failed.text()
+    await home.reply(bruno, await bruno.click(failed, f"retry:{order.id}"), "Only the person who made this order")
+    await home.reply(ada, await ada.click(failed, f"retry:{order.id}"), "into the queue once more")
+    assert (await order_of(home, order.id)).stage == Stage.QUEUED
+
+
+async def test_queue_and_status_name_the_members_own_orders_with_places(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada")
+    await home.reply(ada, await ada.slash("status", channel=home.channel()), "draft, waiting for Start")
+    await home.reply(ada, await ada.click(card, "Start"), "Started")
+    listed = await home.reply(ada, await ada.slash("queue", channel=home.channel()), order.id)
+    assert "starts next" in listed.text()
+    stranger = home.people["Esra"]
+    seen = await home.reply(stranger, await stranger.slash("queue", channel=home.channel("studio")), "another server")
+    assert order.id not in seen.text()
+
+
+async def test_a_button_that_nobody_knows_is_answered(home: House, ada: Member) -> None:
+    _, card = await drafted(home, "Ada")
+    said = home.server.world.messages[card.channel_id][card.id]
+    said.components[0]["components"][0]["custom_id"] = "dance:4k7m2p9x"
+    card = await ada.message(card.channel_id, card.id)
+    await home.reply(ada, await ada.click(card, "dance:4k7m2p9x"), "something that is over")
