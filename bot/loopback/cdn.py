@@ -20,8 +20,9 @@ ROUTE = "/attachments/{channel_id}/{attachment_id}/{filename}"
 
 
 def signed(item: Attachment, service: Service) -> str:
-    """A link that works from now for `link_life_s`."""
-    issued = int(service.clock.now())
+    """A link that works for `link_life_s`, less up to a twenty-fourth of it: links stay equal for that long."""
+    steady_s = max(1, int(service.rules.link_life_s / 24))
+    issued = int(service.clock.now()) // steady_s * steady_s
     expires = issued + int(service.rules.link_life_s)
     path = f"/attachments/{item.channel_id}/{item.id}/{quote(item.filename)}"
     mark = _mark(service, item.id, expires=expires, issued=issued)

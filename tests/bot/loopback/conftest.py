@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,6 +22,9 @@ from bot.loopback.server import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from browser import Page
 
     from bot.loopback.world import Message
 
@@ -148,3 +153,14 @@ async def stage(monkeypatch: pytest.MonkeyPatch, rules: Rules) -> AsyncIterator[
         made = Stage(server=server, director=director, stack=stack)
         yield made
         assert made.tolerated or server.violations == []
+
+
+@pytest.fixture
+def open_browser(tmp_path: Path) -> Callable[[], AbstractAsyncContextManager[Page]]:
+    """A way to start a chromium with a fresh profile; it is an async context manager that gives the tab."""
+    spec = importlib.util.spec_from_file_location("loopback_browser", Path(__file__).with_name("browser.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    browser = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(browser)
+    return lambda: browser.opened(tmp_path / "profile")

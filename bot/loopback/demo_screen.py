@@ -1,0 +1,78 @@
+"""What the terminal shows of the demonstration: who does what, with the seconds since the start, and bars that move."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+COLOURS = {"bot": "magenta", "worker": "green", "demo": "cyan"}
+"""Everybody else is a member and yellow."""
+
+
+class Screen:
+    """Lines that stay, and under them the bars of what goes on now."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self.began = time.monotonic()
+        self._bars = Progress(
+            TextColumn("        {task.description:<22}"),
+            BarColumn(bar_width=36),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self._bar: TaskID | None = None
+        self._named = ""
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def say(self, who: str, what: str) -> None:
+        """One line of the trip."""
+        colour = COLOURS.get(who, "yellow")
+        seconds = f"{time.monotonic() - self.began:6.1f}s"
+        self._bars.console.print(f"[dim]{seconds}[/dim] [{colour}]{who:>7}[/{colour}]  {escape(what)}")
+
+    def quote(self, text: str, lines: int = 40) -> None:
+        """What was said on Discord, set apart."""
+        for line in text.splitlines()[:lines]:
+            self._bars.console.print(f"[dim]                 │[/dim] {escape(line)}")
+
+    def bar(self, name: str, done: float, total: float, note: str = "") -> None:
+        """Move the bar of what goes on; another name begins another bar."""
+        if name != self._named:
+            self.no_bar()
+            self._bar, self._named = self._bars.add_task(name, total=max(total, 1), note=""), name
+        if self._bar is not None:
+            self._bars.update(self._bar, completed=done, total=max(total, 1), note=escape(note))
+
+    def no_bar(self) -> None:
+        """Nothing goes on that has a length."""
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+        self._bar, self._named = None, ""
+
+    def summary(self, title: str, rows: Iterable[tuple[str, str]]) -> None:
+        """The short summary at the end."""
+        table = Table(title=title, show_header=False, title_justify="left", title_style="bold", pad_edge=False)
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in rows:
+            table.add_row(name, escape(value))
+        self._bars.console.print()
+        self._bars.console.print(table)

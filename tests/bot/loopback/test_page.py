@@ -1,0 +1,184 @@
+"""The chat page in a real browser: what a person does there reaches the bot, and nothing overlaps or runs out."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import discord
+import pytest
+from discord import app_commands
+
+from bot.loopback import page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from browser import Page
+    from conftest import Player, Stage
+
+READY = "document.querySelectorAll('.message').length > 0 && [...document.images].every(i => i.complete)"
+# Pairs of things to press that lie on each other, those in one another aside.
+OVERLAPS = """(() => {
+  const root = document.querySelector('dialog[open]') ?? document;
+  const seen = [...root.querySelectorAll('button, a, select, textarea, input:not(.hidden-input), label.button')]
+    .map(e => [e, e.getBoundingClientRect()])
+    .filter(([e, r]) => r.width && r.height && e.checkVisibility() && !e.classList.contains('skip'));
+  const log = document.getElementById('log').getBoundingClientRect();
+  const clear = seen.filter(([e, r]) => !e.closest('#log') || (r.top >= log.top && r.bottom <= log.bottom));
+  const found = [];
+  clear.forEach(([a, p], i) => clear.slice(i + 1).forEach(([b, q]) => {
+    if (a.contains(b) || b.contains(a)) return;
+    const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+    const high = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+    if (wide > 1 && high > 1) found.push(`${a.outerHTML.slice(0, 60)} | ${b.outerHTML.slice(0, 60)}`);
+  }));
+  return found;
+})()"""
+TOO_WIDE = """[document.documentElement, document.body, document.getElementById('log'), document.querySelector('dialog[open]')]
+  .filter(e => e && e.scrollWidth > e.clientWidth + 2).map(e => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"""
+NAMELESS = """[...document.querySelectorAll('button, a[href], input, select, textarea, img')].filter(e => e.checkVisibility()
+  && !(e.textContent.trim() || e.getAttribute('aria-label') || e.alt || e.labels?.length || e.querySelector('img')))
+  .map(e => e.outerHTML.slice(0, 80))"""
+
+
+def picture(name: str) -> discord.File:
+    from PIL import Image
+
+    held = io.BytesIO()
+    Image.new("RGB", (1600, 900), "teal").save(held, "PNG")
+    return discord.File(io.BytesIO(held.getvalue()), name, description="a grid of eight pictures")
+
+
+class Pictures(discord.ui.Modal, title="Pictures for a LoRA"):
+    """Two uploads, a choice and a word."""
+
+    first: Any = discord.ui.Label(text="Pictures", component=discord.ui.FileUpload(custom_id="one", max_values=10))
+    second: Any = discord.ui.Label(
+        text="More", component=discord.ui.FileUpload(custom_id="two", max_values=10, required=False)
+    )
+    kind: Any = discord.ui.Label(
+        text="What is it?",
+        component=discord.ui.Select(custom_id="kind", options=[discord.SelectOption(label="a dog", value="dog")]),
+    )
+    word: Any = discord.ui.Label(text="New word", component=discord.ui.TextInput(custom_id="word", max_length=20))
+
+    async def on_submit(self, interaction: discord.Interaction) -> None:
+        """Say what came."""
+        names = [a.filename for a in self.first.component.values]
+        await interaction.response.send_message(f"got {names} {self.kind.component.values} {self.word.component.value}")
+
+
+def prepare(player: Player) -> None:
+    @player.tree.command(description="Train a LoRA from pictures")
+    @app_commands.choices(kind=[app_commands.Choice(name="a person", value="person")])
+    async def train(interaction: discord.Interaction, kind: str, image1: discord.Attachment | None = None) -> None:
+        if image1 is None:
+            await interaction.response.send_modal(Pictures())
+        else:
+            await interaction.response.send_message(f"{kind} {image1.filename} {image1.size}", ephemeral=True)
+
+
+async def crowd(stage: Stage, player: Player) -> None:
+    """A channel with one of everything."""
+    channel = player.get_channel(stage.lora)
+    ada = await stage.member("Ada")
+    await ada.post_message(stage.lora, "https://example.org/" + "long" * 60, files=[("notes.txt", b"x" * 3000)])
+    embed = discord.Embed(title="Order 7", description="8 pictures **accepted**", colour=0x4466CC)
+    for name in ("Base", "Steps", "Waiting"):
+        embed.add_field(name=name, value="words " * 6)
+    view = discord.ui.View(timeout=None)
+    for number in range(7):
+        view.add_item(discord.ui.Button(label=f"A longer label {number}", custom_id=f"b{number}"))
+    root = await channel.send(
+        f"<@{ada.user_id}> ready", embed=embed, view=view, files=[picture("a.png"), picture("b.png")]
+    )
+    await root.create_thread(name="Order 7: " + "a long name " * 6)
+    layout = discord.ui.LayoutView(timeout=None)
+    box: Any = discord.ui.Container(accent_colour=0x1C7A43)
+    box.add_item(discord.ui.TextDisplay("## Done\nUse `<lora:rexo:0.85>`\n- one\n- two\n> said\n-# small"))
+    box.add_item(discord.ui.MediaGallery(discord.MediaGalleryItem("attachment://c.png", description="alt")))
+    button: Any = discord.ui.Button(label="Download", custom_id="dl")
+    box.add_item(discord.ui.Section(discord.ui.TextDisplay("**Full file** 49 MB"), accessory=button))
+    box.add_item(discord.ui.File("attachment://rexo.safetensors"))
+    layout.add_item(box)
+    lora = discord.File(io.BytesIO(b"x" * 5000), "rexo.safetensors")
+    grid = await channel.send(view=layout, files=[picture("c.png"), lora])
+    await grid.add_reaction("👍")
+
+
+async def assert_tidy(tab: Page) -> None:
+    assert await tab.run(TOO_WIDE) == []
+    assert await tab.run(OVERLAPS) == []
+    assert await tab.run(NAMELESS) == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1280, False)])
+async def test_nothing_overlaps_runs_out_or_lacks_a_name(
+    stage: Stage, open_browser: Callable[[], AbstractAsyncContextManager[Page]], width: int, *, dark: bool
+) -> None:
+    player = await stage.bot(prepare)
+    await crowd(stage, player)
+    async with open_browser() as tab:
+        await tab.show(f"{stage.server.url}/#as={stage.server.user_id('Ada')}&in={stage.lora}", width=width, dark=dark)
+        await tab.until(READY)
+        for part in ("0", "log.scrollHeight / 2", "log.scrollHeight"):
+            await tab.run(f"log.scrollTop = {part}")
+            await assert_tidy(tab)
+        await tab.run("commands.click()")
+        await assert_tidy(tab)
+        await tab.run("document.querySelector('dialog .list button').click()")
+        await assert_tidy(tab)
+        await tab.run("sheet.close(); document.querySelector('.tools').click()")
+        await assert_tidy(tab)
+        if width < 700:
+            await tab.run("sheet.close(); menu.click()")
+            await assert_tidy(tab)
+        assert tab.complaints == []
+
+
+async def test_a_person_can_train_react_and_submit_a_modal(
+    stage: Stage, open_browser: Callable[[], AbstractAsyncContextManager[Page]], tmp_path: Path
+) -> None:
+    player = await stage.bot(prepare)
+    grid = await player.get_channel(stage.lora).send("grid")
+    await grid.add_reaction("👍")
+    chosen = [tmp_path / "one.png", tmp_path / "two.png"]
+    for path in chosen:
+        path.write_bytes(b"not yet a picture")
+    ada = await stage.member("Ada")
+    async with open_browser() as tab:
+        await tab.show(f"{stage.server.url}/#as={ada.user_id}&in={stage.lora}", width=390)
+        await tab.until("document.querySelector('[aria-pressed]')")
+        await tab.run("document.querySelector('[aria-pressed]').click()")
+        await tab.until("document.querySelector('[aria-pressed=true]')?.textContent === '👍 2'")
+        assert (await player.hear("raw_reaction_add", 2))[1].user_id == ada.user_id
+
+        await tab.run("commands.click(); document.querySelector('dialog .list button').click()")
+        await tab.run("document.querySelector('dialog select').value = 'person'")
+        await tab.run("document.querySelector('dialog form').requestSubmit()")
+        await tab.until("document.getElementById('sheet-title')?.textContent === 'Pictures for a LoRA'")
+        await assert_tidy(tab)
+        await tab.choose("dialog input[type=file]", chosen)
+        await tab.run("document.querySelector('dialog select').value = 'dog'")
+        await tab.run("[...document.querySelectorAll('dialog input')].at(-1).value = 'rexo'")
+        await tab.run("document.querySelector('dialog form').requestSubmit(document.querySelector('dialog .primary'))")
+        await tab.until("log.textContent.includes(\"got ['one.png', 'two.png'] ['dog'] rexo\")")
+
+        await tab.run("words.value = 'said by hand'")
+        await tab.choose("#files", chosen[:1])
+        await tab.run("composer.requestSubmit()")
+        await tab.until("log.textContent.includes('said by hand')")
+        assert tab.complaints == []
+    said = await ada.wait_message(lambda m: m.content == "said by hand")
+    assert [f.filename for f in said.files] == ["one.png"]
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_runs_only_its_own_script() -> None:
+    text = page.document()
+    assert text.count("<script") == text.count("<style") == 1
+    assert "src=" not in text
+    assert "innerHTML" not in text
+    assert "'unsafe-inline'" not in page.policy()
