@@ -4,6 +4,8 @@ The layers compute in bfloat16 on a copy of the float32 weights that the optimiz
 on a CPU with AVX-512 BF16, and the same code serves CUDA. v-prediction with zero terminal SNR.
 """
 
+import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +44,7 @@ from trainer.pocket.vae import PatchBasis
 RATE = 1e-3
 UNSAID = 0.1  # share of samples that learn from the empty caption
 SNAPSHOT_S = 600
+AVERAGE_EVERY = 4  # steps between two moves of the average: it costs as much as a tenth of a step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +98,9 @@ class Denoiser:
         self.unet.to(sizes.dtype)
         self.workers: list[nn.Parameter] = [*self.unet.parameters(), *self.text.parameters()]
         groups = [{"params": self.owners, "lr": RATE}]
-        self.optimizer = AdamW(groups, betas=(0.9, 0.99), weight_decay=0.01)
-        self.average = Average([nn.Parameter(owner) for owner in self.owners], 0.999)
+        self.optimizer = AdamW(groups, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+        self.average = Average(self.owners, 0.999**AVERAGE_EVERY)
+        self.updates = 0
         self.levels = noise_levels(device)
         self.sizes_1x6 = torch.tensor([[PICTURE_PX, PICTURE_PX, 0, 0, PICTURE_PX, PICTURE_PX]], device=device)
 
@@ -131,7 +135,9 @@ class Denoiser:
         with torch.no_grad():
             for owner, worker in zip(self.owners, self.workers, strict=True):
                 worker.copy_(owner)
-        self.average.follow([nn.Parameter(owner) for owner in self.owners])
+        self.updates += 1
+        if self.updates % AVERAGE_EVERY == 0:
+            self.average.follow(self.owners)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything a resumed run needs."""
@@ -148,7 +154,8 @@ class Denoiser:
                 owner.copy_(tensors[f"owner/{place}"])
                 worker.copy_(owner)
         self.average.values = [tensors[f"average/{place}"].to(self.device) for place in range(len(self.owners))]
-        self.average.steps = int(numbers["step"])
+        self.updates = int(numbers["step"])
+        self.average.steps = self.updates // AVERAGE_EVERY
         if adam := under("adam", tensors):
             restore_optimizer(self.optimizer, adam)
 
@@ -189,9 +196,10 @@ def train_denoiser(
         tensors, numbers = load_snapshot(run / "unet.safetensors")
         denoiser.restore(tensors, numbers)
         elapsed, step, samples = numbers["elapsed_s"], int(numbers["step"]), int(numbers["samples"])
+    asked_to_stop = _listen_for_stop()
     unsaid_1T = tokens_of(build_tokenizer(), [""]).to(denoiser.device)
     began, spoken, saved, losses = time.monotonic() - elapsed, elapsed, elapsed, []
-    while (now := time.monotonic() - began) < 60 * minutes:
+    while (now := time.monotonic() - began) < 60 * minutes and not asked_to_stop:
         progress = now / (60 * minutes)
         draw = torch.Generator().manual_seed(seed * 1_000_003 + step)
         choice = int(np.searchsorted(np.cumsum(mixture(progress)), torch.rand((), generator=draw).item()))
@@ -206,7 +214,15 @@ def train_denoiser(
         if now - saved > SNAPSHOT_S:
             saved = now
             save_snapshot(run / "unet.safetensors", denoiser.tensors(), _numbers(now, step, samples))
-    save_snapshot(run / "unet.safetensors", denoiser.tensors(), _numbers(60 * minutes, step, samples))
+    save_snapshot(run / "unet.safetensors", denoiser.tensors(), _numbers(now, step, samples))
+
+
+def _listen_for_stop() -> list[int]:
+    """A list that fills when the process is asked to end: the run then saves and stops."""
+    received: list[int] = []
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, _frame: received.append(number))
+    return received
 
 
 def _sample_loss(denoiser: Denoiser, shelf: Shelf, unsaid_1T: Tensor, draw: torch.Generator) -> Tensor:

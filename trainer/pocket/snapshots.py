@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 Tensors = dict[str, Tensor]
@@ -63,13 +63,13 @@ def restore_optimizer(optimizer: Optimizer, tensors: Tensors) -> None:
 class Average:
     """An exponential moving average of parameters, with a warm-up so that the first steps do not linger."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
+    def __init__(self, parameters: Iterable[Tensor], decay: float) -> None:
         self.decay = decay
         self.values = [parameter.detach().float().clone() for parameter in parameters]
         self.steps = 0
 
     @torch.no_grad()
-    def follow(self, parameters: Iterable[nn.Parameter]) -> None:
+    def follow(self, parameters: Iterable[Tensor]) -> None:
         """Move towards the parameters by one step."""
         self.steps += 1
         share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
@@ -77,7 +77,7 @@ class Average:
             value.lerp_(parameter.detach().float(), share)
 
     @torch.no_grad()
-    def write(self, parameters: Iterable[nn.Parameter]) -> None:
+    def write(self, parameters: Iterable[Tensor]) -> None:
         """Put the average into the parameters."""
         for value, parameter in zip(self.values, parameters, strict=True):
             parameter.copy_(value)
