@@ -6,8 +6,8 @@ poses centred at first the classes appear an order of magnitude sooner (EXPERIME
 
 from dataclasses import dataclass
 
-CENTRED_UNTIL = 0.34  # share of the run with centred scenes only
-WIDE_FROM = 0.62  # from here on the mixture stays as it is
+CENTRED_UNTIL = 0.22  # share of the run with centred scenes only
+WIDE_FROM = 0.5  # from here on the mixture stays as it is
 LAST_MIXTURE = (0.25, 0.15, 0.2, 0.4)  # shares of the spreads below at the end
 
 
