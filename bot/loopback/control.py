@@ -65,6 +65,7 @@ class ControlRoom:
                 "last_event": self.service.record.counted,
                 "now": self.service.clock.now(),
                 "gateway": {"identifies": self.service.gateway.identifies, "resumes": self.service.gateway.resumes},
+                "invalid_requests": self.service.record.invalid,
                 "rate_limits_exceeded": self.service.rates.exceeded,
             }
         )

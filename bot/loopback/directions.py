@@ -51,6 +51,12 @@ def beat(service: Service, order: JSON) -> None:  # noqa: ARG001
     service.gateway.beat()
 
 
+def redeliver(service: Service, order: JSON) -> None:
+    """Send the last `event` (say INTERACTION_CREATE) a second time."""
+    for session in service.gateway.sessions.values():
+        session.redeliver(str(order["event"]))
+
+
 def refuse_gateway(service: Service, order: JSON) -> None:
     """The next `times` handshakes are refused, or (`silent`) accepted without HELLO."""
     times = int(order.get("times", 1))
@@ -138,6 +144,7 @@ VERBS: dict[str, Callable[[Service, JSON], None]] = {
     "close": close,
     "abort": abort,
     "beat": beat,
+    "redeliver": redeliver,
     "refuse_gateway": refuse_gateway,
     "advance": advance,
     "expire_links": expire_links,

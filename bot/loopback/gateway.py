@@ -110,7 +110,7 @@ class Gateway:
         connection = Connection(
             socket=socket,
             compressed=request.query.get("compress") == "zlib-stream",
-            pieces=self.service.rules.zlib_pieces,
+            rules=self.service.rules,
         )
         await self._live(connection)
         return socket

@@ -72,6 +72,7 @@ class Record:
     gateway_log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEEP))
     counted: int = 0
     exchanged: int = 0
+    invalid: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def violate(self, *, where: str, route: str, path: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import tempfile
 from contextlib import asynccontextmanager
@@ -16,9 +17,11 @@ from bot.loopback.contract import published
 from bot.loopback.control import ControlRoom, refusals
 from bot.loopback.founding import DEFAULT, WorldPlan, found
 from bot.loopback.gateway import Gateway
+from bot.loopback.keeping import load, save
 from bot.loopback.rates import Rates
 from bot.loopback.rules import REAL_RATES, Rules
 from bot.loopback.service import Service
+from bot.loopback.snowflakes import Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from bot.loopback.world import World
 
 LOCALHOST = "127.0.0.1"
+KEPT = "world.json"
+KEEP_EVERY_S = 2.0
 
 
 class LoopbackServer:
@@ -61,6 +66,9 @@ class LoopbackServer:
         async with contextlib.AsyncExitStack() as stack:
             folder = state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loopback-")))
             service = _open(folder, plan, rules or Rules(), real_rates=real_rates)
+            if state is not None:
+                stack.callback(_keep, service, folder)
+                stack.push_async_callback(_stop, asyncio.create_task(_keep_often(service, folder)))
             runner = web.AppRunner(_application(service), access_log=None, shutdown_timeout=1.0)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
@@ -135,10 +143,32 @@ def _open(folder: Path, plan: WorldPlan, rules: Rules, *, real_rates: bool) -> S
     blobs.mkdir(parents=True, exist_ok=True)
     for stale in blobs.glob("incoming-*"):
         stale.unlink()
+    kept, clock = folder / KEPT, Clock()
+    world = load(kept, clock) if kept.exists() else found(plan, clock=clock)
     rates = Rates(rules=dict(REAL_RATES) if real_rates else {})
-    service = Service(world=found(plan), contract=published(), blobs=blobs, rules=rules, rates=rates)
+    service = Service(world=world, contract=published(), blobs=blobs, clock=clock, rules=rules, rates=rates)
     service.gateway = Gateway(service)
     return service
+
+
+def _keep(service: Service, folder: Path) -> None:
+    save(service.world, service.clock, folder / KEPT)
+
+
+async def _keep_often(service: Service, folder: Path) -> None:
+    """Write the world down whenever something has happened in the last seconds."""
+    kept = -1
+    while True:
+        if kept != service.record.counted:
+            kept = service.record.counted
+            _keep(service, folder)
+        await asyncio.sleep(KEEP_EVERY_S)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def _application(service: Service) -> web.Application:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from bot.loopback.rules import Rules
     from bot.loopback.world import JSON
 
 DISPATCH, HEARTBEAT, RECONNECT, INVALID_SESSION, HELLO, ACK = 0, 1, 7, 9, 10, 11
@@ -24,7 +25,7 @@ class Connection:
 
     socket: web.WebSocketResponse
     compressed: bool
-    pieces: int = 1
+    rules: Rules
     queue: asyncio.Queue[str | int] = field(default_factory=asyncio.Queue)  # a number closes with that code
     deflater: Any = field(default_factory=zlib.compressobj)
     close_code: int | None = None
@@ -45,6 +46,7 @@ class Connection:
                 self.close_code = item
                 await self.socket.close(code=item)
                 return
+            await asyncio.sleep(self.rules.event_delay_s)
             await self._write(item)
 
     async def _write(self, text: str) -> None:
@@ -53,7 +55,7 @@ class Connection:
                 await self.socket.send_str(text)
                 return
             packed = self.deflater.compress(text.encode()) + self.deflater.flush(zlib.Z_SYNC_FLUSH)
-            size = max(1, -(-len(packed) // self.pieces))
+            size = max(1, -(-len(packed) // self.rules.zlib_pieces))
             for start in range(0, len(packed), size):
                 await self.socket.send_bytes(packed[start : start + size])
         except ConnectionError:
@@ -77,6 +79,13 @@ class Session:
         self.sent.append((self.sequence, event, data))
         if self.connection is not None:
             self.connection.send(DISPATCH, data, sequence=self.sequence, event=event)
+
+    def redeliver(self, event: str) -> bool:
+        """Send the last event of a kind once more, as Discord may after trouble of its own."""
+        found = next((d for _, e, d in reversed(self.sent) if e == event), None)
+        if found is not None:
+            self.dispatch(event, found)
+        return found is not None
 
     def replay(self, after: int) -> bool:
         """Send again what came after a number; False when that is no longer known."""

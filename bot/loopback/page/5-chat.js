@@ -119,8 +119,15 @@ async function follow() {
       $("bot").textContent = "the loopback is away";
       $("bot").className = "status down";
       await new Promise((done) => setTimeout(done, 1500));
+      await comeBack().catch(() => undefined);
     }
   }
+}
+
+async function comeBack() {
+  await loadWorld();
+  state.after = state.world.last_event;
+  await drawLog();
 }
 
 async function become(id) {

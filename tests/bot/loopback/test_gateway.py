@@ -167,6 +167,15 @@ async def test_being_kicked_and_an_outage_are_told_apart(stage: Stage) -> None:
     await player.hear("guild_join")
 
 
+async def test_an_event_can_come_twice_and_late(stage: Stage) -> None:
+    player = await stage.bot()
+    await stage.director.direct("rule", event_delay_s=0.2)
+    sent = await player.get_channel(stage.lora).send("echo")
+    assert [e for e, _ in player.heard if e == "message"] == []
+    await stage.director.direct("redeliver", event="MESSAGE_CREATE")
+    assert {m.id for m in await player.hear("message", 2)} == {sent.id}
+
+
 class TestHeartbeats:
     """With an interval short enough to watch."""
 

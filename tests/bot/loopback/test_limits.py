@@ -137,3 +137,12 @@ async def test_a_member_who_left_is_unknown_there(stage: Stage) -> None:
     with pytest.raises(discord.NotFound) as gone:
         await guild.fetch_member(ada.user_id)
     assert gone.value.code == 10007
+
+
+async def test_too_many_invalid_requests_end_in_a_ban_without_via(stage: Stage) -> None:
+    await stage.director.direct("rule", invalid_limit=3)
+    for _ in range(3):
+        assert (await stage.call("GET", "/users/@me", headers={"Authorization": "Bot wrong"}))[0] == 401
+    status, body, headers = await stage.call("GET", "/users/@me")
+    assert (status, "1015" in body, "Via" in headers) == (429, True, False)
+    assert (await stage.director.world())["invalid_requests"] == 3

@@ -123,3 +123,23 @@ def test_people_are_the_same_in_every_server_they_live_in() -> None:
     world = found(WorldPlan.from_json({"servers": servers}))
     assert sorted(u.display_name for u in world.users.values() if not u.bot) == ["A", "B", "Zoe"]
     assert all(world.bot_id in g.members for g in world.guilds.values())
+
+
+async def test_a_kept_world_comes_back_with_its_words_files_and_commands(tmp_path: Path) -> None:
+    from bot.loopback.server import LoopbackServer
+
+    async with LoopbackServer.start(state=tmp_path) as server:
+        ada, lora = server.user_id("Ada"), server.channel_id("lora")
+        token, before = server.token, server.world
+        async with Member(url=server.url, user_id=ada) as member:
+            said = await member.post_message(lora, "kept", files=[("a.txt", b"abc")])
+            await member.react(said, "👍")
+    assert (tmp_path / "world.json").stat().st_mode & 0o077 == 0
+    async with LoopbackServer.start(state=tmp_path) as server:
+        assert server.token == token
+        assert server.world == before
+        async with Member(url=server.url, user_id=ada) as member:
+            again = (await member.visible_messages(lora))[0]
+            assert (again.id, again.content, again.reactions) == (said.id, "kept", {"👍": [ada]})
+            assert await member.download(again.files[0]) == b"abc"
+            assert (await member.post_message(lora, "new")).id > said.id
