@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,10 +57,15 @@ class House:
         """Start the bot and wait until its commands are there."""
         self.bot = asyncio.create_task(run(self.settings))
         async with asyncio.timeout(30):
-            while not (self.server.world.commands and self.server.service.gateway.connected):
+            while not (self.known_everywhere() and self.server.service.gateway.connected):
                 if self.bot.done():
-                    self.bot.result()
+                    bot, self.bot = self.bot, None
+                    bot.result()
                 await asyncio.sleep(0.02)
+
+    def known_everywhere(self) -> bool:
+        known = {c.guild_id for c in self.server.world.commands.values()}
+        return {g.id for g in self.server.world.bot_guilds() if self.settings.serves(g.id)} <= known
 
     async def stop(self) -> None:
         """Stop the bot as a signal does."""
@@ -68,6 +74,8 @@ class House:
             with suppress(asyncio.CancelledError):
                 await self.bot
             self.bot = None
+            # the engine takes the loop's pool of threads down with it; a bot of its own process ends then anyway
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=4))
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[Database]:

@@ -1,0 +1,113 @@
+"""The first connection fails, Discord is away, the token is wrong, a second bot starts, a bot was killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bot import connection
+from bot.__main__ import setup_error
+from bot.connection import become_the_bot, stay_the_bot
+from storage import leases
+from storage.database import Database, migrate
+from storage.domain.errors import SecondBot, SetupError
+from storage.settings import StorageSettings
+from tests.bot.living import drafted, house
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "FIRST_PAUSE_S", 0.05)
+
+
+async def test_the_bot_comes_up_although_discord_was_away_at_first(tmp_path: Path) -> None:
+    async with house(tmp_path, start=False) as home:
+        await home.director.direct("fault", route="GET /users/@me", drop=True, times=1)
+        await home.director.direct("refuse_gateway", times=2)
+        await home.start()
+        await drafted(home, "Ada")
+
+
+async def test_a_torn_connection_is_resumed_and_nothing_is_lost(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        _, card = await drafted(home, "Ada")
+        await home.director.direct("abort")
+        ada = home.people["Ada"]
+        await home.reply(ada, await ada.click(card, "Start", timeout_s=10), "Started")
+
+
+async def test_a_wrong_token_ends_the_bot_with_a_plain_sentence(tmp_path: Path) -> None:
+    async with house(tmp_path, start=False) as home:
+        home.settings = home.settings.model_copy(update={"token": SecretStr("wrong")})
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await home.start()
+        found = setup_error(caught.value)
+        assert found is not None
+        assert "token" in str(found)
+        assert "wrong" not in str(found)
+        await home.director.direct("forget_violations")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> StorageSettings:
+    made = StorageSettings(_env_file=None, data_dir=tmp_path, lease_s=1.0, beat_s=0.1, poll_s=0.05)
+    migrate(made)
+    return made
+
+
+async def test_a_second_bot_refuses_by_name_while_the_first_beats(settings: StorageSettings) -> None:
+    database = Database(settings)
+    first = leases.holder_name("bot")
+    await become_the_bot(database, settings, first)
+    beating = asyncio.create_task(stay_the_bot(database, settings, first))
+    try:
+        with pytest.raises(SecondBot, match=socket.gethostname()):
+            await become_the_bot(database, settings, "elsewhere:bot:1:1")
+    finally:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        database.close()
+
+
+async def test_the_lease_of_a_killed_bot_is_taken_over_at_once(settings: StorageSettings) -> None:
+    patient = settings.model_copy(update={"lease_s": 600.0})
+    database = Database(patient)
+    process = await asyncio.create_subprocess_exec("true")
+    await process.wait()
+    await database.transact(leases.take_bot_lease, f"{socket.gethostname()}:bot:{process.pid}:1", 600.0)
+    try:
+        async with asyncio.timeout(5):
+            await become_the_bot(database, patient, leases.holder_name("bot"))
+    finally:
+        database.close()
+
+
+async def test_a_silent_holder_that_may_still_live_is_waited_for(settings: StorageSettings) -> None:
+    database = Database(settings)
+    await database.transact(leases.take_bot_lease, f"{socket.gethostname()}:bot:{os.getpid()}:1", 0.5)
+    try:
+        async with asyncio.timeout(5):
+            await become_the_bot(database, settings, leases.holder_name("bot"))
+    finally:
+        database.close()
+
+
+async def test_a_bot_whose_lease_was_taken_stops(settings: StorageSettings) -> None:
+    database = Database(settings)
+    await database.transact(leases.take_bot_lease, "other", 600.0)
+    try:
+        with pytest.raises(SecondBot):
+            await stay_the_bot(database, settings, "mine")
+    finally:
+        database.close()
+
+
+def test_the_wrong_set_up_is_found_in_groups() -> None:
+    wrong = SetupError("no")
+    assert setup_error(BaseExceptionGroup("a", [ValueError(), ExceptionGroup("b", [wrong])])) is wrong
+    assert setup_error(ValueError()) is None
