@@ -151,4 +151,5 @@ def shortened(plan: Plan, steps: int) -> Plan:
     """The same plan with fewer or more steps, checkpoints at the same shares: for tests and comparisons."""
     shares = [s / plan.steps for s in plan.checkpoint_steps]
     marks = sorted({max(1, round(share * steps)) for share in shares} | {steps})
-    return replace(plan, steps=steps, checkpoint_steps=tuple(marks))
+    warmup = min(plan.warmup_steps, steps)
+    return replace(plan, steps=steps, checkpoint_steps=tuple(marks), warmup_steps=warmup)

@@ -1,0 +1,56 @@
+"""`result.json`: what came of an order, for programs. The demo and `lorasmith train` write the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from storage.view import CheckpointView, OrderView
+
+
+def result_of(view: OrderView, files: Mapping[str, str]) -> dict[str, Any]:
+    """The result as plain JSON values. `files` are paths of the delivered files by role; null where something is not there.
+
+    What was not measured is null, never zero.
+    """
+    scale, choice = view.scale, view.choice
+    return {
+        "order": view.id,
+        "name": view.name,
+        "base": view.base,
+        "subject": view.subject_type,
+        "class_word": view.class_word,
+        "trigger": view.trigger,
+        "stage": view.stage,
+        "pictures": {"kept": view.kept, "refused": view.refused},
+        "plan": json.loads(view.plan.to_json()) if view.plan else None,
+        "fit": asdict(view.fits[-1]) if view.fits else None,
+        "departures": [asdict(d) for d in view.departures],
+        "checkpoints": [_checkpoint(c) for c in view.checkpoints],
+        "chosen_step": choice.step if choice else None,
+        "chosen_because": choice.because.value if choice else None,
+        "measured_best": choice.measured_best if choice else None,
+        "recommended_scale": scale.recommended if scale else None,
+        "scale_band": [scale.low, scale.high] if scale else None,
+        "lora": files.get("lora"),
+        "sidecar": files.get("sidecar"),
+        "files": dict(sorted(files.items())),
+        "seconds": view.seconds,
+    }
+
+
+def _checkpoint(it: CheckpointView) -> dict[str, Any]:
+    measured = it.measurement
+    return {
+        "step": it.step,
+        "votes": it.votes,
+        "validation_ratio": measured.validation_ratio if measured else None,
+        "likeness": measured.likeness if measured else None,
+        "adherence": measured.adherence if measured else None,
+        "leakage": measured.leakage if measured else None,
+        "utility": measured.utility if measured else None,
+        "flags": [flag.value for flag in measured.flags] if measured else None,
+        "lora_sha256": it.lora_sha256,
+    }

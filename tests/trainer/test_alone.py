@@ -1,0 +1,177 @@
+"""`lorasmith train`: a folder of pictures in, a folder with a LoRA out, without Discord."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storage.domain.errors import LorasmithError
+from storage.domain.orders import SubjectType
+from storage.lora_file import read_header
+from tests.builders import drawn_pictures, tiny_base
+from tests.trainer.ordering import ROOT, Scripted, script
+from trainer.alone import main, parse, train
+from trainer.wish import Wish
+
+
+@pytest.fixture
+def wish(tmp_path: Path, migrated_file: Path) -> Wish:
+    """Six good pictures, one copy and a text; the storage of the command is migrated already, to save seconds."""
+    for out in ("out", "calm"):
+        (tmp_path / out / ".lorasmith").mkdir(parents=True)
+        shutil.copy(migrated_file, tmp_path / out / ".lorasmith/lorasmith.db")
+    folder = tmp_path / "my cat"
+    folder.mkdir()
+    for n, picture in enumerate(drawn_pictures(6)):
+        picture.save(folder / f"{n}.png")
+    (folder / "copy.png").write_bytes((folder / "0.png").read_bytes())
+    (folder / "notes.txt").write_text("not a picture")
+    return Wish(
+        pictures=folder,
+        subject=SubjectType.CHARACTER,
+        out=tmp_path / "out",
+        class_word="cat",
+        trigger=None,
+        name="my cat",
+        base="pocket",
+        steps=10,
+    )
+
+
+def scripted(wish: Wish, tmp_path: Path, rules: str = "[]", **given: object) -> Scripted:
+    memory = tmp_path / "memory"
+    memory.mkdir(exist_ok=True)
+    return Scripted(
+        data_dir=wish.out / ".lorasmith", device="cpu", threads=1, lease_s=1e9, script=rules, memory=memory, **given
+    )  # type: ignore[arg-type]
+
+
+async def test_a_folder_of_pictures_becomes_a_folder_with_a_lora(
+    wish: Wish, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    view = await train(wish, scripted(wish, tmp_path))
+    result = json.loads((wish.out / "result.json").read_text())
+    assert result["order"] == view.id
+    assert result["stage"] == "delivered"
+    assert (result["base"], result["subject"], result["trigger"]) == ("pocket", "character", view.trigger)
+    assert result["pictures"] == {"kept": 6, "refused": 2}
+    assert [c["step"] for c in result["checkpoints"]] == result["plan"]["checkpoint_steps"]
+    assert all(c["validation_ratio"] is None and c["votes"] == 0 and c["flags"] == [] for c in result["checkpoints"])
+    assert result["chosen_because"] == "measurement"
+    assert result["chosen_step"] == result["measured_best"] == 6
+    assert (result["recommended_scale"], result["scale_band"]) == (0.8, [0.7, 0.9])
+    assert result["fit"]["device"] == "cpu"
+    assert result["seconds"]["gpu"] > 0
+    assert Path(result["lora"]).read_text().startswith("6:")
+    assert Path(result["sidecar"]).is_file()
+    assert len(list((wish.out / "grids").iterdir())) == 5
+    assert "my cat" in (wish.out / "page.html").read_text()
+    said = capsys.readouterr().err
+    assert "copy.png is the same picture as 0.png" in said
+    assert "notes.txt is not a picture" in said
+    assert view.trigger in said
+    assert "step 6" in said
+
+
+async def test_the_same_command_goes_on_where_it_was_stopped_and_then_finds_all_done(
+    wish: Wish, tmp_path: Path
+) -> None:
+    slow = scripted(wish, tmp_path, step_s=0.3)
+    running = asyncio.create_task(train(wish, slow))
+    while not (  # noqa: ASYNC110  # nothing in the product announces it
+        slow.work.is_dir() and list(slow.work.glob("*/state/2/state.json"))
+    ):
+        await asyncio.sleep(0.05)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    view = await train(wish, scripted(wish, tmp_path))
+    assert view.stage == "delivered"
+    lora = (wish.out / json.loads((wish.out / "result.json").read_text())["lora"]).read_bytes()
+    again = await train(wish, scripted(wish, tmp_path))
+    assert again.id == view.id
+    calm = replace(wish, out=tmp_path / "calm")
+    undisturbed = await train(calm, scripted(calm, tmp_path))
+    assert undisturbed.id == view.id, "the same pictures and words are the same order"
+    assert (calm.out / json.loads((calm.out / "result.json").read_text())["lora"]).read_bytes() == lora
+
+
+async def test_a_failed_order_says_whose_fault_it_was_and_the_same_command_tries_again(
+    wish: Wish, tmp_path: Path
+) -> None:
+    rules = script({"at": "train", "step": 3, "do": "fail pictures never"})
+    with pytest.raises(LorasmithError, match="The pictures are the reason"):
+        await train(wish, scripted(wish, tmp_path, rules))
+    assert (await train(wish, scripted(wish, tmp_path, rules))).stage == "delivered"
+
+
+async def test_too_few_pictures_are_refused_with_what_to_do(wish: Wish, tmp_path: Path) -> None:
+    for n in (1, 2, 3):
+        (wish.pictures / f"{n}.png").unlink()
+    with pytest.raises(LorasmithError, match="at least 4 are needed"):
+        await train(wish, scripted(wish, tmp_path))
+
+
+async def test_two_commands_on_one_folder_do_not_meet(wish: Wish, tmp_path: Path) -> None:
+    running = asyncio.create_task(train(wish, scripted(wish, tmp_path, step_s=0.2)))
+    await asyncio.sleep(0.5)
+    with pytest.raises(LorasmithError, match="another lorasmith is at work"):
+        await train(wish, scripted(wish, tmp_path))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+def test_a_base_that_is_not_here_is_refused_with_the_command_that_fetches_it(
+    wish: Wish, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    given = [str(wish.pictures), "--subject", "style", "--out", str(wish.out), "--base", "sdxl"]
+    assert main(given) == 1
+    assert "lorasmith fetch sdxl (about 7 GB)" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_words_of_the_command_line_are_cleaned() -> None:
+    wish, as_json = parse(["pics", "--subject", "object", "--out", "o", "--name", "@everyone **x**", "--json"])
+    assert (wish.name, wish.class_word, wish.trigger, as_json) == ("everyone x", "toy", None, True)
+    with pytest.raises(SystemExit):
+        parse(["pics", "--subject", "object", "--out", "o", "--steps", "0"])
+
+
+def test_the_real_child_trains_a_lora_that_loads(tmp_path: Path) -> None:
+    """The whole command with torch, on a base of random weights: nothing is learned, everything is run."""
+    base = tiny_base(tmp_path / "base")
+    folder = tmp_path / "toys"
+    folder.mkdir()
+    for n, picture in enumerate(drawn_pictures(6)):
+        picture.save(folder / f"{n}.png")
+    out = tmp_path / "out"
+    given = [str(folder), "--subject", "object", "--out", str(out), "--steps", "2", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer.alone", *given],
+        cwd=ROOT,
+        env={**os.environ, "LORASMITH_BASE_POCKET": str(base), "LORASMITH_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["stage"] == "delivered"
+    assert result["chosen_step"] in (1, 2)
+    assert all(c["likeness"] is not None for c in result["checkpoints"])
+    assert result["checkpoints"][-1]["validation_ratio"] is not None, "one of six pictures is kept aside"
+    assert 0.4 <= result["recommended_scale"] <= 1.2
+    header = read_header(Path(result["lora"]))
+    assert header.metadata["ss_output_name"]
+    assert json.loads(Path(result["sidecar"]).read_text())["preferred weight"] == result["recommended_scale"]
+    assert set(result["files"]) == {"lora", "sidecar", "preview", "strip"}

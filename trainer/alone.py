@@ -1,0 +1,240 @@
+"""`lorasmith train DIR --subject TYPE --out DIR`: the whole trip without Discord, on this machine, in one process and its child.
+
+The same story as a worker's (`trainer/job.py`), on a storage of its own in `OUT/.lorasmith`. Nobody votes, so measurement
+chooses. It can be stopped at any time: the same command goes on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from sqlmodel import Session
+
+from storage import orders, turns
+from storage.artifacts import Artifacts
+from storage.database import migrate
+from storage.domain.choice import NothingToChoose, choose_checkpoint
+from storage.domain.errors import Fault, LorasmithError
+from storage.domain.lifecycle import Stage
+from storage.domain.orders import CLASS_WORDS, SubjectType, clean_word
+from storage.page import order_page
+from storage.pieces import live_pieces
+from storage.result import result_of
+from storage.tables import Delivery, Order, now
+from storage.view import OrderView, view_of
+from trainer import terminal
+from trainer.fetch import missing, present
+from trainer.job import Bench, take_turn
+from trainer.settings import KNOWN_BASES, WorkerSettings
+from trainer.wish import Wish, ordered
+from trainer.worker import opened
+
+STOPPED = 130
+"""Exit code of a command that was stopped by Ctrl-C, as shells know it."""
+
+
+async def train(wish: Wish, settings: WorkerSettings) -> OrderView:
+    """From a folder of pictures to a folder with a LoRA. Doing it again goes on, or finds everything done.
+
+    Raises `LorasmithError` with what to tell; `CancelledError` where it was stopped.
+    """
+    with _alone(settings.data_dir):
+        return await _train(wish, settings)
+
+
+async def _train(wish: Wish, settings: WorkerSettings) -> OrderView:
+    await asyncio.to_thread(migrate, settings)
+    async with opened(settings, f"alone:{secrets.token_hex(4)}", serves=False) as bench:
+        try:
+            order_id = await ordered(bench, wish)
+            await _trained(bench, order_id)
+            await _chosen(bench, order_id)
+            await _swept(bench, order_id)
+            return await _delivered(bench, order_id, wish.out)
+        finally:
+            await bench.seat.leave()
+            await bench.engine.close()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One such command a folder: a second one would take the first one's turns for left over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LorasmithError(f"another lorasmith is at work in {folder.parent}") from error
+        yield
+
+
+async def _trained(bench: Bench, order_id: str) -> None:
+    """Turn after turn until the last checkpoint is stored."""
+    async with terminal.progress_of(bench.database, order_id, "Training"):
+        await _turns_while(bench, order_id, Stage.QUEUED, Stage.TRAINING)
+
+
+async def _swept(bench: Bench, order_id: str) -> None:
+    async with terminal.progress_of(bench.database, order_id, "Scale"):
+        await _turns_while(bench, order_id, Stage.SCALING)
+
+
+async def _turns_while(bench: Bench, order_id: str, *stages: Stage) -> None:
+    """Raises `LorasmithError` where the order fails."""
+    await bench.database.transact(_free, bench, order_id)
+    while (order := await bench.database.transact(_order, order_id)).stage in [s.value for s in stages]:
+        await take_turn(bench, f"alone:{secrets.token_hex(6)}")
+    if order.stage == Stage.FAILED.value:
+        raise LorasmithError(terminal.failed(order))
+
+
+def _free(session: Session, bench: Bench, order_id: str) -> None:
+    """Turns that an earlier run of this command was killed in the middle of are taken back."""
+    for piece in live_pieces(session, order_id):
+        if piece.executor_id is not None:
+            turns.give_up(session, bench.engine, piece.executor_id)
+
+
+async def _chosen(bench: Bench, order_id: str) -> None:
+    await bench.database.transact(_choose, bench, order_id)
+
+
+def _choose(session: Session, bench: Bench, order_id: str) -> None:
+    """Nobody votes here: measurement chooses."""
+    order = orders.locked_order(session, order_id)
+    if order.stage != Stage.VOTING.value:
+        return
+    try:
+        choice = choose_checkpoint(orders.candidates(session, order_id))
+    except NothingToChoose:
+        orders.fail(session, bench.engine, order_id, Fault.PROGRAM, "every checkpoint came out broken")
+        return
+    order.chosen_step, order.chosen_because = choice.step, choice.because.value
+    order.choice_json = json.dumps(asdict(choice), sort_keys=True)
+    orders.move(session, bench.engine, order_id, Stage.SCALING)
+
+
+async def _delivered(bench: Bench, order_id: str, out: Path) -> OrderView:
+    """Everything into the folder that was named; the row says delivered once it is all there."""
+    await bench.database.transact(_hand_over, bench, order_id)
+    view = await view_of(bench.database, bench.artifacts, order_id)
+    files = await write_out(view, bench.artifacts, out)
+    terminal.summary(view, out, files)
+    return view
+
+
+def _hand_over(session: Session, bench: Bench, order_id: str) -> None:
+    order = orders.locked_order(session, order_id)
+    if order.stage != Stage.DELIVERING.value:
+        return
+    session.get_one(Delivery, f"{order_id}:final:{order.chosen_step}").delivered_at = now()
+    orders.move(session, bench.engine, order_id, Stage.DELIVERED)
+
+
+async def write_out(view: OrderView, artifacts: Artifacts, out: Path) -> dict[str, str]:
+    """The delivered files, every grid, `result.json` and `page.html`; gives back the files' names by role."""
+    out.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for role, key in view.files.items():
+        files[role] = (await artifacts.fetch(key, out / Path(key).name)).name
+    for checkpoint in view.checkpoints:
+        await artifacts.fetch(checkpoint.grid, out / "grids" / f"step-{checkpoint.step}.png")
+    paths = {role: str((out / name).resolve()) for role, name in files.items()}
+    (out / "result.json").write_text(json.dumps(result_of(view, paths), indent=2) + "\n")
+    (out / "page.html").write_text(order_page(view), encoding="utf-8")
+    return files
+
+
+def _order(session: Session, order_id: str) -> Order:
+    return session.get_one(Order, order_id)
+
+
+def settings_of(wish: Wish) -> WorkerSettings:
+    """This machine's settings, with a storage of its own whatever the installation uses, and no lease: nobody else works here."""
+    return WorkerSettings(
+        data_dir=wish.out / ".lorasmith",
+        work_dir=None,
+        database_url=None,
+        artifacts_url=None,
+        bases=(wish.base,),
+        lease_s=1e9,
+    )
+
+
+def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
+    """The command line; whether JSON was asked for. Exits with usage where it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="lorasmith train", description="Train a LoRA from a folder of pictures, without Discord."
+    )
+    parser.add_argument("pictures", type=Path, metavar="DIR", help="folder with 4 to 40 pictures of one subject")
+    parser.add_argument("--subject", required=True, choices=[s.value for s in SubjectType], help="what they show")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the LoRA and all about it go")
+    parser.add_argument("--class-word", default="", help="what it is in one word: dog, teapot, woman")
+    parser.add_argument("--trigger", default="", help="the new word that calls the subject; made up if not given")
+    parser.add_argument("--name", default="", help="what the LoRA is called; the folder's name if not given")
+    parser.add_argument("--base", default="pocket", choices=KNOWN_BASES, help="pocket (a demonstration) or sdxl")
+    parser.add_argument("--steps", type=int, help="another number of steps than the recipe's")
+    parser.add_argument("--json", action="store_true", help="print result.json to standard output at the end")
+    given = parser.parse_args(arguments)
+    if given.steps is not None and not 1 <= given.steps <= 100_000:
+        parser.error("--steps is between 1 and 100000")
+    subject = SubjectType(given.subject)
+    wish = Wish(
+        pictures=given.pictures,
+        subject=subject,
+        out=given.out,
+        class_word=clean_word(given.class_word) or CLASS_WORDS[subject],
+        trigger=clean_word(given.trigger) or None,
+        name=clean_word(given.name or given.pictures.resolve().name) or "lora",
+        base=given.base,
+        steps=given.steps,
+    )
+    return wish, given.json
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit 0 with a LoRA, 1 with the reason, 130 where it was stopped."""
+    wish, as_json = parse(arguments)
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    settings = settings_of(wish)
+    if not present(settings.weights(wish.base)):
+        terminal.say(missing(wish.base, settings.weights(wish.base)))
+        return 1
+    try:
+        asyncio.run(_until_stopped(wish, settings))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        terminal.say("Stopped. The same command goes on from the last checkpoint.")
+        return STOPPED
+    except LorasmithError as error:
+        terminal.say(str(error))
+        return 1
+    if as_json:
+        shutil.copyfileobj((wish.out / "result.json").open(), sys.stdout)
+    return 0
+
+
+async def _until_stopped(wish: Wish, settings: WorkerSettings) -> None:
+    """Ctrl-C and SIGTERM end the child and leave the order where it is."""
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("there is always a task here")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await train(wish, settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""What `lorasmith train` says in the terminal: plain words, progress bars, a short summary. All of it goes to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from sqlmodel import Session
+
+from storage import tables, words
+from storage.database import Database
+from storage.domain.errors import Fault, PictureFault
+from storage.domain.orders import MIN_PICTURES, SubjectType
+from storage.domain.plan import Plan
+from storage.tables import Picture
+from storage.view import OrderView
+
+LOOK_S = 0.25
+
+REFUSED: dict[PictureFault, str] = {
+    PictureFault.NOT_A_PICTURE: "is not a picture that can be read; save it as JPEG or PNG",
+    PictureFault.EMPTY: "is empty",
+    PictureFault.TRUNCATED: "is cut off; copy it again",
+    PictureFault.TOO_MANY_BYTES: "is too large a file; save it smaller",
+    PictureFault.TOO_MANY_PIXELS: "has too many pixels; save it smaller",
+    PictureFault.TOO_SMALL: "is too small; use a larger one",
+    PictureFault.DUPLICATE: "is the same picture as",
+    PictureFault.NEAR_DUPLICATE: "is nearly the same picture as",
+    PictureFault.TOO_SLOW: "takes too long to read; save it as JPEG or PNG",
+    PictureFault.LINK_EXPIRED: "is gone",
+    PictureFault.DOWNLOAD_FAILED: "could not be read",
+    PictureFault.ONE_TOO_MANY: "is one too many",
+}
+
+DOING = {
+    "loading": "loading the base model",
+    "caching": "looking at the pictures",
+    "training": "learning",
+    "exporting": "writing the file",
+    "previewing": "drawing previews",
+    "measuring": "measuring",
+    "sweeping": "trying scales",
+    "packing": "packing the files",
+    "stalled": "no word from the machine for a while",
+}
+
+WHOSE = {
+    Fault.PICTURES.value: "The pictures are the reason; take out what does not belong, or add others.",
+    Fault.MACHINE.value: "This machine is the reason (memory, disk, driver). Running the same command again tries again.",
+    Fault.PROGRAM.value: "lorasmith itself is the reason; please report it. Running the same command again tries again.",
+}
+
+console = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line; what a person named is shown as it is."""
+    console.print(escape(text), soft_wrap=True)
+
+
+def pictures(rows: Sequence[Picture]) -> None:
+    """What was taken and what was not, with what to do."""
+    kept = sum(p.state == "kept" for p in rows)
+    say(f"{kept} of {len(rows)} pictures are used.")
+    for row in rows:
+        if row.state == "refused" and row.fault:
+            why = REFUSED[PictureFault(row.fault)]
+            say(f"  {row.source_name} {why}{' ' + row.fault_detail if row.fault_detail else ''}")
+
+
+def too_few(count: int) -> str:
+    """Why nothing is trained."""
+    return f"{count} usable pictures are too few; at least {MIN_PICTURES} are needed, 8 to 20 are better."
+
+
+def plan(plan_: Plan, count: int, trigger: str) -> None:
+    """The plan in plain words."""
+    say(f'The trigger is "{trigger}": write it in a prompt to call the subject.')
+    for sentence in words.plan_sentences(plan_, count):
+        say(f"  {sentence}")
+    if plan_.subject_type is SubjectType.PERSON:
+        say("Train on a person only with that person's consent, and share the file only as far as it goes.")
+    if plan_.base == "pocket":
+        say("The pocket is a demonstration of 64 x 64 px. For real pictures: lorasmith fetch sdxl, then --base sdxl.")
+
+
+def failed(order: tables.Order) -> str:
+    """Whose fault it was and what to do."""
+    return f"It failed: {order.fault_reason}.\n{WHOSE.get(order.fault or '', '')}".rstrip()
+
+
+def summary(view: OrderView, out: Path, files: dict[str, str]) -> None:
+    """What came out, and where it is."""
+    if view.choice:
+        say(f"Chosen: the checkpoint after step {view.choice.step}. {words.because_sentence(view.choice)}")
+    if view.chosen:
+        say(f"  {words.measurement_line(view.chosen.measurement)}")
+        for warning in words.flag_sentences(view.chosen.measurement):
+            say(f"  {warning}")
+    if view.scale:
+        say(words.scale_sentence(view.scale))
+    for role in ("lora", "sidecar", "preview", "strip"):
+        if role in files:
+            say(f"  {role:8} {out / files[role]}")
+    say(f"  {'page':8} {out / 'page.html'}")
+    say(f"Took {words.duration(view.seconds.get('start to delivery', 0.0))}.")
+
+
+@contextlib.asynccontextmanager
+async def progress_of(database: Database, order_id: str, title: str) -> AsyncIterator[None]:
+    """A bar that follows the order's progress row while the block runs."""
+    columns: Any = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        async def follow() -> None:
+            while True:
+                row = await database.transact(_progress, order_id)
+                if row is not None:
+                    text = f"{title}: {DOING.get(row.stage, row.stage)}"
+                    bar.update(task, description=text, total=row.steps or None, completed=row.step)
+                await asyncio.sleep(LOOK_S)
+
+        following = asyncio.create_task(follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+
+
+def _progress(session: Session, order_id: str) -> tables.Progress | None:
+    return session.get(tables.Progress, order_id)

@@ -1,0 +1,153 @@
+"""What was asked for on the command line, and the order that is made of it: the same wish always finds the same order."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlmodel import Session
+
+from storage import orders
+from storage.domain.errors import LorasmithError, PictureRefused
+from storage.domain.lifecycle import Stage
+from storage.domain.orders import MIN_PICTURES, SubjectType
+from storage.domain.plan import Plan, shortened
+from storage.domain.recipes import PictureOf, plan_for
+from storage.drafts import twins
+from storage.pictures import LIMITS, LIMITS_POCKET, Checker, refuse_twin
+from storage.tables import Order, Picture
+from trainer import terminal
+from trainer.job import Bench
+
+MOST_FILES = 500
+"""A folder with more files than this is not a set of pictures of one subject."""
+NO_LIMIT = 1 << 40
+"""Bytes: no upload stands between the file and its owner here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What was asked for on the command line."""
+
+    pictures: Path
+    subject: SubjectType
+    out: Path
+    class_word: str
+    trigger: str | None
+    name: str
+    base: str
+    steps: int | None = None
+    """Fewer or more steps than the recipe says."""
+
+
+async def ordered(bench: Bench, wish: Wish) -> str:
+    """The order of this wish, started: drafted, its pictures checked, its plan said."""
+    files = _files(wish.pictures)
+    order = await bench.database.transact(_draft, wish, await asyncio.to_thread(_fingerprint, wish, files))
+    if order.stage == Stage.DRAFT.value:
+        await _check_pictures(bench, order, wish)
+    rows = await bench.database.transact(orders.pictures_of, order.id)
+    terminal.pictures(rows)
+    kept = [p for p in rows if p.state == "kept"]
+    if len(kept) < MIN_PICTURES:
+        raise LorasmithError(terminal.too_few(len(kept)))
+    order = await bench.database.transact(_set_going, bench, order.id, wish)
+    terminal.plan(await bench.database.transact(orders.plan_of, order.id), len(kept), order.trigger)
+    return order.id
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise LorasmithError(f"{folder} is not a folder")
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    if not files:
+        raise LorasmithError(f"there are no files in {folder}")
+    if len(files) > MOST_FILES:
+        raise LorasmithError(
+            f"{folder} holds {len(files)} files; put the pictures of one subject into a folder of their own"
+        )
+    return files
+
+
+def _fingerprint(wish: Wish, files: Sequence[Path]) -> str:
+    """Equal for the same pictures and the same words, so that the same command finds its order again."""
+    said = [wish.subject.value, wish.class_word, wish.trigger, wish.name, wish.base, wish.steps]
+    whole = hashlib.sha256(json.dumps(said).encode())
+    for file in files:
+        with file.open("rb") as opened_file:
+            whole.update(hashlib.file_digest(opened_file, "sha256").digest())
+    return f"alone:{whole.hexdigest()}"
+
+
+def _draft(session: Session, wish: Wish, fingerprint: str) -> Order:
+    files = _files(wish.pictures)
+    order = orders.open_draft(
+        session,
+        interaction_id=fingerprint,
+        token="",
+        community_id="local",
+        owner_id=fingerprint[:30],
+        channel_id="",
+        locale="en-US",
+        name=wish.name,
+        subject_type=wish.subject.value,
+        class_word=wish.class_word,
+        trigger=wish.trigger,
+        base=wish.base,
+        links=[(f.resolve().as_uri(), f.name, f.stat().st_size) for f in files],
+    )
+    order.max_file_bytes = NO_LIMIT
+    return order
+
+
+async def _check_pictures(bench: Bench, order: Order, wish: Wish) -> None:
+    limits, checker = LIMITS_POCKET if wish.base == "pocket" else LIMITS, Checker()
+    try:
+        for picture in await bench.database.transact(orders.linked, order.id):
+            try:
+                found = await checker.check(wish.pictures / picture.source_name, limits)
+                refuse_twin(found, await bench.database.transact(twins, order.id))
+            except PictureRefused as refused:
+                await bench.database.transact(orders.refuse_picture, picture.id, refused.fault, refused.detail)
+                continue
+            key = f"orders/{order.id}/pictures/{picture.position}.jpg"
+            await bench.artifacts.put(key, found.data)
+            await bench.database.transact(
+                orders.keep_picture,
+                picture.id,
+                sha256=found.sha256,
+                dhash=found.dhash,
+                thumb=found.thumb,
+                width=found.width,
+                height=found.height,
+                artifact=key,
+            )
+    finally:
+        await checker.close()
+
+
+def _set_going(session: Session, bench: Bench, order_id: str, wish: Wish) -> Order:
+    """Start a draft; try a failed one again; let be what is under way."""
+    order = orders.locked_order(session, order_id)
+    if order.stage == Stage.DRAFT.value:
+        return orders.start(session, bench.engine, order_id, plan_of_wish(order, orders.kept(session, order_id), wish))
+    if order.stage == Stage.FAILED.value:
+        return orders.retry(session, bench.engine, order_id)
+    return order
+
+
+def plan_of_wish(order: Order, kept: Sequence[Picture], wish: Wish) -> Plan:
+    """The recipe's plan, with as many steps as were asked for."""
+    plan = plan_for(
+        base=order.base,
+        subject_type=wish.subject,
+        class_word=order.class_word,
+        trigger=order.trigger,
+        seed=order.seed,
+        pictures=[PictureOf(id=p.id, dhash=int(p.dhash, 16)) for p in kept],
+    )
+    return plan if wish.steps is None else shortened(plan, wish.steps)
