@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlmodel import Session, col, select
 
 from bot import ballots
 from bot.parts import Parts
 from bot.recount import Recounts, Uncounted
-from storage import orders
+from storage import orders, retention
 from storage.domain.lifecycle import TABLE, Mover, Stage
 from storage.engine import stage_id
-from storage.tables import Ballot, Delivery, Order, Piece, now
+from storage.tables import Ballot, Delivery, Order, now
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +23,8 @@ RECONCILE_EVERY = 5
 """Ticks between two looks at the stage workflows."""
 POSTPONED_S = 15.0
 """A ballot whose votes could not be read is tried again after this."""
-LET_GO_S = 600.0
-"""After so long a worker that never answered to a cancel is not waited for any more."""
+TIDY_S = 60.0
+"""How often files are deleted that nobody needs any more."""
 OVERDUE_S = 60.0
 """A stage workflow whose effect is not there after this is started again, whatever the engine says of it."""
 ALIVE = ("ENQUEUED", "DELAYED", "PENDING", "SUCCESS")
@@ -46,6 +46,7 @@ class _Clock:
         self.parts = parts
         self.recounts = recounts
         self.ticks = 0
+        self.next_tidy = 0.0
         self.postponed: dict[str, float] = {}
         self.missing_since: dict[str, float] = {}
 
@@ -53,7 +54,9 @@ class _Clock:
         await self._close_ballots()
         await self._carry_out_cancels()
         await self.parts.database.transact(orders.expire_drafts, now())
-        await self._tidy_cancelled()
+        if asyncio.get_running_loop().time() >= self.next_tidy:
+            self.next_tidy = asyncio.get_running_loop().time() + TIDY_S
+            await retention.tidy(self.parts.database, self.parts.artifacts, self.parts.settings)
         if self.ticks % RECONCILE_EVERY == 0:
             await self._reconcile()
         self.ticks += 1
@@ -92,13 +95,6 @@ class _Clock:
             for turn in turns:
                 await self.parts.engine.cancel(turn)
 
-    async def _tidy_cancelled(self) -> None:
-        """Pictures and resume states of cancelled orders go, once no worker is at them any more."""
-        for order_id in await self.parts.database.transact(_cancelled_and_idle, now() - timedelta(seconds=LET_GO_S)):
-            for folder in ("pictures", "state"):
-                await self.parts.artifacts.delete(f"orders/{order_id}/{folder}")
-            await self.parts.database.transact(_tidied, order_id)
-
     async def _reconcile(self) -> None:
         """Every order that the bot moves has a stage workflow that did, or will do, its work."""
         lacking = await self.parts.database.transact(_without_effect)
@@ -119,21 +115,6 @@ def _asked_to_cancel(session: Session) -> list[str]:
     ended = [s.value for s, row in TABLE.items() if not row.next]
     asked = select(Order.id).where(col(Order.cancel_by).is_not(None), col(Order.stage).not_in(ended))
     return list(session.exec(asked))
-
-
-def _cancelled_and_idle(session: Session, patience: datetime) -> list[str]:
-    """`expires_at` of a cancelled order is set until its files are gone."""
-    held = select(Piece.id).where(Piece.order_id == Order.id, col(Piece.executor_id).is_not(None)).exists()
-    cancelled = select(Order.id).where(
-        Order.stage == Stage.CANCELLED.value,
-        col(Order.expires_at).is_not(None),
-        ~held | (col(Order.finished_at) < patience),
-    )
-    return list(session.exec(cancelled))
-
-
-def _tidied(session: Session, order_id: str) -> None:
-    session.get_one(Order, order_id).expires_at = None
 
 
 def _without_effect(session: Session) -> list[tuple[str, str, int]]:

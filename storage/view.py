@@ -102,7 +102,7 @@ def collect(session: Session, order_id: str) -> OrderView:
         base=order.base,
         stage=order.stage,
         created_at=order.created_at,
-        kept=states.count("kept"),
+        kept=states.count("kept") + states.count("gone"),
         refused=states.count("refused"),
         plan=Plan.from_json(plan.plan_json) if plan else None,
         fits=_fits(attempts),
