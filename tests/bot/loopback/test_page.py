@@ -6,7 +6,6 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import discord
-import pytest
 from discord import app_commands
 
 from bot.loopback import page
@@ -115,27 +114,32 @@ async def assert_tidy(tab: Page) -> None:
     assert await tab.run(NAMELESS) == []
 
 
-@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1280, False)])
+async def look_around(tab: Page, address: str, *, width: int, dark: bool) -> None:
+    await tab.show(address, width=width, dark=dark)
+    await tab.until(READY)
+    for part in ("0", "log.scrollHeight / 2", "log.scrollHeight"):
+        await tab.run(f"log.scrollTop = {part}")
+        await assert_tidy(tab)
+    await tab.run("commands.click()")
+    await assert_tidy(tab)
+    await tab.run("document.querySelector('dialog .list button').click()")
+    await assert_tidy(tab)
+    await tab.run("sheet.close(); document.querySelector('.tools').click()")
+    await assert_tidy(tab)
+    if width < 700:
+        await tab.run("sheet.close(); menu.click()")
+        await assert_tidy(tab)
+
+
 async def test_nothing_overlaps_runs_out_or_lacks_a_name(
-    stage: Stage, open_browser: Callable[[], AbstractAsyncContextManager[Page]], width: int, *, dark: bool
+    stage: Stage, open_browser: Callable[[], AbstractAsyncContextManager[Page]]
 ) -> None:
     player = await stage.bot(prepare)
     await crowd(stage, player)
+    address = f"{stage.server.url}/#as={stage.server.user_id('Ada')}&in={stage.lora}"
     async with open_browser() as tab:
-        await tab.show(f"{stage.server.url}/#as={stage.server.user_id('Ada')}&in={stage.lora}", width=width, dark=dark)
-        await tab.until(READY)
-        for part in ("0", "log.scrollHeight / 2", "log.scrollHeight"):
-            await tab.run(f"log.scrollTop = {part}")
-            await assert_tidy(tab)
-        await tab.run("commands.click()")
-        await assert_tidy(tab)
-        await tab.run("document.querySelector('dialog .list button').click()")
-        await assert_tidy(tab)
-        await tab.run("sheet.close(); document.querySelector('.tools').click()")
-        await assert_tidy(tab)
-        if width < 700:
-            await tab.run("sheet.close(); menu.click()")
-            await assert_tidy(tab)
+        for width, dark in ((390, False), (390, True), (1280, False), (720, False)):
+            await look_around(tab, address, width=width, dark=dark)
         assert tab.complaints == []
 
 
