@@ -11,11 +11,11 @@ from sqlmodel import Session, col, func, select
 
 from bot.answers import Declined
 from bot.settings import BotSettings
-from bot.wording import too_many_drafts
+from bot.wording import TOO_MANY_TRIES, too_many_drafts
 from storage.domain.errors import OrderFault, OrderRefused
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import CLASS_WORDS, SubjectType, mark, order_id, trigger_for
-from storage.drafts import Link, add_links, kept, linked, locked_order, open_draft
+from storage.drafts import Link, add_links, kept, linked, locked_order, open_draft, pictures_of
 from storage.switches import insert_if_new
 from storage.tables import Community, Order, Post, now
 
@@ -23,6 +23,8 @@ MOST_DRAFTS = 3
 """Drafts of one member in one server at a time: pictures are fetched and kept for each."""
 MOST_LINKS = 60
 """Pictures that one submit may name; the 41st and later are refused by name, more than this cannot come from Discord."""
+MOST_ROWS = 160
+"""Pictures of one draft over all submits, refused ones included."""
 TOKEN_LIFE = timedelta(minutes=15)
 
 
@@ -119,6 +121,8 @@ def remember_subject(session: Session, order_id_: str, member_id: str, subject: 
 def add_pictures(session: Session, order_id_: str, member_id: str, links: Sequence[Link]) -> None:
     """More pictures for the owner's draft."""
     own_draft(session, order_id_, member_id)
+    if len(pictures_of(session, order_id_)) + len(links) > MOST_ROWS:
+        raise Declined(TOO_MANY_TRIES)
     add_links(session, order_id_, links[:MOST_LINKS])
 
 

@@ -34,6 +34,7 @@ from storage.domain.orders import SubjectType
 from storage.drafts import Link, keep_picture, linked, refuse_picture
 from storage.faults import gap
 from storage.pictures import LIMITS, LIMITS_POCKET, Checker, Kept, refuse_twin
+from storage.retention import is_full
 from storage.tables import Picture
 
 log = logging.getLogger(__name__)
@@ -209,13 +210,10 @@ class Intake:
         return found
 
     async def _refuse_when_full(self) -> None:
-        ceiling = self._parts.settings.disk_ceiling_gb
-        if ceiling is None:
-            return
         loop = asyncio.get_running_loop()
         if loop.time() - self._room.looked_at > ROOM_EVERY_S:
-            used = await self._parts.artifacts.size("")
-            self._room = _Room(full=used > ceiling * 1e9, looked_at=loop.time())
+            full = await is_full(self._parts.artifacts, self._parts.settings)
+            self._room = _Room(full=full, looked_at=loop.time())
         if self._room.full:
             raise OrderRefused(OrderFault.DISK_FULL)
 

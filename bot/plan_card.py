@@ -20,7 +20,7 @@ from bot.settings import BotSettings
 from bot.wording_plan import PlanCard, Refused, text, title
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import MIN_PICTURES, SubjectType, mark
-from storage.domain.plan import Plan
+from storage.domain.plan import Plan, shortened
 from storage.domain.recipes import PictureOf, plan_for
 from storage.drafts import pictures_of
 from storage.faults import gap
@@ -34,9 +34,9 @@ _COLOURS = {"draft": 0x5865F2, "started": 0x2E9E5B, "cancelled": 0x80848E, "expi
 _GONE = (discord.NotFound, discord.Forbidden)
 
 
-def plan_of_draft(order: Order, kept: list[Picture]) -> Plan:
-    """The plan that Start would freeze: the same function of the same pictures every time."""
-    return plan_for(
+def plan_of_draft(order: Order, kept: list[Picture], steps: int | None = None) -> Plan:
+    """The plan that Start would freeze: the same function of the same pictures every time. `steps` overrules the recipe."""
+    plan = plan_for(
         base=order.base,
         subject_type=SubjectType(order.subject_type),
         class_word=order.class_word,
@@ -44,6 +44,7 @@ def plan_of_draft(order: Order, kept: list[Picture]) -> Plan:
         seed=order.seed,
         pictures=[PictureOf(id=p.id, dhash=int(p.dhash, 16)) for p in kept],
     )
+    return shortened(plan, steps) if steps else plan
 
 
 def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCard | None:
@@ -53,7 +54,7 @@ def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCar
         return None
     pictures = pictures_of(session, order_id)
     kept = [p for p in pictures if p.state == "kept"]
-    plan = _plan(session, order, kept)
+    plan = _plan(session, order, kept, settings.steps)
     size = file_bytes(plan) if plan else 0
     state = _state(order)
     live = state in ("draft", "started") and order.stage in (Stage.DRAFT, Stage.QUEUED)
@@ -63,7 +64,7 @@ def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCar
         class_word=order.class_word,
         trigger=order.trigger,
         base=order.base,
-        kept=len(kept),
+        kept=sum(p.state in ("kept", "gone") for p in pictures),
         refused=[
             Refused(name=p.source_name, fault=p.fault or "", detail=p.fault_detail)
             for p in pictures
@@ -81,11 +82,11 @@ def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCar
     )
 
 
-def _plan(session: Session, order: Order, kept: list[Picture]) -> Plan | None:
+def _plan(session: Session, order: Order, kept: list[Picture], steps: int | None) -> Plan | None:
     frozen = session.get(PlanRow, order.id)
     if frozen is not None:
         return Plan.from_json(frozen.plan_json)
-    return plan_of_draft(order, kept) if len(kept) >= MIN_PICTURES else None
+    return plan_of_draft(order, kept, steps) if len(kept) >= MIN_PICTURES else None
 
 
 def _state(order: Order) -> str:

@@ -25,6 +25,8 @@ class BotSettings(StorageSettings):
     """Ids of the servers that may use the bot, separated by commas; empty allows all."""
     base: str = "pocket"
     """The base model that orders train on."""
+    steps: int | None = Field(default=None, ge=1)
+    """Train every order for so many steps instead of what its recipe says: for trials of a new machine and for tests."""
     ballot_hours: float = Field(default=12.0, gt=0)
     """How long a ballot stays open."""
     ballot_s: float | None = Field(default=None, gt=0)

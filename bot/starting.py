@@ -157,7 +157,7 @@ def _start(  # noqa: PLR0917  # passed through transact
         return prospect_of(session, order, plan_of(session, order_id))
     if order.subject_type == SubjectType.PERSON and order.consent_at is None:
         raise OrderRefused(OrderFault.CONSENT_MISSING)
-    plan = plan_of_draft(order, kept(session, order_id))
+    plan = plan_of_draft(order, kept(session, order_id), settings.steps)
     order.delivery_way = way(file_bytes(plan), order.max_file_bytes, public=settings.public_url is not None)
     order.thread_id = order.thread_id or thread_id
     order = start(session, engine, order_id, plan)

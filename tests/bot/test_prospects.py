@@ -1,0 +1,153 @@
+"""`/queue` says what the fair queue will really do, with measured times once there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlmodel import Session
+
+from bot.file_size import file_bytes, way
+from bot.prospects import line_of, prospect_of
+from bot.wording_queue import queue_text
+from storage import turns
+from storage.database import Database, migrate
+from storage.domain import fairness
+from storage.domain.orders import SubjectType
+from storage.domain.recipes import PictureOf, plan_for
+from storage.orders import keep_picture, linked, open_draft, start
+from storage.settings import StorageSettings
+from storage.tables import Order
+
+PLAN = plan_for(
+    base="pocket",
+    subject_type=SubjectType.OBJECT,
+    class_word="toy",
+    trigger="zorvex",
+    seed=7,
+    pictures=[PictureOf(id=f"p{n}", dhash=n) for n in range(5)],
+)
+
+
+class Unheard:
+    """An engine whose queue nobody serves."""
+
+    def enqueue_stage(self, session: Session, order_id: str, stage: str, attempt: int, *, delay_s: float = 0.0) -> str:  # noqa: ARG002  # the engine's signature
+        return f"{order_id}:{stage}:{attempt}"
+
+    def enqueue_turn(self, session: Session, key: str) -> str:  # noqa: ARG002  # the engine's signature
+        return key
+
+    def turns_waiting(self) -> int:
+        return 0
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    settings = StorageSettings(_env_file=None, data_dir=tmp_path)
+    migrate(settings)
+    database = Database(settings)
+    with database.session() as made:
+        yield made
+    database.close()
+
+
+def draft(session: Session, number: int, community: str) -> Order:
+    order = open_draft(
+        session,
+        interaction_id=str(number),
+        token="",
+        community_id=community,
+        owner_id=f"member-{number}",
+        channel_id="1",
+        locale="en-US",
+        name=f"order {number}",
+        subject_type="object",
+        class_word="toy",
+        base="pocket",
+        links=[(f"https://cdn/{n}", f"{n}.png", 1) for n in range(5)],
+    )
+    for n, picture in enumerate(linked(session, order.id)):
+        keep_picture(session, picture.id, sha256=str(n), dhash=f"{n:016x}", width=64, height=64, artifact=f"a/{n}")
+    return order
+
+
+def queue(session: Session, number: int, community: str) -> Order:
+    return start(session, Unheard(), draft(session, number, community).id, PLAN)
+
+
+def test_the_queue_is_listed_in_the_order_of_the_fair_queue(session: Session) -> None:
+    many = [queue(session, n, "100") for n in range(4)]
+    one = queue(session, 9, "200")
+    session.flush()
+    listed = [order.id for order, _ in line_of(session).waiting]
+    assert listed == [w.piece_id.partition(":")[0] for w in fairness.line(turns.waiting(session))]
+    assert set(listed) == {o.id for o in [*many, one]}
+    assert listed.index(one.id) == 1  # the other community's order is the second one served
+    assert [p.place for _, p in line_of(session).waiting] == [1, 2, 3, 4, 5]
+
+
+def test_what_a_draft_is_told_is_where_a_start_then_puts_it(session: Session) -> None:
+    for n in range(3):
+        queue(session, n, "100")
+    waiting = draft(session, 9, "200")
+    session.flush()
+    told = prospect_of(session, waiting, PLAN)
+    start(session, Unheard(), waiting.id, PLAN)
+    session.flush()
+    assert prospect_of(session, waiting, PLAN).place == told.place
+
+
+def test_times_are_a_guess_until_turns_were_measured(session: Session) -> None:
+    first = queue(session, 1, "100")
+    session.flush()
+    assert not prospect_of(session, first, PLAN).measured
+    engine = Unheard()
+    taken = turns.pick(session, engine, "worker", {"pocket"}, "turn-1")
+    assert taken is not None
+    turns.give_back(session, engine, taken, gpu_s=7.0, step=40, outcome="more")
+    session.flush()
+    ahead = prospect_of(session, first, PLAN)
+    assert ahead.measured
+    assert ahead.work_s == pytest.approx(7.0 * len(PLAN.checkpoint_steps))
+    assert line_of(session).waiting[0][1].work_s == pytest.approx(7.0 * (len(PLAN.checkpoint_steps) - 1))
+
+
+def test_a_running_order_is_shown_as_running(session: Session) -> None:
+    first, second = queue(session, 1, "100"), queue(session, 2, "200")
+    session.flush()
+    turns.pick(session, Unheard(), "worker", {"pocket"}, "turn-1")
+    session.flush()
+    line = line_of(session)
+    assert len(line.running) == 1
+    assert {line.running[0][0].id, line.waiting[0][0].id} == {first.id, second.id}
+
+
+def test_orders_of_other_servers_are_not_named(session: Session) -> None:
+    queue(session, 1, "100")
+    queue(session, 2, "200")
+    session.flush()
+    said = queue_text(line_of(session), "100")
+    assert "order 1" in said
+    assert "order 2" not in said
+    assert "another server" in said
+
+
+def test_how_a_file_comes_depends_on_its_size_and_the_public_address() -> None:
+    assert way(10, 10, public=False) == "attach"
+    assert way(11, 10, public=True) == "download"
+    assert way(11, 10, public=False) == "compact"
+
+
+def test_a_pocket_file_fits_and_a_full_size_one_does_not() -> None:
+    assert file_bytes(PLAN) < 10 * 1024 * 1024
+    sdxl = plan_for(
+        base="sdxl",
+        subject_type=SubjectType.CHARACTER,
+        class_word="dog",
+        trigger="zorvex",
+        seed=7,
+        pictures=[PictureOf(id=f"p{n}", dhash=n) for n in range(5)],
+    )
+    assert file_bytes(sdxl) > 100 * 1024 * 1024
