@@ -82,13 +82,15 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--serve", action="store_true", help="keep the chat page open at the end, until Ctrl-C")
     parser.add_argument("--ballot-s", type=float, default=1800, help="how long ballots stay open")
+    parser.add_argument("--steps", type=int, help="train so many steps instead of what the recipe says")
     return parser.parse_args(given)
 
 
 async def run(options: argparse.Namespace) -> int:
     """The demonstration from start to end; gives back the exit code."""
     out = options.out or Path(tempfile.mkdtemp(prefix="lorasmith-demo-"))
-    house = Household(folder=out.resolve(), settings={**QUICK, "ballot_s": str(options.ballot_s)})
+    steps = {"steps": str(options.steps)} if options.steps else {}
+    house = Household(folder=out.resolve(), settings={**QUICK, "ballot_s": str(options.ballot_s), **steps})
     screen = Screen()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(house)
