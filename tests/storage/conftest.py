@@ -12,10 +12,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from storage.database import Database, migrate
 from storage.engine import Engine
 from storage.settings import StorageSettings
+
+hypothesis_settings.register_profile(
+    "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+)
+hypothesis_settings.load_profile("steady")  # a busy machine is no failure, and a failure here is one everywhere
 
 
 @pytest.fixture(scope="session")

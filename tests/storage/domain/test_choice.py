@@ -1,0 +1,205 @@
+"""Which checkpoint and which scale: votes decide, measurements break ties and speak in silence, broken ones never win."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.domain.choice import (
+    BAND_SHARE,
+    Because,
+    Candidate,
+    NothingToChoose,
+    choose_checkpoint,
+    choose_scale,
+    measured_best,
+    utility,
+)
+from storage.domain.measurement import Flag, Measurement, ScaleChoice, ScalePoint
+from storage.domain.orders import SubjectType
+
+
+def measured(*utilities: float, flags: tuple[Flag, ...] = ()) -> Measurement:
+    return Measurement(
+        validation_ratio=None,
+        training_ratio=None,
+        likeness=None,
+        adherence=None,
+        variety=None,
+        leakage=None,
+        memorisation=None,
+        utility=sum(utilities) / len(utilities) if utilities else None,
+        utilities=utilities,
+        flags=flags,
+        seconds=1.0,
+    )
+
+
+def candidate(step: int, votes: int = 0, *utilities: float, flags: tuple[Flag, ...] = ()) -> Candidate:
+    return Candidate(step=step, votes=votes, measurement=measured(*utilities, flags=flags))
+
+
+def test_most_votes_win_against_the_measured_best() -> None:
+    choice = choose_checkpoint([candidate(50, 3, 0.2, 0.2), candidate(100, 2, 0.9, 0.9)])
+    assert (choice.step, choice.because) == (50, Because.VOTES)
+    assert (choice.measured_best, choice.votes, choice.runner_up_votes) == (100, 3, 2)
+
+
+def test_a_tie_goes_to_the_better_measured_of_the_tied_only() -> None:
+    tied = [candidate(50, 2, 0.4, 0.5), candidate(75, 2, 0.6, 0.7), candidate(100, 0, 0.9, 0.9)]
+    choice = choose_checkpoint(tied)
+    assert (choice.step, choice.because, choice.measured_best) == (75, Because.TIE_BROKEN_BY_MEASUREMENT, 100)
+
+
+def test_where_nobody_voted_measurement_decides() -> None:
+    choice = choose_checkpoint([candidate(50, 0, 0.2, 0.3), candidate(100, 0, 0.8, 0.9)])
+    assert (choice.step, choice.because, choice.votes) == (100, Because.MEASUREMENT, 0)
+
+
+def test_where_nothing_was_measured_and_nobody_voted_the_last_is_taken() -> None:
+    bare = [Candidate(step=s, votes=0, measurement=None) for s in (50, 100)]
+    choice = choose_checkpoint(bare)
+    assert (choice.step, choice.because, choice.measured_best) == (100, Because.LAST, None)
+
+
+@pytest.mark.parametrize("flag", [Flag.NAN, Flag.BLACK, Flag.COLLAPSED])
+def test_a_broken_checkpoint_cannot_win_whatever_its_votes(flag: Flag) -> None:
+    choice = choose_checkpoint([candidate(50, 9, 0.9, flags=(flag,)), candidate(100, 1, 0.1)])
+    assert (choice.step, choice.because) == (100, Because.VOTES)
+    with pytest.raises(NothingToChoose):
+        choose_checkpoint([candidate(50, 9, 0.9, flags=(flag,))])
+
+
+def test_nothing_cannot_be_chosen_from() -> None:
+    with pytest.raises(NothingToChoose):
+        choose_checkpoint([])
+
+
+def test_a_vetoed_checkpoint_stands_back_in_measurement_but_not_against_votes() -> None:
+    vetoed = candidate(100, 0, 0.9, 0.9, flags=(Flag.VALIDATION_VETO,))
+    fine = candidate(50, 0, 0.5, 0.5)
+    assert choose_checkpoint([fine, vetoed]).step == 50
+    assert choose_checkpoint([fine, replace(vetoed, votes=1)]).step == 100
+    assert choose_checkpoint([vetoed]).step == 100, "unless all are vetoed"
+
+
+def test_the_earliest_within_one_standard_error_of_the_best_is_measured_best() -> None:
+    noisy = [candidate(50, 0, 0.60, 0.80, 0.70), candidate(100, 0, 0.75, 0.70, 0.75)]
+    assert measured_best(noisy) is noisy[0], "the difference is smaller than its own error"
+    clear = [candidate(50, 0, 0.60, 0.61, 0.60), candidate(100, 0, 0.75, 0.76, 0.75)]
+    assert measured_best(clear) is clear[1]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 5),
+            st.lists(st.floats(0, 1), min_size=3, max_size=3),
+            st.sampled_from([(), (Flag.NAN,), (Flag.VALIDATION_VETO,)]),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_the_choice_is_never_broken_and_nobody_able_had_more_votes(
+    rows: list[tuple[int, list[float], tuple[Flag, ...]]],
+) -> None:
+    candidates = [candidate(10 * (n + 1), votes, *us, flags=flags) for n, (votes, us, flags) in enumerate(rows)]
+    able = [c for c in candidates if not c.broken]
+    if not able:
+        with pytest.raises(NothingToChoose):
+            choose_checkpoint(candidates)
+        return
+    choice = choose_checkpoint(candidates)
+    chosen = next(c for c in able if c.step == choice.step)
+    assert chosen.votes == max(c.votes for c in able) == choice.votes
+    assert choose_checkpoint(list(reversed(candidates))) == choice, "the order they come in does not matter"
+
+
+@given(
+    like=st.floats(0, 1.5),
+    adhere=st.floats(0, 1.5),
+    leak=st.floats(0, 2),
+    spread=st.floats(0, 2),
+    kind=st.sampled_from(SubjectType),
+)
+def test_utility_is_a_share_and_falls_with_leakage(
+    like: float, adhere: float, leak: float, spread: float, kind: SubjectType
+) -> None:
+    value = utility(likeness=like, adherence=adhere, leakage=leak, variety=spread, subject_type=kind)
+    assert 0 <= value <= 1
+    clean = utility(likeness=like, adherence=adhere, leakage=0, variety=spread, subject_type=kind)
+    assert value <= clean
+    assert value >= 0.5 * clean - 1e-12
+
+
+def test_utility_needs_both_likeness_and_adherence() -> None:
+    def of(likeness: float, adherence: float) -> float:
+        return utility(likeness=likeness, adherence=adherence, leakage=0, variety=1, subject_type=SubjectType.OBJECT)
+
+    assert of(0.7, 0.7) == pytest.approx(0.7)
+    assert of(1.0, 0.1) < of(0.5, 0.5)
+    assert of(0.1, 1.0) < of(0.5, 0.5)
+    assert of(1.0, 1.0) == pytest.approx(1.0)
+
+
+def curve(top: float, width: float = 1.0, scales: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0, 1.2)) -> list[ScalePoint]:
+    return [
+        ScalePoint(scale=s, likeness=0, adherence=0, leakage=0, utility=0.8 - (s - top) ** 2 / width) for s in scales
+    ]
+
+
+@pytest.mark.parametrize("top", [0.5, 0.65, 0.8, 1.0, 1.15])
+def test_the_top_of_a_clear_curve_is_found_between_the_points(top: float) -> None:
+    assert choose_scale(curve(top)).recommended == pytest.approx(top)
+
+
+def test_the_band_is_where_utility_stays_within_five_percent_of_its_best() -> None:
+    choice = choose_scale(curve(0.8))
+    reach = math.sqrt((1 - BAND_SHARE) * 0.8)
+    assert choice.low == pytest.approx(0.8 - reach, abs=0.05)
+    assert choice.high == pytest.approx(0.8 + reach, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("utilities", "best"),
+    [((0.1, 0.2, 0.4, 0.7, 0.9), 1.2), ((0.9, 0.7, 0.4, 0.2, 0.1), 0.4), ((0.9, 0.5, 0.3, 0.5, 0.8), 0.4)],
+)
+def test_without_a_top_inside_the_best_measured_point_is_taken(utilities: tuple[float, ...], best: float) -> None:
+    points = [replace(p, utility=u) for p, u in zip(curve(0.8), utilities, strict=True)]
+    assert choose_scale(points).recommended == pytest.approx(best)
+
+
+def test_one_point_is_its_own_answer_and_none_is_no_answer() -> None:
+    one = choose_scale(curve(0.8, scales=(0.8,)))
+    assert (one.recommended, one.low, one.high) == (0.8, 0.8, 0.8)
+    with pytest.raises(NothingToChoose):
+        choose_scale([])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([n / 10 for n in range(2, 15)]), st.floats(0.01, 1)),
+        min_size=1,
+        max_size=8,
+        unique_by=lambda p: p[0],
+    )
+)
+def test_the_recommendation_lies_in_its_band_and_near_the_measured_scales(pairs: list[tuple[float, float]]) -> None:
+    points = [ScalePoint(scale=s, likeness=0, adherence=0, leakage=0, utility=u) for s, u in pairs]
+    choice = choose_scale(points)
+    assert choice.low <= choice.recommended <= choice.high
+    scales = [s for s, _ in pairs]
+    assert min(scales) - 0.026 <= choice.low
+    assert choice.high <= max(scales) + 0.026
+    assert choice.points == tuple(sorted(points, key=lambda p: p.scale))
+    assert ScaleChoice.from_json(choice.to_json()) == choice
+
+
+def test_measurements_come_back_from_json_as_they_were() -> None:
+    one = measured(0.1, 0.2, flags=(Flag.LEAKS, Flag.NAN))
+    assert Measurement.from_json(one.to_json()) == one
