@@ -107,7 +107,9 @@ def snapshots_from_export(folder: Path, run: Path) -> None:
     _unless_there(run / "basis.safetensors", {"first": basis.first, "second": basis.second, "shift": basis.shift}, {})
     _unless_there(run / "clip.safetensors", {f"clip/{name}": value for name, value in clip.state_dict().items()})
     vae = {f"vae/{name}": value for name, value in pipeline.vae.state_dict().items()}
-    _unless_there(run / "vae.safetensors", vae | {f"average/{n}": value for n, value in enumerate(decoder)})
+    _unless_there(
+        run / "vae.safetensors", vae | {f"average/{n}": value.detach().clone() for n, value in enumerate(decoder)}
+    )
     owners = {f"owner/{number}": value for number, value in enumerate(denoiser)}
     averages = {f"average/{number}": value.clone() for number, value in enumerate(denoiser)}
     _unless_there(run / "unet.safetensors", owners | averages)
