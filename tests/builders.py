@@ -37,7 +37,7 @@ def drawn_pictures(count: int, px: int = 80) -> list[Image.Image]:
 
 
 def tiny_plan(pictures: int = 6, steps: int = 2) -> Plan:
-    """A pocket plan that takes about a second a checkpoint: two prompts, two sampler steps, rank 2."""
+    """A pocket plan that takes about a second a checkpoint: two prompts, two sampler steps, rank 2, 32 px."""
     plan = plan_for(
         base="pocket",
         subject_type=SubjectType.OBJECT,
@@ -53,6 +53,7 @@ def tiny_plan(pictures: int = 6, steps: int = 2) -> Plan:
         warmup_steps=1,
         batch_size=2,
         rank=2,
+        resolution=32,
         targets="attention",
         prompts=(
             PreviewPrompt(text="a zorvex toy on grass", plain="a toy on grass", seeds=(1, 2)),
@@ -95,6 +96,44 @@ def make_job(
     )
     (folder / "job.json").write_text(json.dumps(job.model_dump()))
     return plan
+
+
+def tiny_base(folder: Path, seed: int = 0) -> Path:
+    """A pipeline of the SDXL class with random weights and a random judge: the pocket's text and picture ends, few layers.
+
+    Writes in half a second; a training step takes milliseconds. Only tests that import torch may call it.
+    """
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    from trainer.pocket import architecture
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            in_channels=architecture.LATENT_CHANNELS,
+            out_channels=architecture.LATENT_CHANNELS,
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            attention_head_dim=(1, 2),
+            use_linear_projection=True,
+            cross_attention_dim=2 * architecture.TEXT_WIDTH,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=architecture.TIME_ID_WIDTH,
+            projection_class_embeddings_input_dim=architecture.TEXT_WIDTH + 6 * architecture.TIME_ID_WIDTH,
+        )
+        pipeline = architecture.assemble_pipeline(
+            vae=architecture.build_vae(),
+            unet=unet,
+            text_encoder=architecture.build_text_encoder(),
+            text_encoder_2=architecture.build_text_encoder_2(),
+        )
+        pipeline.save_pretrained(folder)
+        architecture.build_clip().save_pretrained(folder / "judge")
+    return folder
 
 
 def without_validation(plan: Plan) -> Plan:

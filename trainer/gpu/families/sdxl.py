@@ -44,11 +44,13 @@ class Sdxl:
         self._dtype = torch.bfloat16 if fit.precision == "bf16" else torch.float32
         self._squares_only = squares_only
         self._pipeline = _loaded(source, self._dtype).to(self.device)
-        self._pipeline.vae.to(torch.float32)  # SDXL's overflows in fp16, and rounding in bf16 is visible
+        if self._dtype != torch.float32:
+            self._pipeline.vae.to(torch.float32)  # SDXL's overflows in fp16, and rounding in bf16 is visible
         for part in ("vae", "unet", "text_encoder", "text_encoder_2"):
             getattr(self._pipeline, part).requires_grad_(requires_grad=False).eval()
         if fit.device == "cpu":
             self._pipeline.unet.to(memory_format=torch.channels_last)
+        self._layers = _layers(self._pipeline.unet)
         self.schedule = _schedule(self._pipeline.scheduler.config)
         self.vae_sha256 = _fingerprint(self._pipeline.vae)
 
@@ -66,7 +68,8 @@ class Sdxl:
         if self._squares_only:
             side = max(resolution // step * step, step)
             return (Shape(height=side, width=side),)
-        return shapes(resolution, max(step, 64))  # SDXL was trained on multiples of 64 (Podell et al. 2023, appendix I)
+        # SDXL was trained on multiples of 64 (Podell et al. 2023, appendix I)
+        return shapes(resolution, max(step, 64) if resolution >= 512 else step)
 
     @torch.no_grad()
     def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
@@ -98,16 +101,8 @@ class Sdxl:
         return prediction.float()
 
     def lora_targets(self, targets: Targets) -> tuple[str, ...]:
-        endings = _ENDINGS[targets]
-        return tuple(
-            sorted(
-                path
-                for path, module in self._pipeline.unet.named_modules()
-                if isinstance(module, nn.Linear | nn.Conv2d)
-                and any(path.endswith(f".{ending}") for ending in endings)
-                and not path.startswith(("time_embedding", "add_embedding"))
-            )
-        )
+        endings = tuple(f".{ending}" for ending in _ENDINGS[targets])
+        return tuple(path for path in self._layers if path.endswith(endings))
 
     def wear(self, file: Path | None) -> dict[str, Worn]:
         self._pipeline.unload_lora_weights()
@@ -179,13 +174,15 @@ class Sdxl:
 def _loaded(source: str, dtype: torch.dtype) -> Any:  # noqa: ANN401 -- diffusers ships no types
     folder = Path(source)
     variant = None
+    if folder.is_absolute() and not folder.is_dir():
+        raise OSError("the base model's folder is not there")
     if folder.is_dir() and not list((folder / "unet").glob("diffusion_pytorch_model*.safetensors")):
         raise OSError("the base model's folder has no safetensors weights")
     if not folder.is_dir() or list((folder / "unet").glob("*.fp16.safetensors")):
         variant = "fp16"  # the published SDXL files; half the bytes, and bf16 or fp32 from here on
     pipeline = StableDiffusionXLPipeline.from_pretrained(
         source,
-        torch_dtype=dtype,
+        dtype=dtype,
         variant=variant,
         use_safetensors=True,
         local_files_only=folder.is_dir(),
@@ -193,6 +190,17 @@ def _loaded(source: str, dtype: torch.dtype) -> Any:  # noqa: ANN401 -- diffuser
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _layers(unet: nn.Module) -> tuple[str, ...]:
+    """Paths of all linear and convolutional layers, sorted; without those of the time and size embeddings."""
+    return tuple(
+        sorted(
+            path
+            for path, module in unet.named_modules()
+            if isinstance(module, nn.Linear | nn.Conv2d) and not path.startswith(("time_embedding", "add_embedding"))
+        )
+    )
 
 
 def _schedule(config: Any) -> Schedule:  # noqa: ANN401 -- diffusers ships no types

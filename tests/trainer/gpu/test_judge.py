@@ -1,0 +1,152 @@
+"""What the judge's numbers mean, on embeddings and losses whose answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from storage.domain.measurement import Flag, Measurement
+from storage.domain.plan import Validation
+from tests.builders import drawn_pictures, tiny_plan
+from trainer.events import Checkpointed, Finished
+from trainer.gpu.judge import losses
+from trainer.gpu.judge.flags import flags
+from trainer.gpu.judge.sight import (
+    References,
+    adherence,
+    leakage,
+    likeness,
+    memorisation,
+    seen,
+    variety,
+)
+
+Job = Callable[..., Path]
+
+
+def at(*numbers: float) -> Tensor:
+    return normalize(torch.tensor(numbers, dtype=torch.float32), dim=-1)
+
+
+SUBJECT = torch.stack([at(1, 0.1, 0), at(1, -0.1, 0), at(1, 0, 0.1)])
+
+
+def test_the_subject_itself_is_alike_and_something_else_is_not() -> None:
+    assert likeness(SUBJECT, SUBJECT) == pytest.approx(1.0, abs=0.02)
+    assert likeness(at(0, 0, 1)[None], SUBJECT) < 0.1
+    assert likeness(at(-1, 0, 0)[None], SUBJECT) == 0.0
+
+
+def test_adherence_is_one_for_the_base_itself_and_less_for_what_forgot_the_prompt() -> None:
+    base, text = torch.stack([at(1, 1, 0), at(1, 1.2, 0)]), at(0, 1, 0)
+    assert adherence(base, base, text) == pytest.approx(1.0)
+    assert adherence(at(1, 0.1, 0)[None], base, text) < 0.3
+
+
+def test_one_picture_over_and_over_has_no_variety() -> None:
+    base = torch.stack([at(1, 0, 0), at(0, 1, 0), at(0, 0, 1)])
+    assert variety(base, base) == pytest.approx(1.0)
+    assert variety(base[:1].expand(3, -1), base) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_leakage_is_nothing_for_an_untouched_base_and_one_for_a_change_as_large_as_another_seed() -> None:
+    base = {(0, 1): at(1, 0, 0), (0, 2): at(0, 1, 0)}
+    swapped = {(0, 1): at(0, 1, 0), (0, 2): at(1, 0, 0)}
+    assert leakage(base, base, [0]) == pytest.approx(0.0, abs=1e-6)
+    assert leakage(swapped, base, [0]) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_copy_of_a_training_picture_is_memorised_and_a_new_view_is_not() -> None:
+    assert memorisation(SUBJECT[:1], SUBJECT) > 1.0
+    assert memorisation(at(1, 0.5, 0.5)[None], SUBJECT) < 1.0
+
+
+def test_utilities_come_one_a_triggered_prompt_in_the_plans_order() -> None:
+    plan = tiny_plan()
+    base = {(0, 1): at(0, 1, 0), (0, 2): at(0, 1, 0.4), (1, 3): at(0, 0, 1), (1, 4): at(0, 0.5, 1)}
+    references = References(training_ND=SUBJECT, base=base, plain_RD=torch.stack([at(0.5, 1, 0), at(0, 0, 1)]))
+    learned = {**base, (0, 1): at(1, 0.8, 0), (0, 2): at(1, 0.8, 0.3)}
+    better, worse = seen(plan, learned, references), seen(plan, base, references)
+    assert len(better.utilities) == 1
+    assert better.utilities[0] > worse.utilities[0]
+
+
+def test_a_clear_rise_above_the_lowest_is_a_veto_and_chance_is_not() -> None:
+    low = [0.8, 0.9, 0.7, 0.85] * 4
+    assert losses.rose([x + 0.1 + 0.01 * (i % 3) for i, x in enumerate(low)], [[1.0] * 16, low])
+    noisy = [x + (0.3 if i % 2 else -0.28) for i, x in enumerate(low)]
+    assert not losses.rose(noisy, [low])
+    assert not losses.rose(low, [])
+    assert not losses.rose([], [low])
+
+
+@pytest.mark.parametrize(
+    ("pictures", "expected"),
+    [
+        ([Image.new("RGB", (8, 8))] * 4, {Flag.BLACK, Flag.COLLAPSED}),
+        ([Image.new("RGB", (8, 8), "white")] * 4, {Flag.COLLAPSED}),
+        ([drawn_pictures(1)[0]] * 4, {Flag.COLLAPSED}),
+        (drawn_pictures(4), set()),
+    ],
+)
+def test_broken_pictures_are_flagged_and_sound_ones_are_not(pictures: list[Image.Image], expected: set[Flag]) -> None:
+    assert set(flags(pictures, finite=True, seen=None, rose=False)) == expected
+
+
+def test_losses_that_are_no_numbers_and_risen_ones_are_flagged() -> None:
+    found = flags(drawn_pictures(4), finite=False, seen=None, rose=True)
+    assert set(found) == {Flag.NAN, Flag.VALIDATION_VETO}
+
+
+def test_the_same_weights_are_measured_alike_and_the_base_against_itself_is_one(desk: Any, job: Job) -> None:
+    folder = job()
+    desk.train(folder, 2)
+    bench = desk.child._bench
+    stick = bench.stick
+    again = losses.draws(bench.base, stick.held_out, bench.task.plan, bench.words, most=3)
+    assert losses.ratio(again, stick.base_held_out_N82) == pytest.approx(1.0, abs=1e-5)
+    assert stick.base_held_out_N82.shape == (1, losses.STRATA, 2)
+
+
+def test_training_and_judging_never_share_a_picture(desk: Any, job: Job) -> None:
+    desk.train(job(), 2)
+    bench = desk.child._bench
+    held = {p.picture.id for p in bench.stick.held_out}
+    assert held == set(bench.task.plan.held_out)
+    assert not held & {p.picture.id for p in bench.training}
+
+
+def test_without_an_eye_only_losses_are_told_and_the_scale_comes_from_them(
+    desk: Any, job: Job, one: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = job(plan=replace(tiny_plan(6, 8), learning_rate=1e-2, rank=8))
+    desk.train(folder, 8)
+    loaded = desk.child._loaded
+    desk.forget()
+    desk.child._loaded = replace(loaded, eye=None)
+    measured = Measurement.from_json(one(desk.train(folder, 8), Checkpointed).measurement)
+    assert measured.validation_ratio is not None
+    assert measured.likeness is measured.adherence is measured.leakage is None
+    assert len(measured.utilities) == losses.STRATA
+    assert "points" in one(desk.finish(folder, 8), Finished).scale
+    desk.child._loaded = loaded
+
+
+def test_a_full_voice_lowers_the_worth_of_a_checkpoint_past_the_lowest_loss(desk: Any, job: Job) -> None:
+    far = replace(tiny_plan(6, 4), checkpoint_steps=(1, 4), learning_rate=9.0, validation=Validation.FULL)
+    marks = [event for event in desk.train(job("full", plan=far), 4) if isinstance(event, Checkpointed)]
+    veto = replace(far, validation=Validation.VETO)
+    others = [event for event in desk.train(job("veto", plan=veto), 4) if isinstance(event, Checkpointed)]
+    full, plain = (Measurement.from_json(event[-1].measurement) for event in (marks, others))
+    assert Flag.VALIDATION_VETO in full.flags
+    assert full.utility is not None
+    assert plain.utility is not None
+    assert full.utility < plain.utility

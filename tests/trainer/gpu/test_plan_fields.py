@@ -1,0 +1,141 @@
+"""No field of a plan is accepted and ignored: changing any one of them changes the run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.domain.orders import SubjectType
+from storage.domain.plan import Plan, PreviewPrompt, Validation
+from storage.lora_file import read_header
+from tests.builders import make_job, tiny_plan
+from trainer.events import EVENT, Checkpointed, Train
+from trainer.gpu.channel import Channel
+from trainer.gpu.child import Child
+from trainer.gpu.export import sha256
+
+_OTHER_PROMPT = PreviewPrompt(text="a zorvex toy at night", plain="a toy at night", seeds=(1, 2))
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "base": {"base": "sdxl"},
+    "subject_type": {"subject_type": SubjectType.STYLE},
+    "class_word": {"class_word": "robot"},
+    "trigger": {"trigger": "other"},
+    "recipe": {"recipe": "rival-1/pocket/object"},
+    "seed": {"seed": 8},
+    "steps": {"steps": 4, "checkpoint_steps": (4,)},
+    "checkpoint_steps": {"checkpoint_steps": (2, 3)},
+    "learning_rate": {"learning_rate": 2e-3},
+    "warmup_steps": {"warmup_steps": 3},
+    "schedule": {"schedule": "cosine"},
+    "batch_size": {"batch_size": 4},
+    "rank": {"rank": 4},
+    "targets": {"targets": "attention+ff"},
+    "weight_decay": {"weight_decay": 20.0},
+    "max_grad_norm": {"max_grad_norm": 1e-6},
+    "resolution": {"resolution": 48},
+    "flip": {"flip": False},
+    "caption_dropout": {"caption_dropout": 0.9},
+    "min_snr_gamma": {"min_snr_gamma": 1.0},
+    "noise_offset": {"noise_offset": 0.5},
+    "captions": {"captions": ("a drawing of a {trigger}",)},
+    "validation": {"validation": Validation.FULL},
+    "held_out": {"held_out": ("p5",)},
+    "prompts": {"prompts": (_OTHER_PROMPT, *tiny_plan().prompts[1:])},
+    "preview_steps": {"preview_steps": 3},
+    "guidance": {"guidance": 4.0},
+}
+"""Field -> what is changed; `steps` has to move its last checkpoint along."""
+
+START = replace(tiny_plan(6, 3), checkpoint_steps=(3,), learning_rate=1e-3)
+
+
+@pytest.fixture(scope="module")
+def child(tmp_path_factory: pytest.TempPathFactory) -> tuple[Child, Path]:
+    log = tmp_path_factory.mktemp("child") / "told.jsonl"
+    return Child(Channel(os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND))), log
+
+
+def outcome(child: tuple[Child, Path], folder: Path, base: Path, plan: Plan) -> dict[str, Any]:
+    """What a run does that anybody could notice; times, and the plan's own hash, left out."""
+    make_job(folder, base, plan=plan)
+    before = len(child[1].read_bytes())
+    child[0].obey(Train(folder=str(folder), until=plan.steps))
+    told = [EVENT.validate_json(line) for line in child[1].read_bytes()[before:].splitlines()]
+    marks = [event for event in told if isinstance(event, Checkpointed)]
+    assert marks, told
+    header = read_header(folder / marks[-1].lora)
+    metadata = {k: v for k, v in header.metadata.items() if k != "lorasmith.plan_sha256"}
+    return {
+        "steps": [mark.step for mark in marks],
+        "metadata": metadata,
+        "grid": sha256(folder / marks[-1].grid),
+        "measured": [{**json.loads(mark.measurement), "seconds": 0} for mark in marks],
+    }
+
+
+STARTS = {"validation": replace(START, checkpoint_steps=(1, 3), learning_rate=9.0)}
+"""A full voice differs from a veto only once the held-out loss rises: so far off is this rate."""
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    child: tuple[Child, Path], random_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Plan], dict[str, Any]]:
+    """Runs every plan once, however often it is asked about."""
+    known: dict[str, dict[str, Any]] = {}
+
+    def outcome_of(plan: Plan) -> dict[str, Any]:
+        key = plan.to_json()
+        if key not in known:
+            known[key] = outcome(child, tmp_path_factory.mktemp("run"), random_base, plan)
+        return known[key]
+
+    return outcome_of
+
+
+def changed(field: str) -> tuple[Plan, Plan]:
+    assert field in OTHERS, f"the new field {field} needs a case here, or it does not belong into the plan"
+    start = STARTS.get(field, START)
+    return start, replace(start, **OTHERS[field])
+
+
+def test_the_same_plan_gives_the_same_run(
+    outcomes: Any, child: tuple[Child, Path], random_base: Path, tmp_path: Path
+) -> None:
+    assert outcome(child, tmp_path / "job", random_base, START) == outcomes(START)
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Plan)])
+def test_every_field_of_the_plan_changes_the_run(field: str, outcomes: Any) -> None:
+    start, other = changed(field)
+    assert outcomes(other) != outcomes(start)
+
+
+LEARNED = (
+    *("seed", "steps", "learning_rate", "warmup_steps", "schedule", "batch_size", "rank", "targets"),
+    "weight_decay",
+    "max_grad_norm",
+    "resolution",
+    "flip",
+    "caption_dropout",
+    "min_snr_gamma",
+    "noise_offset",
+    "captions",
+    "trigger",
+    "class_word",
+    "held_out",
+)
+"""Fields that decide what is learned, not only what is shown or written."""
+
+
+@pytest.mark.parametrize("field", LEARNED)
+def test_fields_that_decide_what_is_learned_change_the_weights(field: str, outcomes: Any) -> None:
+    start, other = changed(field)
+    assert outcomes(other)["metadata"]["sshs_model_hash"] != outcomes(start)["metadata"]["sshs_model_hash"]
