@@ -17,7 +17,6 @@ from trainer.pocket.architecture import LATENT_CHANNELS
 FIRST_COMPONENTS = 8
 ANCHOR = 150.0  # two constant channels of +-150 fix the variance that the last GroupNorm divides by
 LOG_VARIANCE = -9.0
-ANCHOR_CHANNELS = (2 * LATENT_CHANNELS, 2 * LATENT_CHANNELS + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +92,8 @@ def write_encoder(vae: AutoencoderKL, basis: PatchBasis) -> None:
         _space_to_depth(encoder.down_blocks[level].downsamplers[0].conv, channels)
     _shortcut(encoder.down_blocks[1].resnets[0].conv_shortcut, basis.first)
     both = torch.cat([basis.second, -basis.second])
-    _shortcut(encoder.down_blocks[2].resnets[0].conv_shortcut, both, torch.cat([basis.shift, -basis.shift]))
-    shortcut = encoder.down_blocks[2].resnets[0].conv_shortcut
-    shortcut.bias[ANCHOR_CHANNELS[0]], shortcut.bias[ANCHOR_CHANNELS[1]] = ANCHOR, -ANCHOR
+    bias_K = torch.cat([basis.shift, -basis.shift, torch.tensor([ANCHOR, -ANCHOR])])
+    _shortcut(encoder.down_blocks[2].resnets[0].conv_shortcut, both, bias_K)
     _transparent_end(vae)
 
 
@@ -133,7 +131,7 @@ def _space_to_depth(layer: nn.Conv2d, channels: int) -> None:
 def _shortcut(layer: nn.Conv2d, matrix_KD: Tensor, bias_K: Tensor | None = None) -> None:
     _zero(layer)
     layer.weight[: matrix_KD.shape[0], : matrix_KD.shape[1], 0, 0] = matrix_KD
-    if bias_K is not None:
+    if bias_K is not None and layer.bias is not None:
         layer.bias[: len(bias_K)] = bias_K
 
 
