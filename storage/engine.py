@@ -11,6 +11,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal, TypeVar, cast
 
@@ -29,6 +30,8 @@ CONTROL, GPU = "control", "gpu"
 QueueName = Literal["control", "gpu"]
 MAX_RECOVERIES = 100
 """A workflow that was cut off so often is given up; turns and orders have their own, lower limits."""
+
+ENDED = ("SUCCESS", "ERROR", "CANCELLED")
 
 StageHandler = Callable[[str, str, int], Awaitable[None]]
 TurnHandler = Callable[[str], Awaitable[None]]
@@ -150,6 +153,21 @@ class Engine:
     async def cancel(self, workflow_id: str) -> None:
         """Cancel a workflow. A running turn's handler is cancelled within about a second; an unknown or ended one is let be."""
         await _in_thread(partial(self._client.cancel_workflow, workflow_id))
+
+    async def forget(self, before: datetime, most: int = 500) -> int:
+        """Delete the records of workflows that ended before then, at most so many a call; gives back how many.
+
+        Records of ended workflows are of no use to us: an order's truth is its row. They would pile up for ever.
+        """
+        return await _in_thread(partial(self._forget, before, most))
+
+    def _forget(self, before: datetime, most: int) -> int:
+        old = self._client.list_workflows(
+            status=list(ENDED), completed_before=before.isoformat(), limit=most, load_input=False, load_output=False
+        )
+        if old:
+            self._client.delete_workflows([w.workflow_id for w in old])
+        return len(old)
 
     async def recover(self, executor_id: str) -> int:
         """Put back on their queues the workflows that a dead process left running. Only where that process is surely gone.

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from sqlmodel import Session
@@ -13,6 +14,7 @@ from sqlmodel import Session
 from storage.database import Database
 from storage.engine import PROTOCOL, Engine, stage_id
 from storage.settings import StorageSettings
+from storage.tables import now
 from tests.storage.making import draft
 
 
@@ -102,6 +104,10 @@ async def test_queues_run_their_handlers_on_this_loop_one_turn_at_a_time(
     await database.transact(lambda session: engine.enqueue_stage(session, "late", "voting", 1, delay_s=0.5))
     assert await engine.status("late:voting:1") == "DELAYED"
     await until(lambda: ("late", "voting", 1) in seen.stages)
+    assert await engine.forget(now() - timedelta(hours=1)) == 0, "not old enough"
+    assert await engine.forget(now() + timedelta(hours=1), most=4) == 4
+    await engine.forget(now() + timedelta(hours=1))
+    assert engine.statuses(["short0", "long1", "order1:voting:3"]) == {}
     await engine.close()
 
 
