@@ -88,7 +88,8 @@ def holds(session: Session, taken: Taken) -> bool:
 
     The row is held until the transaction ends, so that nobody takes the turn away in between.
     """
-    return _same_turn(_locked(session, taken.piece_id), taken) and _locked(session, taken.piece_id).state == "running"
+    piece = _locked(session, taken.piece_id)
+    return _same_turn(piece, taken) and piece.state == "running"
 
 
 def give_back(session: Session, engine: Enqueues, taken: Taken, *, gpu_s: float, step: int, outcome: Outcome) -> bool:
