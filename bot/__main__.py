@@ -9,6 +9,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 
+import discord
 from pydantic import ValidationError
 
 from bot.absence import Absence
@@ -96,7 +97,7 @@ async def _until_told(settings: BotSettings) -> None:
 
 def main() -> int:
     """Start; exit code 2 where the set-up is wrong, said in one line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    _log_plainly()
     try:
         settings = BotSettings()
     except ValidationError as error:
@@ -111,6 +112,13 @@ def main() -> int:
         sys.stderr.write(f"{wrong}\n")
         return 2
     return 0
+
+
+def _log_plainly() -> None:
+    """To stderr, without what libraries say of themselves at every start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # the bot has no voice
 
 
 def setup_error(error: BaseException) -> SetupError | None:

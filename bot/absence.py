@@ -37,11 +37,22 @@ class Absence:
             await cancel_order(self._parts, order_id, member_id="gone", reason="the bot was removed", moderator=True)
         log.info("removed from server %d: %d waiting orders cancelled", guild_id, len(waiting))
 
+    async def server_back(self, guild_id: int) -> None:
+        """The bot is in this server (again)."""
+        await self._parts.database.transact(_open_community, str(guild_id))
+
     async def look(self) -> None:
-        """Cancel the waiting orders of owners who are no longer in the server; end ballots of owners who left."""
+        """Cancel the waiting orders of owners who are no longer in the server; end ballots of owners who left.
+
+        The same for servers that removed the bot while it was not running.
+        """
         for order in await self._parts.database.transact(open_orders, *WAITING, Stage.VOTING):
-            guild = self._parts.discord.get_guild(int(order.community_id)) if order.community_id.isdigit() else None
-            if guild is not None and await _is_gone(guild, int(order.owner_id)):
+            if not order.community_id.isdigit():  # made without Discord
+                continue
+            guild = self._parts.discord.get_guild(int(order.community_id))
+            if guild is None:
+                await self.server_left(int(order.community_id))
+            elif await _is_gone(guild, int(order.owner_id)):
                 await self._owner_left(order)
 
     async def _owner_left(self, order: Order) -> None:
@@ -72,6 +83,12 @@ def _close_community(session: Session, community_id: str) -> list[str]:
     orders = session.exec(select(Order).where(Order.community_id == community_id)).all()
     _close_ballots(session, [o.id for o in orders if o.stage == Stage.VOTING])
     return [o.id for o in orders if Stage(o.stage) in WAITING]
+
+
+def _open_community(session: Session, community_id: str) -> None:
+    community = session.get(Community, community_id)
+    if community is not None:
+        community.removed_at = None
 
 
 def _close_ballots(session: Session, order_ids: list[str]) -> None:

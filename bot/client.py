@@ -61,25 +61,25 @@ class LorasmithClient(discord.Client):
 
     async def on_guild_available(self, guild: discord.Guild) -> None:
         """A server that the bot is in has come into view."""
-        if self._parts is None or not self.settings.serves(guild.id):
-            return
-        await self._register(guild, anew=False)
+        if self.settings.serves(guild.id):
+            await self._welcome(guild, anew=False)
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """The bot was invited: stay where the operator allows it."""
         if not self.settings.serves(guild.id):
             await self._leave(guild)
             return
-        await self._register(guild, anew=True)
+        await self._welcome(guild, anew=True)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed from a server."""
         if self._absence is not None:
             await self._absence.server_left(guild.id)
 
-    async def _register(self, guild: discord.Guild, *, anew: bool) -> None:
-        if self._parts is None:
+    async def _welcome(self, guild: discord.Guild, *, anew: bool) -> None:
+        if self._parts is None or self._absence is None:
             return
+        await self._absence.server_back(guild.id)
         try:
             await register(self.tree, guild, self._parts.database, anew=anew)
         except UNREACHABLE:

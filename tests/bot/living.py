@@ -63,6 +63,12 @@ class House:
                     bot.result()
                 await asyncio.sleep(0.02)
 
+    async def registered(self) -> None:
+        """Wait until every server that the bot serves has its commands."""
+        async with asyncio.timeout(10):
+            while not self.known_everywhere():  # noqa: ASYNC110  # from outside
+                await asyncio.sleep(0.02)
+
     def known_everywhere(self) -> bool:
         known = {c.guild_id for c in self.server.world.commands.values()}
         return {g.id for g in self.server.world.bot_guilds() if self.settings.serves(g.id)} <= known

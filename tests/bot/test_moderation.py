@@ -144,5 +144,6 @@ async def test_a_server_that_removes_the_bot_loses_its_waiting_orders(home: Hous
             await asyncio.sleep(0.05)
     assert (await home.ask(_community, order.community_id)).removed_at is not None
     await home.director.direct("invite", guild_id=order.community_id)
+    await home.registered()
     again, _ = await drafted(home, "Finn", place="studio", first=40)
     assert (await home.ask(_community, again.community_id)).removed_at is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlmodel import Session
@@ -43,14 +42,21 @@ class Unheard:
         return 0
 
 
-@pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    settings = StorageSettings(_env_file=None, data_dir=tmp_path)
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    settings = StorageSettings(_env_file=None, data_dir=tmp_path_factory.mktemp("prospects"))
     migrate(settings)
-    database = Database(settings)
-    with database.session() as made:
+    made = Database(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def session(database: Database) -> Iterator[Session]:
+    """A transaction that nobody else sees and that is taken back."""
+    with Session(database.engine) as made:
         yield made
-    database.close()
+        made.rollback()
 
 
 def draft(session: Session, number: int, community: str) -> Order:

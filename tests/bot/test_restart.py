@@ -59,26 +59,18 @@ async def cards_of(home: House, order_id: str) -> int:
 
 
 async def test_a_kill_between_acknowledgement_and_download_resumes_the_draft(tmp_path: Path) -> None:
+    """And what cannot be fetched any more is refused by name."""
     async with house(tmp_path / "data", start=False) as home:
         (tmp_path / "data").mkdir()
         await killed_at(home, "ack-download", tmp_path / "mark")
         order = await home.newest()
         assert [p.state for p in await home.pictures(order.id)] == ["linked"] * 4
         assert await cards_of(home, order.id) == 0
+        await home.director.direct("fault", route="GET cdn", status=404, times=1)
         await home.start()
-        await home.card("Ada", order.id, "4 pictures taken")
+        card = await home.card("Ada", order.id, "3 pictures taken, 1 not used")
+        assert "is gone: Discord's link to it has run out" in card.text()
         assert not any(m.thinking for m in await home.director.messages(home.channel()))
-
-
-async def test_links_that_expired_meanwhile_are_refused_by_name(tmp_path: Path) -> None:
-    async with house(tmp_path / "data", start=False) as home:
-        (tmp_path / "data").mkdir()
-        await killed_at(home, "ack-download", tmp_path / "mark")
-        await home.director.direct("expire_links")
-        await home.start()
-        order = await home.newest()
-        card = await home.card("Ada", order.id, "4 pictures more needed")
-        assert "photo-0.png is gone: Discord's link to it has run out" in card.text()
 
 
 async def test_a_card_that_was_posted_but_not_written_down_is_found_again(tmp_path: Path) -> None:
@@ -110,6 +102,19 @@ async def test_forms_and_buttons_from_before_a_restart_still_work(tmp_path: Path
         card = await home.card("Ada", order.id, "6 pictures taken")
         await home.reply(ada, await ada.click(card, "Start"), "Started")
         assert (await order_of(home, order.id)).stage == Stage.QUEUED
+
+
+async def test_a_server_that_removed_the_bot_while_it_was_away_loses_its_waiting_orders(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        finn = home.people["Finn"]
+        order, card = await drafted(home, "Finn", place="studio")
+        await home.reply(finn, await finn.click(card, "Start"), "Started")
+        await home.stop()
+        await home.director.direct("kick", guild_id=order.community_id)
+        await home.start()
+        async with asyncio.timeout(15):
+            while (await order_of(home, order.id)).stage != Stage.CANCELLED:  # noqa: ASYNC110  # from outside
+                await asyncio.sleep(0.05)
 
 
 async def test_commands_are_sent_again_only_when_they_changed(tmp_path: Path) -> None:

@@ -162,6 +162,20 @@ async def test_queue_and_status_name_the_members_own_orders_with_places(home: Ho
     assert order.id not in seen.text()
 
 
+async def test_inside_a_thread_the_thread_itself_is_the_orders_place(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada")
+    await home.reply(ada, await ada.click(card, "Start"), "Started")
+    card = await home.card("Ada", order.id, "started")
+    await home.reply(ada, await ada.click(card, "Cancel"), "Cancelled")
+    files = {f"image{n + 1}": file for n, file in enumerate(photos(4, 30))}
+    assert card.thread_id is not None
+    answer = await ada.slash("train", channel=card.thread_id, options={"subject": "object"}, files=files)
+    inner = await home.wait_for_order(str(answer.interaction_id))
+    card = await home.card("Ada", inner.id, "4 pictures taken")
+    await home.reply(ada, await ada.click(card, "Start"), f"Follow it in <#{card.channel_id}>")
+    assert (await order_of(home, inner.id)).thread_id == str(card.channel_id)
+
+
 async def test_a_button_that_nobody_knows_is_answered(home: House, ada: Member) -> None:
     _, card = await drafted(home, "Ada")
     said = home.server.world.messages[card.channel_id][card.id]
