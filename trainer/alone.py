@@ -13,7 +13,6 @@ import fcntl
 import json
 import logging
 import secrets
-import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -221,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.say(str(error))
         return 1
     if as_json:
-        shutil.copyfileobj((wish.out / "result.json").open(), sys.stdout)
+        sys.stdout.write((wish.out / "result.json").read_text())
     return 0
 
 

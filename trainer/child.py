@@ -53,6 +53,8 @@ class Launch:
     program: Sequence[str] = (sys.executable, "-m", "trainer.gpu")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1
+    nice: int = 0
+    """By how much others on this machine go first."""
     lock: Path | None = None
     """The file that the child locks while it lives: one child a GPU, also across supervisors."""
     startup_s: float = 300.0
@@ -92,7 +94,7 @@ class Child:
     async def start(cls, launch: Launch) -> Child:
         """A child that has said it is ready. Raises `ChildLost` where it ends, babbles or stays silent instead."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "trainer.lifeline", str(os.getpid()), *launch.program),
+            *(sys.executable, "-m", "trainer.lifeline", str(os.getpid()), str(launch.nice), *launch.program),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,

@@ -34,6 +34,8 @@ class WorkerSettings(StorageSettings):
     """Which GPU of this machine, as CUDA counts them."""
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     """CPU threads of the child."""
+    nice: int = Field(default=5, ge=0, le=19)
+    """By how much others on this machine go before the child: the bot, for one, which answers people within a second."""
     deterministic: bool = False
     """Bit-equal runs on CUDA too, at some cost in speed. CPU runs always are."""
     work_dir: Path | None = None
@@ -77,6 +79,7 @@ class WorkerSettings(StorageSettings):
         return Launch(
             device=self.device,
             threads=self.threads,
+            nice=self.nice,
             lock=where / f"lorasmith-gpu-{self.gpu}.lock",
             startup_s=self.startup_s,
             environment={"CUDA_VISIBLE_DEVICES": str(self.gpu) if on_gpu else ""},

@@ -29,6 +29,28 @@ STEPS = 10
 """Checkpoints at 2, 4, 6, 8 and 10."""
 
 
+FIRST, LAST = 2, 4
+"""The checkpoints of a tiny plan."""
+
+
+def tiny(plan: Plan) -> Plan:
+    """Four steps, two checkpoints, three prompts, two sampler steps: seconds for the real child on a tiny base."""
+    rows = [p for p in plan.prompts if p.with_trigger][:2] + [p for p in plan.prompts if not p.with_trigger][:1]
+    return replace(
+        plan,
+        steps=LAST,
+        checkpoint_steps=(FIRST, LAST),
+        warmup_steps=1,
+        batch_size=2,
+        rank=2,
+        resolution=32,
+        targets="attention",
+        prompts=tuple(rows),
+        preview_steps=2,
+        guidance=2.0,
+    )
+
+
 class Scripted(WorkerSettings):
     """A worker whose child is the scripted one."""
 
