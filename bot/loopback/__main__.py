@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import signal
+import stat
 import sys
 from pathlib import Path
 
@@ -50,7 +50,9 @@ async def serve(options: argparse.Namespace) -> None:
 
 async def _follow_parent(over: asyncio.Event) -> None:
     """Set `over` when standard input is a pipe and its other end is gone."""
-    loop = asyncio.get_running_loop()
+    kind = os.fstat(0).st_mode
+    if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):  # a terminal, a file or /dev/null is no parent
+        return
 
     class Ear(asyncio.Protocol):
         def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
@@ -59,8 +61,7 @@ async def _follow_parent(over: asyncio.Event) -> None:
         def eof_received(self) -> None:
             over.set()
 
-    with contextlib.suppress(ValueError, OSError):  # a terminal, a file or /dev/null is no parent
-        await loop.connect_read_pipe(Ear, os.fdopen(os.dup(0), "rb"))
+    await asyncio.get_running_loop().connect_read_pipe(Ear, os.fdopen(os.dup(0), "rb"))
 
 
 def _write(path: Path, server: LoopbackServer) -> None:

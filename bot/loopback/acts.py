@@ -197,7 +197,11 @@ def unsay(service: Service, user_id: int, order: JSON) -> JSON:
     """Delete a message, one's own or as a moderator; an ephemeral one is only dismissed."""
     place = _place(service, user_id, order)
     said = _seen(service, user_id, place, order)
-    if user_id not in {said.author_id, said.visible_to}:
+    if said.visible_to is not None:
+        said.dismissed = True
+        service.tell_people("MESSAGE_DELETE", {"id": str(said.id)}, place=place, audience=user_id)
+        return {}
+    if user_id != said.author_id:
         service.need(place, user_id, "MANAGE_MESSAGES")
     posting.unsay(service, said)
     return {}

@@ -184,7 +184,7 @@ def _viewer(request: web.Request) -> int | None:
 
 
 def _visible(said: Message, viewer: int | None) -> bool:
-    return viewer is None or said.visible_to in (None, viewer)
+    return viewer is None or (said.visible_to in (None, viewer) and not said.dismissed)
 
 
 def _happening(item: Happening) -> JSON:

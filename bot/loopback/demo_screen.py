@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -14,6 +15,17 @@ from rich.table import Table
 
 COLOURS = {"bot": "magenta", "worker": "green", "demo": "cyan"}
 """Everybody else is a member and yellow."""
+
+
+def plain(text: str) -> str:
+    """What a member reads, without Discord's marks: times as times, no bold, no small lines."""
+    timed = re.sub(r"<t:(\d+):R>", "", re.sub(r"<t:(\d+):f>", lambda m: _time(int(m[1])), text)).replace(" ()", "")
+    kept = [line for line in timed.splitlines() if line.strip() and not line.startswith("-# ")]
+    return re.sub(r"\\(\W)\u200b?", r"\1", "\n".join(kept).replace("**", ""))
+
+
+def _time(stamp: int) -> str:
+    return time.strftime("%H:%M", time.localtime(stamp))
 
 
 class Screen:
@@ -50,7 +62,7 @@ class Screen:
 
     def quote(self, text: str, lines: int = 40) -> None:
         """What was said on Discord, set apart."""
-        for line in text.splitlines()[:lines]:
+        for line in plain(text).splitlines()[:lines]:
             self._bars.console.print(f"[dim]                 │[/dim] {escape(line)}")
 
     def bar(self, name: str, done: float, total: float, note: str = "") -> None:

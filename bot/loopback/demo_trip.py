@@ -208,6 +208,8 @@ class Trip:
             grid = await self.people.said(OWNER, self.thread, f"{self.order_id}-{candidate.step}.png")
             await self.people.fetch(OWNER, grid, out / "grids")
         self.screen.say(OWNER, f"downloads {len(files)} files")
+        if violations := await (await self.people.director()).violations():
+            raise OrderFailed(f"bot or loopback left Discord's contract: {violations[:3]}")
 
     # -- looking at the rows, for bars and for what members cannot know
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_CONTENT = 2000
 MAX_EMBED_TEXT = 6000
+REPLY = 19
 SETTABLE = SUPPRESS_EMBEDS | SILENT | COMPONENTS_V2
 Files = dict[int, "Incoming"]
 
@@ -53,30 +54,12 @@ def say(
     check(service, place, body, files, flags=flags, empty_ok=bool(kept))
     if place.thread:
         wake(service, place)
-    content = body.get("content") or ""
-    people, everyone = mentioned(service.world, content, body.get("allowed_mentions"))
-    said = Message(
-        id=service.ids.new(),
-        channel_id=place.id,
-        author_id=author_id,
-        created_at=service.clock.now(),
-        content=content,
-        kind=19 if body.get("message_reference") else kind,
-        flags=flags | (EPHEMERAL if visible_to is not None else 0),
-        embeds=[_embed(e) for e in body.get("embeds") or []],
-        components=components.completed(body.get("components") or []),
-        attachments=[
-            *(kept or ()),
-            *_attach(service, place, body, files, author_id=author_id, ephemeral=visible_to is not None),
-        ],
-        mentions=people,
-        mention_everyone=everyone,
-        nonce=body.get("nonce"),
-        reference=_reference(service, place, body),
-        metadata=metadata,
-        visible_to=visible_to,
-        tts=bool(body.get("tts")),
-    )
+    said = _written(service, place, author_id, body)
+    said.kind = said.kind or kind
+    said.flags = flags | (EPHEMERAL if visible_to is not None else 0)
+    added = _attach(service, place, body, files, author_id=author_id, ephemeral=visible_to is not None)
+    said.attachments = [*(kept or ()), *added]
+    said.metadata, said.visible_to = metadata, visible_to
     _check_references(said)
     service.world.messages.setdefault(place.id, {})[said.id] = said
     if visible_to is None:
@@ -85,6 +68,27 @@ def say(
             place.thread.messages_sent += 1
     announce(service, "MESSAGE_CREATE", said)
     return said
+
+
+def _written(service: Service, place: Channel, author_id: int, body: JSON) -> Message:
+    """The words of a request as a message that nobody has seen yet."""
+    content = body.get("content") or ""
+    people, everyone = mentioned(service.world, content, body.get("allowed_mentions"))
+    return Message(
+        id=service.ids.new(),
+        channel_id=place.id,
+        author_id=author_id,
+        created_at=service.clock.now(),
+        content=content,
+        kind=REPLY if body.get("message_reference") else 0,
+        embeds=[_embed(e) for e in body.get("embeds") or []],
+        components=components.completed(body.get("components") or []),
+        mentions=people,
+        mention_everyone=everyone,
+        nonce=body.get("nonce"),
+        reference=_reference(service, place, body),
+        tts=bool(body.get("tts")),
+    )
 
 
 def announce(service: Service, event: str, said: Message) -> None:

@@ -31,6 +31,8 @@ def react(service: Service, said: Message, user_id: int, key: str) -> None:
         Refusal: 10014, 30010 at the 21st kind, 50083 in an archived thread, 50013 without the permission.
     """
     place = _open_place(service, said)
+    if said.visible_to is not None:
+        raise Refusal(10008)
     found = next((r for r in said.reactions if r.emoji == check_emoji(key)), None)
     if found is None:
         service.need(place, user_id, "ADD_REACTIONS", "READ_MESSAGE_HISTORY")

@@ -155,6 +155,7 @@ class Message:
     reference: JSON | None = None
     metadata: JSON | None = None  # interaction_metadata, for answers to interactions
     visible_to: int | None = None  # an ephemeral message has one reader
+    dismissed: bool = False  # its one reader has put it away; for the bot it is still there
     thread_id: int | None = None
     tts: bool = False
 

@@ -46,9 +46,15 @@ async def test_an_ephemeral_answer_has_one_reader(stage: Stage) -> None:
     player = await stage.bot(trainer)
     ada, bruno = await stage.member("Ada"), await stage.member("Bruno")
     await ada.slash("train", channel=stage.lora, options={"subject": "Rex"}, files={"image1": ("a.gif", b"GIF")})
-    assert len(await ada.visible_messages(stage.lora)) == 1
+    whisper = (await ada.visible_messages(stage.lora))[0]
+    with pytest.raises(Refused):
+        await ada.react(whisper, "👍")
+    with pytest.raises(Refused):
+        await bruno.act("unsay", channel_id=str(stage.lora), message_id=str(whisper.id))
     assert await bruno.visible_messages(stage.lora) == []
     assert [m async for m in player.get_channel(stage.lora).history()] == []
+    await ada.delete(whisper)
+    assert await ada.visible_messages(stage.lora) == []
 
 
 @pytest.mark.parametrize(

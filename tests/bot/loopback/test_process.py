@@ -68,6 +68,17 @@ async def test_it_ends_with_sigterm_and_takes_a_world_from_a_file(ready: Path, t
     process.stdin.close()
 
 
+async def test_it_stays_when_nobody_holds_its_standard_input(ready: Path) -> None:
+    command = [sys.executable, "-m", "bot.loopback", "--ready-file", str(ready)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=ROOT)  # noqa: ASYNC220  # it does not wait
+    told = await card(ready)
+    async with Director(url=told["page"]) as director:
+        assert (await director.world())["bot_connected"] is False
+    assert process.poll() is None
+    process.terminate()
+    assert await asyncio.to_thread(process.wait, 10) == 0
+
+
 def test_it_imports_neither_discord_nor_the_rest_of_bot() -> None:
     code = (
         "import sys, bot.loopback.server, bot.loopback.member, bot.loopback.__main__;"
