@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import discord
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from bot.absence import Absence
 from bot.client import LorasmithClient
 from bot.commands import Commands
 from bot.connection import become_the_bot, give_up_lease, stay_connected, stay_the_bot
-from bot.download import downloads
+from bot.download import Downloads, downloads
 from bot.endpoints import aim
 from bot.housekeeping import Housekeeping
 from bot.intake import Intake
@@ -61,24 +62,39 @@ async def run(settings: BotSettings) -> None:
         await _live(parts, client, holder, stack)
 
 
-async def _live(parts: Parts, client: LorasmithClient, holder: str, stack: AsyncExitStack) -> None:
-    """Wire the organs and let them run side by side; the first that ends with an error ends all."""
+@dataclass(frozen=True, kw_only=True)
+class Organs:
+    """What goes on by itself beside the connection."""
+
+    story: Story
+    intake: Intake
+    housekeeping: Housekeeping
+
+
+def wire(parts: Parts, client: LorasmithClient, fetches: Downloads) -> Organs:
+    """Make the organs and tell the client which of them gets what."""
     story, absence, cards = Story(parts), Absence(parts), PlanCards(parts)
-    intake = Intake(parts, cards, await stack.enter_async_context(downloads(parts.settings)))
-    stack.push_async_callback(intake.close)
+    intake = Intake(parts, cards, fetches)
     Commands(parts, intake, cards, Queries(parts), Moderation(parts, cards)).register(client.tree, client.presses)
     Starting(parts, cards, intake).register(client.presses)
     story.register(client.presses)
     client.attach(parts, story, absence)
     parts.engine.handle_stage(story.on_stage)
+    return Organs(story=story, intake=intake, housekeeping=Housekeeping(parts, cards, absence))
+
+
+async def _live(parts: Parts, client: LorasmithClient, holder: str, stack: AsyncExitStack) -> None:
+    """Let the organs run side by side; the first that ends with an error ends all."""
+    organs = wire(parts, client, await stack.enter_async_context(downloads(parts.settings)))
+    stack.push_async_callback(organs.intake.close)
     await parts.engine.launch()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(stay_the_bot(parts.database, parts.settings, holder))
         tasks.create_task(stay_connected(client, parts.settings.token.get_secret_value()))
         await client.logged_in.wait()
-        await intake.resume()
-        tasks.create_task(story.run())
-        tasks.create_task(Housekeeping(parts, cards, absence).run())
+        await organs.intake.resume()
+        tasks.create_task(organs.story.run())
+        tasks.create_task(organs.housekeeping.run())
 
 
 async def _close(client: LorasmithClient) -> None:

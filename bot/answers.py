@@ -7,6 +7,7 @@ events after a broken connection) is refused by Discord and is no reason to stop
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import aiohttp
@@ -60,6 +61,14 @@ async def say_trouble(interaction: Interaction, error: BaseException) -> None:
         return
     log.error("interaction %s went wrong", interaction.id, exc_info=error)
     await say(interaction, TROUBLE)
+
+
+def missing_permissions(interaction: Interaction, needed: Iterable[str]) -> list[str]:
+    """Which of these the bot does not have where the interaction happened. In a thread, sending there is what counts."""
+    granted = interaction.app_permissions
+    inside = isinstance(interaction.channel, discord.Thread)
+    names = ("send_messages_in_threads" if inside and name == "send_messages" else name for name in needed)
+    return [name for name in dict.fromkeys(names) if not getattr(granted, name)]
 
 
 async def say_later(client: discord.Client, token: str, text: str) -> None:

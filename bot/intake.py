@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.answers import UNREACHABLE, Interaction, acknowledge, say, say_later
+from bot.answers import UNREACHABLE, Declined, Interaction, acknowledge, missing_permissions, say, say_later
 from bot.download import AT_ONCE, Downloads
 from bot.drafting import (
     Wish,
@@ -27,7 +27,7 @@ from bot.drafting import (
 from bot.parts import Parts
 from bot.plan_card import PlanCards
 from bot.presses import button, row_of
-from bot.wording import ADDING, CHECKING, NO_PICTURES, WHAT_DO_THEY_SHOW
+from bot.wording import ADDING, CHECKING, NO_PICTURES, WHAT_DO_THEY_SHOW, permissions_missing
 from bot.wording_plan import SUBJECT_WORDS
 from storage.domain.errors import OrderFault, OrderRefused, PictureFault, PictureRefused
 from storage.domain.orders import SubjectType
@@ -39,6 +39,8 @@ from storage.tables import Picture
 
 log = logging.getLogger(__name__)
 
+FOR_THE_CARD = ("view_channel", "send_messages", "embed_links", "read_message_history")
+"""What has to be allowed before pictures are taken: without it the plan could not be shown."""
 ROOM_EVERY_S = 30.0
 """How long a look at the disk is believed."""
 
@@ -65,6 +67,8 @@ class Intake:
         await acknowledge(interaction)
         if not links:
             return await say(interaction, NO_PICTURES)
+        if missing := missing_permissions(interaction, FOR_THE_CARD):
+            raise Declined(permissions_missing(missing, "use /train again"))
         await self._refuse_when_full()
         order_id = await self._parts.database.transact(write_draft, self._parts.settings, wish, links)
         if wish.subject is None:

@@ -9,7 +9,7 @@ from typing import Literal
 import discord
 from sqlmodel import Session
 
-from bot.answers import UNREACHABLE, Declined, Interaction, acknowledge, say
+from bot.answers import UNREACHABLE, Declined, Interaction, acknowledge, missing_permissions, say
 from bot.cancelling import cancel_order
 from bot.drafting import own_draft
 from bot.file_size import file_bytes, way
@@ -82,8 +82,7 @@ class Starting:
         if ready.consent_line is not None:
             agree = button("I agree: start", "agree", order_id, style=discord.ButtonStyle.success)
             return await say(interaction, consent(ready.consent_line), row_of([agree]))
-        missing = [name for name in PERMISSION_WORDS if not getattr(interaction.app_permissions, name)]
-        if missing:
+        if missing := missing_permissions(interaction, PERMISSION_WORDS):
             raise Declined(permissions_missing(missing))
         thread_id = ready.thread_id or await self._thread(order_id, ready.name)
         prospect = await self._parts.database.transact(

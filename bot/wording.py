@@ -170,12 +170,12 @@ PERMISSION_WORDS: dict[str, str] = {
 """What the bot needs in a channel: discord.py's name and the name in Discord's settings."""
 
 
-def permissions_missing(names: Sequence[str]) -> str:
+def permissions_missing(names: Sequence[str], again: str = "press Start again") -> str:
     """Which permissions a moderator has to give."""
-    listed_ = ", ".join(PERMISSION_WORDS[n] for n in names)
+    needed = ", ".join(PERMISSION_WORDS[n] for n in names)
     return (
-        f"I cannot start yet: in this channel I still need {listed_}. "
-        "A moderator can allow that in the channel's settings; then press Start again."
+        f"I cannot do this yet: in this channel I still need {needed}. "
+        f"A moderator can allow that in the channel's settings; then {again}."
     )
 
 

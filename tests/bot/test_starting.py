@@ -95,6 +95,18 @@ async def test_a_missing_permission_is_named_before_anything_is_queued(home: Hou
     await home.reply(ada, await ada.click(card, "Start"), "Started")
 
 
+async def test_where_the_plan_could_not_be_shown_no_pictures_are_taken(home: House, ada: Member) -> None:
+    before = len(await home.orders())
+    await home.director.direct("overwrite", channel_id=str(home.channel()), deny=["EMBED_LINKS"])
+    try:
+        files = {"image1": photos(1)[0]}
+        answer = await ada.slash("train", channel=home.channel(), options={"subject": "object"}, files=files)
+        await home.reply(ada, answer, "I still need Embed Links")
+    finally:
+        await home.director.direct("overwrite", channel_id=str(home.channel()), allow=[], deny=[])
+    assert len(await home.orders()) == before
+
+
 async def test_a_second_order_waits_until_the_first_is_done(home: House, ada: Member) -> None:
     _, card = await drafted(home, "Ada")
     await home.reply(ada, await ada.click(card, "Start"), "Started")
