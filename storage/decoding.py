@@ -25,8 +25,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF", "MPO")
 """What cameras, phones, painters and browsers write; Pillow's rarer readers are never let near a stranger's bytes."""
 ADDRESS_SPACE = 1536 << 20
 """Bytes of memory, libraries included, that one picture may cost."""
-CPU_S = 30
-"""CPU seconds that one picture may cost; the parent's own limit is of wall time."""
+CPU_S = 20
+"""CPU seconds that one picture may cost; the parent's own limit is of wall time, longer, so that a busy machine is no fault."""
 QUALITY = 95
 PR_SET_PDEATHSIG = 1
 

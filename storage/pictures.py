@@ -42,8 +42,8 @@ class Limits:
     """Pixels of the short side: real bases learn nothing from less; the pocket takes 64."""
     max_side: int = 2048
     """Pixels of the long side of what is kept."""
-    seconds: float = 20.0
-    """Wall time, the start of the child included."""
+    seconds: float = 60.0
+    """Wall time, the start of the child included; computing time is bounded more tightly, by the child itself."""
 
 
 LIMITS = Limits()

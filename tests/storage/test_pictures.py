@@ -7,6 +7,7 @@ import io
 import os
 import random
 import resource
+import signal
 import struct
 import subprocess
 import sys
@@ -242,10 +243,29 @@ async def test_a_decoder_that_hangs_is_killed_and_the_next_picture_works(monkeyp
     await checker.check(good)
     assert checker._child is not None
     pid = checker._child.pid
-    os.kill(pid, 19)  # SIGSTOP: it hangs without using the CPU
+    os.kill(pid, signal.SIGSTOP)  # it hangs without using the CPU
     assert await fault_of(checker, good, Limits(seconds=0.5)) is PictureFault.TOO_SLOW
     assert not Path(f"/proc/{pid}").exists()
     assert (await checker.check(good)).width == 320
+    await checker.close()
+
+
+async def test_a_decoder_that_computes_too_long_is_ended_by_its_own_limit() -> None:
+    checker = Checker()
+    good = encoded(scene())
+    await checker.check(good)
+    assert checker._child is not None
+    pid = checker._child.pid
+    soft, _ = resource.prlimit(pid, resource.RLIMIT_CPU)
+    assert decoding.CPU_S <= soft <= decoding.CPU_S + 3
+    os.kill(pid, signal.SIGSTOP)
+    task = asyncio.create_task(checker.check(good))
+    await asyncio.sleep(0.05)
+    os.kill(pid, signal.SIGXCPU)  # what the kernel sends
+    os.kill(pid, signal.SIGCONT)
+    with pytest.raises(PictureRefused) as caught:
+        await task
+    assert caught.value.fault is PictureFault.TOO_SLOW
     await checker.close()
 
 
