@@ -196,21 +196,20 @@ class Gateway:
 
     def _greet(self, session: Session) -> None:
         world = self.service.world
-        session.dispatch(
-            "READY",
-            {
-                "v": 10,
-                "user": objects.own_user(world.users[world.bot_id]),
-                "guilds": [{"id": str(g.id), "unavailable": True} for g in world.bot_guilds()],
-                "session_id": session.id,
-                "session_type": "normal",
-                "resume_gateway_url": self.url,
-                "application": {"id": str(world.application_id), "flags": 0},
-                "private_channels": [],
-                "relationships": [],
-                "_trace": [],
-            },
-        )
+        ready: JSON = {
+            "v": 10,
+            "user": objects.own_user(world.users[world.bot_id]),
+            "guilds": [{"id": str(g.id), "unavailable": True} for g in world.bot_guilds()],
+            "session_id": session.id,
+            "session_type": "normal",
+            "resume_gateway_url": self.url,
+            "application": {"id": str(world.application_id), "flags": 0},
+            "private_channels": [],
+            "relationships": [],
+            "_trace": [],
+        }
+        self.service.check_event("READY", ready)
+        session.dispatch("READY", ready)
         for guild in world.bot_guilds():
             if session.intents & GUILDS and not guild.unavailable:
                 session.dispatch("GUILD_CREATE", self.guild_create(guild))

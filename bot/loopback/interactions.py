@@ -54,9 +54,7 @@ def begin(
     body = _payload(service, act, place) | {"data": data}
     if message is not None:
         body["message"] = service.wire(message)
-        for problem in service.contract.part_problems("MessageResponse", body["message"]):
-            where = "INTERACTION_CREATE.message"
-            service.record.violate(where="event", route=where, path=problem.path, message=problem.message)
+    service.check_event("INTERACTION_CREATE", body)
     service.gateway.dispatch("INTERACTION_CREATE", body, intent=ALWAYS)
     tell(service, act, "sent")
     asyncio.get_running_loop().call_later(service.rules.answer_within_s, give_up, service, act)

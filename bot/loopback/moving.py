@@ -23,7 +23,7 @@ def leave(service: Service, guild: Guild, user_id: int) -> None:
             del service.world.commands[command.id]
     elif service.world.bot_id in guild.members:
         data = {"guild_id": str(guild.id), "user": objects.user(service.world.users[user_id])}
-        service.gateway.dispatch("GUILD_MEMBER_REMOVE", data, intent=GUILD_MEMBERS)
+        service.tell_bot("GUILD_MEMBER_REMOVE", data, intent=GUILD_MEMBERS)
     service.tell_people("MEMBER_LEFT", {"guild_id": str(guild.id), "user_id": str(user_id)})
 
 
@@ -63,4 +63,4 @@ def set_role(service: Service, guild: Guild, role_id: int, permissions: int) -> 
     """Change what a role may do in its server."""
     guild.roles[role_id].permissions = permissions
     data = {"guild_id": str(guild.id), "role": objects.role(guild.roles[role_id])}
-    service.gateway.dispatch("GUILD_ROLE_UPDATE", data, intent=GUILDS)
+    service.tell_bot("GUILD_ROLE_UPDATE", data, intent=GUILDS)

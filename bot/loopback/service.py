@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bot.loopback import objects, sayings
+from bot.loopback import events, objects, sayings
 from bot.loopback.cdn import signed
 from bot.loopback.failures import Refusal
 from bot.loopback.faults import Faults
@@ -139,30 +139,11 @@ class Service:
         self.record.happen(type_, data, at=self.clock.now(), channel_id=channel_id, audience=audience)
 
     def check_event(self, event: str, data: JSON) -> None:
-        """Hold an event's data to the schema of the same object over HTTP."""
-        if event not in EVENT_SCHEMAS:
-            return
-        schema, added = EVENT_SCHEMAS[event]
-        body = {k: v for k, v in data.items() if k not in added.split()}
-        for problem in self.contract.part_problems(schema, body):
+        """Hold an event's data to the schemas of the same objects over HTTP."""
+        for problem in events.problems(self.contract, event, data):
             self.record.violate(where="event", route=event, path=problem.path, message=problem.message)
 
 
-# Which schema holds for an event's data, and the keys that the gateway adds to it.
-EVENT_SCHEMAS: dict[str, tuple[str, str]] = {
-    "MESSAGE_CREATE": ("MessageResponse", "guild_id member"),
-    "MESSAGE_UPDATE": ("MessageResponse", "guild_id member"),
-    "GUILD_CREATE": (
-        "GuildResponse",
-        (
-            "joined_at large unavailable member_count voice_states members channels threads presences "
-            "stage_instances guild_scheduled_events soundboard_sounds"
-        ),
-    ),
-    "THREAD_CREATE": ("ThreadResponse", "newly_created"),
-    "THREAD_UPDATE": ("ThreadResponse", ""),
-    "CHANNEL_UPDATE": ("GuildChannelResponse", ""),
-}
 MENTION = re.compile(r"<@!?(\d+)>")
 
 

@@ -174,3 +174,18 @@ def test_every_object_schema_that_a_message_uses_is_checked_for_unknown_keys() -
     for body in places:
         found = contract.request_problems(operation, query={}, body=body)
         assert [p.path.rpartition(".")[2] for p in found] == ["colour"], body
+
+
+async def test_a_part_of_an_event_that_drifts_is_recorded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.tolerated = True
+    from bot.loopback import objects
+
+    whole = objects.member
+    monkeypatch.setattr(objects, "member", lambda w, m: whole(w, m) | {"colour": "red"})
+    player = await stage.bot()
+    assert {(v.where, v.route) for v in stage.server.violations} == {("event", "GUILD_CREATE")}
+    stage.server.violations.clear()
+    grid = await player.get_channel(stage.lora).send("grid")
+    stage.server.violations.clear()
+    await grid.add_reaction("👍")
+    assert [(v.route, v.path) for v in stage.server.violations] == [("MESSAGE_REACTION_ADD", "colour")]
