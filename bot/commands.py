@@ -101,11 +101,12 @@ class Commands:
 
     def _cancel(self) -> app_commands.Command[Any, Any, Any]:
         @app_commands.command(name="cancel", description="Cancel one of your orders")
-        @app_commands.describe(order="Which one; without it the newest that is not finished")
+        @app_commands.describe(order="Which one; without it the newest that people do not vote on yet")
+        @app_commands.autocomplete(order=self._queries.cancellable)
         async def cancel(interaction: Interaction, order: app_commands.Range[str, 1, 20] | None = None) -> None:
             await acknowledge(interaction)
             member = str(interaction.user.id)
-            order_id = order or await self._queries.newest_open(str(interaction.guild_id), member)
+            order_id = order or await self._queries.newest_waiting(str(interaction.guild_id), member)
             if order_id is None:
                 return await say(interaction, NOTHING_TO_CANCEL)
             name = await cancel_order(self._parts, order_id, member_id=member)

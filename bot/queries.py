@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from discord import app_commands
 from sqlmodel import Session, col, select
 
 from bot.answers import Interaction, acknowledge, say
 from bot.parts import Parts
 from bot.prospects import Line, line_of
 from bot.wording_queue import queue_text, status_text
-from storage.domain.lifecycle import OPEN, Stage
+from storage.domain.lifecycle import OPEN, TABLE, Stage
 from storage.tables import Order, Progress
 
+BEFORE_THE_VOTE = frozenset({Stage.DRAFT, Stage.QUEUED, Stage.TRAINING, Stage.FAILED})
+MOST_CHOICES = 25
+"""Discord shows so many."""
 MOST = 10
 """Orders that `/status` lists."""
 
@@ -33,9 +37,16 @@ class Queries:
         rows, line = await self._parts.database.transact(_own, str(interaction.guild_id), str(interaction.user.id))
         await say(interaction, status_text(rows, line))
 
-    async def newest_open(self, community_id: str, member_id: str) -> str | None:
-        """The member's newest order here that can be cancelled."""
-        return await self._parts.database.transact(_newest_open, community_id, member_id)
+    async def newest_waiting(self, community_id: str, member_id: str) -> str | None:
+        """The member's newest order here that people do not vote on yet: what `/cancel` means without an id."""
+        found = await self._parts.database.transact(_cancellable, community_id, member_id)
+        return next((o.id for o in found if Stage(o.stage) in BEFORE_THE_VOTE), None)
+
+    async def cancellable(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        """The member's own open orders, offered while an id is being typed."""
+        found = await self._parts.database.transact(_cancellable, str(interaction.guild_id), str(interaction.user.id))
+        names = [(f"{o.name} ({o.id}): {TABLE[Stage(o.stage)].sight}"[:100], o.id) for o in found]
+        return [app_commands.Choice(name=n, value=i) for n, i in names if typed.lower() in n.lower()][:MOST_CHOICES]
 
 
 def _own(session: Session, community_id: str, member_id: str) -> tuple[list[tuple[Order, Progress | None]], Line]:
@@ -44,9 +55,9 @@ def _own(session: Session, community_id: str, member_id: str) -> tuple[list[tupl
     return [(o, session.get(Progress, o.id)) for o in orders], line_of(session)
 
 
-def _newest_open(session: Session, community_id: str, member_id: str) -> str | None:
+def _cancellable(session: Session, community_id: str, member_id: str) -> list[Order]:
     stages = [s.value for s in OPEN | {Stage.FAILED}]
-    wanted = select(Order.id).where(
+    wanted = select(Order).where(
         Order.community_id == community_id, Order.owner_id == member_id, col(Order.stage).in_(stages)
     )
-    return session.exec(wanted.order_by(col(Order.created_at).desc())).first()
+    return list(session.exec(wanted.order_by(col(Order.created_at).desc()).limit(2 * MOST_CHOICES)).all())

@@ -193,7 +193,9 @@ OLD_BUTTON = "This button belongs to something that is over. /status shows your 
 TROUBLE = "Something went wrong on my side; it has been noted. Please try again in a moment."
 SERVERS_ONLY = "I work in servers only, where people can vote."
 MODERATORS_ONLY = "Only moderators can do that (Manage Server or Manage Messages)."
-NOTHING_TO_CANCEL = "You have no order here that could be cancelled."
+NOTHING_TO_CANCEL = (
+    "You have no order here that waits or trains. To stop one that is being voted on, choose it: /cancel order."
+)
 POCKET_NOTE = "Base: the pocket, a tiny demonstration model that learns drawings in minutes."
 
 

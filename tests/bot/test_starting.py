@@ -134,6 +134,15 @@ async def test_a_cancelled_draft_loses_its_pictures_and_its_buttons(home: House,
     await home.reply(ada, await ada.slash("cancel", channel=home.channel()), "no order here")
 
 
+async def test_cancel_offers_the_members_own_open_orders(home: House, ada: Member) -> None:
+    order, _ = await drafted(home, "Ada")
+    await drafted(home, "Bruno", first=60)
+    choices = await ada.complete("cancel", channel=home.channel(), options={"order": ""}, focused="order")
+    assert [c["value"] for c in choices] == [order.id]
+    assert await ada.complete("cancel", channel=home.channel(), options={"order": "zzz"}, focused="order") == []
+    await home.clear("Bruno")
+
+
 async def test_a_paused_machine_is_said_and_the_order_waits(home: House, ada: Member) -> None:
     await home.ask(set_paused, True)
     try:
