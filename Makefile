@@ -46,7 +46,7 @@ format: $(VENV)/.dev ## let ruff mend what it can
 chromium: # the page tests look at pages in a real browser: Debian's chromium
 	@command -v chromium >/dev/null || { echo "installing chromium for the page tests ..."; \
 	  SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
-	  $$SUDO apt-get update -qq && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+	  $$SUDO apt-get update -qq && $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core fonts-noto-color-emoji >/dev/null; }
 
 KILLS ?= 20
 faults: $(VENV)/.dev ## kill bot, supervisor and child at every gap (KILLS=20)
