@@ -21,6 +21,8 @@ class Line:
     """(x, y), ascending in x."""
     marked: float | None = None
     """The x that was chosen."""
+    mark: str = "chosen"
+    """The word beside it."""
     band: tuple[float, float] | None = None
     """A range of x to shade."""
     percent: bool = False
@@ -111,7 +113,7 @@ def _marked(frame: _Frame, line: Line) -> str:
     shift = -5 if anchor == "end" else 5
     return (
         f'<path class="chosen" d="M{x} {TOP}V{HEIGHT - BOTTOM}"/>'
-        f'<text class="chosen" x="{x + shift}" y="{TOP + 10}" text-anchor="{anchor}">chosen</text>'
+        f'<text class="chosen" x="{x + shift}" y="{TOP + 10}" text-anchor="{anchor}">{escape(line.mark)}</text>'
     )
 
 

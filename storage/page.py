@@ -175,6 +175,7 @@ def _scale(view: OrderView) -> str:
         title="Usefulness over scale",
         points=points,
         marked=view.scale.recommended,
+        mark="recommended",
         band=(view.scale.low, view.scale.high),
         x_name="scale",
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import json
 import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -16,7 +14,6 @@ from typing import Any
 import discord
 import pytest
 import yarl
-from PIL import Image
 from sqlmodel import Session
 
 from bot.loopback.member import Director, Member, SeenMessage
@@ -25,19 +22,14 @@ from bot.order import Story
 from bot.parts import Parts
 from bot.presses import Presses
 from bot.settings import BotSettings
-from storage import orders, turns
+from storage import orders
 from storage.artifacts import Artifacts
 from storage.database import Database, migrate
 from storage.domain.lifecycle import Stage
-from storage.domain.measurement import Measurement, ScaleChoice, ScalePoint
-from storage.domain.orders import SubjectType
-from storage.domain.plan import shortened
-from storage.domain.recipes import PictureOf, plan_for
 from storage.engine import Engine
 from storage.settings import StorageSettings
-from storage.tables import Ballot, Checkpoint, Delivery, Order, Progress, now
-
-STEPS = (2, 4, 6, 8, 10)
+from storage.tables import Ballot, Order, now
+from tests.bot.hands import Hands, get_row
 
 
 class Client(discord.Client):
@@ -88,21 +80,17 @@ class Running:
         self.parts.database.close()
 
 
-@dataclass
-class Bench:
+@dataclass(kw_only=True)
+class Bench(Hands):
     """A loopback server, a place for rows and files, and hands that do a worker's part."""
 
     server: LoopbackServer
     director: Director
     settings: BotSettings
     stack: contextlib.AsyncExitStack
-    database: Database
-    engine: Engine
-    artifacts: Artifacts
     monkeypatch: pytest.MonkeyPatch
     members: dict[str, Member] = field(default_factory=dict)
     tolerated: bool = False
-    count: int = 0
 
     def aim(self) -> None:
         """Point discord.py at the server (again, where a test undid its patches)."""
@@ -144,108 +132,32 @@ class Bench:
         running.tasks.append(asyncio.create_task(client.story.run()))
         return running
 
-    # -- a worker's part
-
     async def order(self, owner: str = "Ada", name: str = "Blue cat", **fields: Any) -> str:
-        """An order in training, as Start and the first turn leave it."""
-        self.count += 1
-        words = {
-            "interaction_id": f"{self.count}00",
-            "token": "",
+        """An order of a member of the loopback, in training."""
+        place = {
             "community_id": str(self.guild),
             "owner_id": str(self.server.user_id(owner)),
             "channel_id": str(self.server.channel_id("lora")),
-            "locale": "en-US",
-            "name": name,
-            "subject_type": "character",
-            "class_word": "cat",
-            "base": "pocket",
-            "links": [(f"http://x/{k}", f"{k}.png", 10) for k in range(6)],
         }
-        return await self.database.transact(self._begin, words, fields)
-
-    def _begin(self, session: Session, words: dict[str, Any], fields: dict[str, Any]) -> str:
-        order = orders.open_draft(session, **words)
-        for k, picture in enumerate(orders.pictures_of(session, order.id)):
-            kept = {"sha256": "0" * 64, "dhash": "0" * 16, "width": 64, "height": 64}
-            orders.keep_picture(session, picture.id, artifact=f"orders/{order.id}/pictures/{k}.jpg", **kept)
-        plan = plan_for(
-            base="pocket",
-            subject_type=SubjectType.CHARACTER,
-            class_word="cat",
-            trigger=order.trigger,
-            seed=order.seed,
-            pictures=[PictureOf(id=f"{k}", dhash=k) for k in range(6)],
-        )
-        orders.start(session, self.engine, order.id, shortened(plan, STEPS[-1]))
-        for key, value in fields.items():
-            setattr(order, key, value)
-        session.flush()
-        assert turns.pick(session, self.engine, "worker", ["pocket"], f"{order.id}:train:1:1") is not None
-        return order.id
-
-    async def checkpoint(self, order_id: str, step: int, **measured: Any) -> None:
-        """A checkpoint as a worker stores it: file, grid, row."""
-        prefix = f"orders/{order_id}/checkpoints/{step}"
-        await self.artifacts.put(f"{prefix}/grid.png", picture(step))
-        await self.artifacts.put(f"{prefix}/lora.safetensors", b"L" * 5000)
-        row = Checkpoint(
-            order_id=order_id,
-            step=step,
-            lora_artifact=f"{prefix}/lora.safetensors",
-            lora_sha256="ab" * 32,
-            lora_bytes=5000,
-            grid_artifact=f"{prefix}/grid.png",
-            measurement_json=measurement(**measured).to_json(),
-        )
-        await self.database.transact(_add, row)
-
-    async def trained(self, order_id: str, *, steps: tuple[int, ...] = STEPS) -> None:
-        """All checkpoints; the measured best is the fourth."""
-        for step in steps:
-            best = 0.9 if step == STEPS[3] else 0.3 + step / 100
-            await self.checkpoint(order_id, step, utilities=(best, best + 0.02, best + 0.01, best))
+        return await self.begin(place, name=name, **fields)
 
     async def vote(self, running: Running | None, order_id: str) -> None:
         """The last segment is over: the order is voting."""
-        await self.move(running, order_id, Stage.VOTING)
+        await self.move(running and running.story, order_id, Stage.VOTING)
 
     async def swept(
         self, running: Running | None, order_id: str, lora: bytes | None = None, *, compact: bool = False
     ) -> None:
         """The scale is measured and the delivery's files are stored."""
-        order = await self.row(order_id)
-        folder = f"orders/{order_id}/delivery"
-        files = {
-            "lora": (f"{folder}/cat.safetensors", lora or b"L" * 5000),
-            "sidecar": (f"{folder}/cat.json", b"{}"),
-            "preview": (f"{folder}/cat.png", picture(1)),
-            "strip": (f"{folder}/cat-strip.png", picture(2)),
-        }
-        if compact:
-            files["compact"] = (f"{folder}/cat-compact.safetensors", b"C" * 900)
-        for key, content in files.values():
-            await self.artifacts.put(key, content)
-        await self.database.transact(
-            _swept, order, {role: key for role, (key, _) in files.items()}, len(lora or b"") or 5000
-        )
-        await self.move(running, order_id, Stage.DELIVERING)
-
-    async def move(self, running: Running | None, order_id: str, stage: Stage) -> None:
-        order = await self.database.transact(orders.move, self.engine, order_id, stage)
-        if running is not None:
-            await running.story.on_stage(order_id, stage.value, order.attempt)
-
-    async def progress(self, order_id: str, **values: Any) -> None:
-        await self.database.transact(_merge, Progress(order_id=order_id, stage="training", **values))
+        await self.sweep(running and running.story, order_id, lora, compact=compact)
 
     # -- looking
 
     async def row(self, order_id: str) -> Order:
-        return await self.database.transact(_get, Order, order_id)
+        return await self.database.transact(get_row, Order, order_id)
 
     async def get(self, table: Any, key: Any) -> Any:
-        return await self.database.transact(_get, table, key)
+        return await self.database.transact(get_row, table, key)
 
     async def until(self, true: Callable[[], Any], seconds: float = 8.0) -> Any:
         """Wait for a condition (may be async); gives back what it gave."""
@@ -303,57 +215,8 @@ class Bench:
         await self.database.transact(_due, order_id)
 
 
-def picture(seed: int) -> bytes:
-    """A small PNG."""
-    out = io.BytesIO()
-    Image.new("RGB", (70, 60), (seed * 20 % 256, 90, 140)).save(out, "PNG")
-    return out.getvalue()
-
-
-def measurement(**given: Any) -> Measurement:
-    """A plausible measurement."""
-    values: dict[str, Any] = {
-        "validation_ratio": 0.9, "training_ratio": 0.8, "likeness": 0.7, "adherence": 0.95, "variety": 0.9, "leakage": 0.1,
-        "memorisation": 0.3, "utility": 0.6, "utilities": (0.6, 0.62), "flags": (), "seconds": 1.0,
-    }  # fmt: skip
-    return Measurement(**{**values, **given})
-
-
-def _add(session: Session, row: Any) -> None:
-    session.add(row)
-
-
-def _merge(session: Session, row: Any) -> None:
-    session.merge(row)
-
-
-def _get(session: Session, table: Any, key: Any) -> Any:
-    return session.get(table, key)
-
-
 def _due(session: Session, order_id: str) -> None:
     session.get_one(Ballot, order_id).deadline_at = now() - timedelta(seconds=1)
-
-
-def _swept(session: Session, order: Order, files: dict[str, str], lora_bytes: int) -> None:
-    points = tuple(
-        ScalePoint(scale=s, likeness=0.5, adherence=0.9, leakage=0.1, utility=0.8 - (s - 0.9) ** 2)
-        for s in (0.5, 0.75, 1.0, 1.25)
-    )
-    row = session.get_one(Order, order.id)
-    row.scale_json = ScaleChoice(recommended=0.9, low=0.7, high=1.1, points=points).to_json()
-    step = row.chosen_step or 0
-    session.get_one(Checkpoint, (order.id, step)).lora_bytes = lora_bytes
-    session.merge(
-        Delivery(
-            id=f"{order.id}:final:{step}",
-            order_id=order.id,
-            kind="final",
-            step=step,
-            files_json=json.dumps(files),
-            way="attach",
-        )
-    )
 
 
 @pytest.fixture(scope="session")

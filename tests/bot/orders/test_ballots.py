@@ -252,3 +252,24 @@ async def test_an_upgrade_with_one_more_step_in_voting_continues_an_open_ballot(
 
 def _all_votes(session: Session, order_id: str) -> list[Vote]:
     return list(session.exec(select(Vote).where(Vote.order_id == order_id)))
+
+
+async def test_a_kill_while_the_ballot_closes_loses_no_vote_and_closes_it_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, order_id = await voting(bench)
+    await vote(bench, "Bruno", await bench.grid(order_id, 4))
+    await counted(bench, order_id, s4=1)
+    died: list[str] = []
+
+    def die(name: str) -> None:
+        died.append(name)
+        if len(died) == 1:
+            raise ConnectionError("killed here")
+
+    monkeypatch.setattr(ballots, "gap", die)
+    done = await close(bench, order_id)
+    assert died == ["ballot-close", "ballot-close"], "the first close was rolled back whole"
+    assert (done.chosen_step, done.attempt) == (4, 4)
+    await bench.said(order_id, "the vote is closed")
+    assert sum("the vote is closed, **" in m.content for m in await bench.messages(order_id)) == 1

@@ -1,0 +1,199 @@
+"""The page of an order: everything in one text, nothing of a person's words as markup, fit for a phone and a desk."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from storage.charts import Line, chart
+from storage.domain.choice import Because, Choice, choose_scale
+from storage.domain.measurement import Flag, Measurement, ScalePoint
+from storage.domain.orders import SubjectType
+from storage.domain.plan import Departure, Fit
+from storage.domain.recipes import PictureOf, plan_for
+from storage.page import order_page
+from storage.view import CheckpointView, OrderView
+
+PLAN = plan_for(
+    base="pocket",
+    subject_type=SubjectType.CHARACTER,
+    class_word="cat",
+    trigger="zorvex",
+    seed=5,
+    pictures=[PictureOf(id=f"p{i}", dhash=i) for i in range(8)],
+)
+FIT = Fit(device="cpu", precision="fp32", micro_batch=8, gradient_checkpointing=False, threads=2, deterministic=True)
+
+
+def picture(k: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (420, 360), (40 * k % 256, 120, 90)).save(out, "PNG")
+    return out.getvalue()
+
+
+def measured(k: int) -> Measurement:
+    return Measurement(
+        validation_ratio=None if k == 0 else 0.97 - 0.02 * k,
+        training_ratio=0.9,
+        likeness=0.3 + 0.15 * k,
+        adherence=1.02 - 0.03 * k,
+        variety=0.9,
+        leakage=0.05 + 0.04 * k,
+        memorisation=0.4,
+        utility=0.5,
+        utilities=(0.5, 0.6),
+        flags=(Flag.VALIDATION_VETO,) if k == 4 else (),
+        seconds=3.0,
+    )
+
+
+@pytest.fixture
+def view() -> OrderView:
+    """A delivered order with everything that an order can have."""
+    points = tuple(
+        ScalePoint(scale=s, likeness=0.5, adherence=0.9, leakage=0.1, utility=0.8 - 0.5 * (s - 0.9) ** 2)
+        for s in (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+    )
+    checkpoints = tuple(
+        CheckpointView(
+            step=s, votes=(0, 1, 4, 2, 0)[k], measurement=measured(k), grid=f"g{s}", lora=f"l{s}", lora_bytes=2_300_000,
+            lora_sha256="ab" * 32,
+        )
+        for k, s in enumerate(PLAN.checkpoint_steps)
+    )  # fmt: skip
+    return OrderView(
+        id="4k7m2p9x",
+        name="Blue <script>alert(1)</script> & cat",
+        subject_type="character",
+        class_word="cat",
+        trigger="zorvex",
+        base="pocket",
+        stage="delivered",
+        created_at=datetime(2025, 1, 2, tzinfo=UTC),
+        kept=8,
+        refused=1,
+        plan=PLAN,
+        fits=(FIT,),
+        departures=(Departure(step=80, kind="learning_rate_halved", reason="the loss was <b>NaN</b>"),),
+        checkpoints=checkpoints,
+        choice=Choice(step=120, because=Because.VOTES, measured_best=160, votes=4, runner_up_votes=2),
+        scale=choose_scale(points),
+        files={"strip": "strip"},
+        way="attach",
+        seconds={"queued": 1.2, "training": 110.0},
+        pictures={**{f"g{s}": picture(s) for s in PLAN.checkpoint_steps}, "strip": picture(7)},
+    )
+
+
+class Outline(HTMLParser):
+    """What a screen reader meets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.headings: list[int] = []
+        self.targets: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.append(tag)
+        if tag == "img":
+            self.images.append(found)
+        if re.fullmatch(r"h\d", tag):
+            self.headings.append(int(tag[1]))
+        self.targets += [href[1:] for href in [found.get("href") or ""] if href.startswith("#")]
+        self.ids += [id_ for id_ in [found.get("id")] if id_]
+
+
+def outline(page: str) -> Outline:
+    made = Outline()
+    made.feed(page)
+    return made
+
+
+def test_the_page_holds_everything_and_asks_nothing_of_any_server(view: OrderView) -> None:
+    page = order_page(view)
+    assert not re.search(r'(src|href)="(?!data:|#)', page), "no address but its own"
+    assert "script" not in outline(page).tags
+    for words in (
+        "zorvex",
+        "step 120, 4 votes",
+        "Recommended scale 0.90",
+        "4 people voted for it",
+        "Learning rate",
+        "ComfyUI",
+    ):
+        assert words in page
+    assert page.count("data:image/png;base64,") == 6
+    assert page.count("<svg") == 5
+
+
+def test_what_a_person_typed_is_text(view: OrderView) -> None:
+    page = order_page(view)
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; cat" in page
+    assert "<b>NaN" not in page
+
+
+def test_it_can_be_read_aloud_and_walked_by_keyboard(view: OrderView) -> None:
+    seen = outline(order_page(view))
+    assert all(image.get("alt") for image in seen.images)
+    assert seen.headings[0] == 1
+    assert all(b - a <= 1 for a, b in zip(seen.headings, seen.headings[1:], strict=False)), "no level is skipped"
+    assert set(seen.targets) <= set(seen.ids), "every jump has a place to land"
+    assert len(seen.ids) == len(set(seen.ids))
+
+
+def test_an_order_that_has_hardly_begun_has_a_page_too(view: OrderView) -> None:
+    nothing = {"plan": None, "choice": None, "scale": None, "files": {}, "pictures": {}, "seconds": {}}
+    young = replace(view, fits=(), checkpoints=(), stage="queued", **nothing)
+    page = order_page(young)
+    assert "waiting for the GPU" in page
+    assert "None" not in page
+
+
+def test_what_was_not_measured_is_a_dash_and_never_zero(view: OrderView) -> None:
+    page = order_page(view)
+    assert re.search(r'<th scope="row">50</th>.*?<td>–</td></tr>', page)
+
+
+def test_a_chart_marks_the_chosen_step_and_shades_the_band_inside_its_frame() -> None:
+    drawn = chart(Line(title="t <x>", points=[(0, 0.1), (1, 0.4), (2, 0.2)], marked=1, band=(-5, 9)))
+    assert drawn.count("<circle") == 3
+    assert "t &lt;x&gt;" in drawn
+    width = float(re.search(r'class="band"[^>]*width="([\d.]+)"', drawn)[1])  # type: ignore[index]
+    assert 0 < width <= 340
+    assert chart(Line(title="t", points=[])) == ""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_hangs_over_the_side(view: OrderView, tmp_path: Path, width: int) -> None:
+    chromium = shutil.which("chromium")
+    assert chromium, "the tests of pages need Debian's chromium: apt-get install chromium"
+    (tmp_path / "page.html").write_text(order_page(view), "utf-8")
+    (tmp_path / "frame.html").write_text(
+        f'<iframe id="f" src="page.html" style="width:{width}px;height:800px;border:0"></iframe><p id="out"></p>'
+        "<script>f.onload=()=>{const d=f.contentDocument.documentElement;"
+        "out.textContent=`W${d.scrollWidth}/${d.clientWidth}E`}</script>",
+        "utf-8",
+    )
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--allow-file-access-from-files",
+        f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000", "--dump-dom", f"file://{tmp_path / 'frame.html'}",
+    ]  # fmt: skip
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+    found = re.search(r"W(\d+)/(\d+)E", told)
+    assert found, told[-500:]
+    assert int(found[1]) <= int(found[2])
