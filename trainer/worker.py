@@ -29,6 +29,7 @@ from storage.leases import Fence
 from storage.reaper import reap
 from storage.tables import Order
 from trainer import folder
+from trainer.fetch import missing, present
 from trainer.job import Bench, take_turn
 from trainer.seat import Seat
 from trainer.settings import WorkerSettings, gpu_memory_gib
@@ -208,7 +209,11 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        asyncio.run(work(WorkerSettings()))
+        settings = WorkerSettings()
+        for base in settings.bases:
+            if not present(settings.weights(base)):
+                return _refuse(missing(base, settings.weights(base)))
+        asyncio.run(work(settings))
     except ValidationError as error:
         wrong = [
             f"LORASMITH_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False)

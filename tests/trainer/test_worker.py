@@ -188,7 +188,8 @@ async def test_a_worker_waits_for_the_database_and_says_so(start: Start, tmp_pat
     assert worker.process.wait(20) == 0
 
 
-def test_a_worker_refuses_a_second_machine_on_sqlite(data_dir: Path) -> None:
+def test_a_worker_refuses_a_second_machine_on_sqlite(data_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").touch()
     database = Database(StorageSettings(data_dir=data_dir))
     with database.session() as session:
         leases.beat(session, "far:0:1", "far:0:1", "worker", 60.0).machine = "another"
@@ -196,7 +197,7 @@ def test_a_worker_refuses_a_second_machine_on_sqlite(data_dir: Path) -> None:
     worker = subprocess.run(
         [sys.executable, "-m", "trainer.worker"],
         cwd=ROOT,
-        env={**os.environ, "LORASMITH_DATA_DIR": str(data_dir)},
+        env={**os.environ, "LORASMITH_DATA_DIR": str(data_dir), "LORASMITH_BASE_POCKET": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -205,6 +206,20 @@ def test_a_worker_refuses_a_second_machine_on_sqlite(data_dir: Path) -> None:
     assert worker.returncode == 1
     assert "SQLite means one machine" in worker.stderr
     assert "Traceback" not in worker.stderr
+
+
+def test_a_worker_without_its_base_says_what_to_do(tmp_path: Path) -> None:
+    worker = subprocess.run(
+        [sys.executable, "-m", "trainer.worker"],
+        cwd=ROOT,
+        env={**os.environ, "LORASMITH_BASES": "sdxl", "HF_HUB_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert worker.returncode == 1
+    assert "lorasmith fetch sdxl (about 7 GB)" in worker.stderr
 
 
 def test_wrong_settings_are_named_and_their_values_are_not_printed() -> None:
