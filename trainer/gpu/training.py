@@ -65,11 +65,11 @@ class Training:
         """Trains up to `until`, taking every checkpoint on the way; tells `Trained` at the end. Raises `Diverged`."""
         began = time.monotonic()
         _ = self.bench.stick  # the base is measured before anything is trained: progress is told against it
-        if self.step == until and until in self.plan.checkpoint_steps:
+        undone = self.step == until or self.step not in self.held_out_losses
+        if undone and self.step in self.plan.checkpoint_steps:
             self._checkpoint()
         while self.step < until:
-            self._one_step()
-            if self.step in self.plan.checkpoint_steps:
+            if self._one_step() and self.step in self.plan.checkpoint_steps:
                 self._checkpoint()
         if not self._stored(self.step):
             self._store()
@@ -78,7 +78,8 @@ class Training:
             Trained(step=self.step, state=self.bench.task.relative(folder), seconds=round(time.monotonic() - began, 3))
         )
 
-    def _one_step(self) -> None:
+    def _one_step(self) -> bool:
+        """Whether the step was done; if not, the run has departed from its plan and goes on."""
         step = self.step + 1
         try:
             loss = self._try(step)
@@ -92,6 +93,8 @@ class Training:
         else:
             self.step = step
             self._progress(loss)
+            return True
+        return False
 
     def _try(self, step: int) -> StepLoss:
         bench, plan = self.bench, self.plan
