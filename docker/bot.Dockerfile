@@ -13,8 +13,8 @@ COPY --from=build /opt/lorasmith /opt/lorasmith
 ENV PATH=/opt/lorasmith/bin:$PATH LORASMITH_DATA_DIR=/data LORASMITH_WEB_HOST=0.0.0.0 PYTHONUNBUFFERED=1
 USER lorasmith
 VOLUME /data
-EXPOSE 8080
+EXPOSE 8480
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/health', timeout=4)"]
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8480/health', timeout=4)"]
 ENTRYPOINT ["lorasmith"]
 CMD ["bot"]
