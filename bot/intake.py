@@ -104,14 +104,14 @@ class Intake:
         """Go on with the drafts of the last run. What lies in the folder of raw files is of that run: it goes."""
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         for order_id, token in await self._parts.database.transact(drafts_to_resume):
-            self.settle(order_id, restarted=True)
+            self.settle(order_id)
             if token:
                 await say_later(self._parts.discord, token, CHECKING)
 
-    def settle(self, order_id: str, *, restarted: bool = False) -> None:
+    def settle(self, order_id: str) -> None:
         """Fetch, check and store what a draft still lacks, in the background; then show its card."""
         before = self._working.get(order_id)
-        task = asyncio.create_task(self._settle(order_id, before, restarted=restarted), name=f"intake-{order_id}")
+        task = asyncio.create_task(self._settle(order_id, before), name=f"intake-{order_id}")
         self._working[order_id] = task
         task.add_done_callback(lambda done: self._done(order_id, done))
 
@@ -133,7 +133,7 @@ class Intake:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("the pictures of draft %s were not finished", order_id, exc_info=error)
 
-    async def _settle(self, order_id: str, before: asyncio.Task[None] | None, *, restarted: bool) -> None:
+    async def _settle(self, order_id: str, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
         await self._parts.database.transact(forget_token, order_id)
@@ -147,17 +147,16 @@ class Intake:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         if len(self._working) == 1:
             await self._checker.close()
-        await self._show(order_id, restarted=restarted)
+        await self._show(order_id)
 
-    async def _show(self, order_id: str, *, restarted: bool) -> None:
+    async def _show(self, order_id: str) -> None:
         for pause_s in (1.0, 5.0, 30.0, None):
             try:
-                await self._cards.show(order_id, restarted=restarted)
+                await self._cards.show(order_id)
             except UNREACHABLE as error:
                 log.warning("the plan card of %s could not be posted: %s", order_id, error)
                 if pause_s is None:
                     raise
-                restarted = True  # it may have arrived all the same
                 await asyncio.sleep(pause_s)
             else:
                 return

@@ -131,42 +131,55 @@ class PlanCards:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._since = now()
+        self._uncertain: set[str] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def show(self, order_id: str, *, restarted: bool = False) -> int | None:
+    async def show(self, order_id: str) -> int | None:
         """Post the card, or edit it where it says something else now; gives back the message's id.
 
-        After a restart the channel is searched for a card that was posted just before the end of the last run. Raises what a
-        call to Discord raises where a first post fails.
+        Raises what a call to Discord raises where that fails.
         """
         turn = self._turns.setdefault(order_id, asyncio.Lock())
         async with turn:
-            return await self._show(order_id, restarted=restarted)
+            return await self._show(order_id)
 
-    async def _show(self, order_id: str, *, restarted: bool) -> int | None:
+    async def _show(self, order_id: str) -> int | None:
         look = await self._parts.database.transact(_look, order_id, self._parts.settings)
         if look is None:
             return None
         embed = discord.Embed(title=title(look.card), description=text(look.card), colour=_COLOURS[look.card.state])
         embed.set_footer(text=mark(order_id, "plan"))
         view = buttons_of(look.card, order_id, look.order.stage)
+        said = _digest(look.order, embed, view)
         channel = self._channel(int(look.post.channel_id if look.post else look.order.channel_id))
-        if look.post is None:
-            found = await self._find(channel, order_id) if restarted else None
-            if found is None:
-                if look.card.state != "draft":
-                    return None
-                found = await channel.send(
-                    embed=embed, view=view or discord.utils.MISSING, nonce=mark(order_id, "plan")
-                )
-                gap("post-record")
-            await self._parts.database.transact(
-                _record, order_id, channel.id, found.id, _digest(look.order, embed, view)
-            )
-            return found.id
-        if look.post.shown_json != (said := _digest(look.order, embed, view)):
-            await self._edit(channel, look.post, embed, view, said)
-        return int(look.post.message_id)
+        if look.post is not None:
+            if look.post.shown_json != said:
+                await self._edit(channel, look.post, embed, view, said)
+            return int(look.post.message_id)
+        found = await self._find(channel, look.order)
+        if found is None and look.card.state != "draft":
+            return None
+        message = found or await self._post(channel, order_id, embed, view)
+        gap("post-record")
+        await self._parts.database.transact(_record, order_id, channel.id, message.id, "" if found else said)
+        if found is not None:  # what it says is of an earlier run
+            return await self._show(order_id)
+        return message.id
+
+    async def _post(
+        self,
+        channel: discord.PartialMessageable,
+        order_id: str,
+        embed: discord.Embed,
+        view: discord.ui.View | None,
+    ) -> discord.Message:
+        name = mark(order_id, "plan")
+        try:
+            return await channel.send(embed=embed, view=view or discord.utils.MISSING, nonce=name)
+        except BaseException:
+            self._uncertain.add(order_id)  # it may have arrived: look before the next try
+            raise
 
     async def _edit(
         self,
@@ -184,11 +197,14 @@ class PlanCards:
                 raise
         await self._parts.database.transact(_shown, post.mark, said)
 
-    async def _find(self, channel: discord.PartialMessageable, order_id: str) -> discord.Message | None:
+    async def _find(self, channel: discord.PartialMessageable, order: Order) -> discord.Message | None:
+        """A card that was posted but not written down: by an earlier run of the bot, or by a send whose end is unknown."""
+        if order.created_at > self._since and order.id not in self._uncertain:
+            return None
         me = self._parts.discord.user
         async for message in channel.history(limit=LOOK_BACK):
             footers = {embed.footer.text for embed in message.embeds}
-            if me is not None and message.author.id == me.id and mark(order_id, "plan") in footers:
+            if me is not None and message.author.id == me.id and mark(order.id, "plan") in footers:
                 return message
         return None
 
