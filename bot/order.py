@@ -66,7 +66,10 @@ class Story:
         presses.on_button("finish", lambda i, a: ballots.finish(self.parts, i, a))
 
     def on_reaction(self, event: ReactionEvent) -> None:
-        """A reaction came or went: look at that message again. Whose it was does not matter here."""
+        """A reaction came or went: look at that message again. Whose it was matters only where it was our own seed."""
+        me = self.parts.discord.user
+        if isinstance(event, discord.RawReactionActionEvent) and me is not None and event.user_id == me.id:
+            return
         self.recounts.look_again(str(event.message_id))
 
     async def run(self) -> None:

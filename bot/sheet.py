@@ -14,8 +14,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-WIDTH = 440
-"""px of one grid on the sheet."""
+WIDTH, ALONE = 440, 1400
+"""px of one grid on the sheet, and of one that is made smaller by itself."""
 GAP, HEAD = 16, 44
 A_ROW = 3
 """Grids beside each other; more go below, so that a phone can still show them."""
@@ -49,24 +49,25 @@ async def make_sheet(grids: Sequence[tuple[str, Path]], folder: Path) -> Path:
 def compose(grids: Sequence[tuple[str, Path]], out: Path) -> Path:
     """The sheet, written as PNG or, where that is large, as JPEG."""
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    small = [(label, _scaled(path)) for label, path in grids]
+    width = WIDTH if len(grids) > 1 else ALONE
+    small = [(label, _scaled(path, width)) for label, path in grids]
     columns = min(A_ROW, len(small))
     height = HEAD + max(picture.height for _, picture in small)
     rows = -(-len(small) // columns)
-    sheet = Image.new("RGB", (GAP + columns * (WIDTH + GAP), GAP + rows * (height + GAP)), PAPER)
+    sheet = Image.new("RGB", (GAP + columns * (width + GAP), GAP + rows * (height + GAP)), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=26)
     for i, (label, picture) in enumerate(small):
-        left, top = GAP + (i % columns) * (WIDTH + GAP), GAP + (i // columns) * (height + GAP)
+        left, top = GAP + (i % columns) * (width + GAP), GAP + (i // columns) * (height + GAP)
         draw.text((left + 2, top + 4), label, fill=INK, font=font)
         sheet.paste(picture, (left, top + HEAD))
     return _written(sheet, out)
 
 
-def _scaled(path: Path) -> Image.Image:
+def _scaled(path: Path, width: int) -> Image.Image:
     with Image.open(path) as picture:
-        picture.draft("RGB", (WIDTH * 2, WIDTH * 2))
+        picture.draft("RGB", (width * 2, width * 2))
         upright = picture.convert("RGB")
-    return upright.resize((WIDTH, max(1, round(upright.height * WIDTH / upright.width))), Image.Resampling.LANCZOS)
+    return upright.resize((width, max(1, round(upright.height * width / upright.width))), Image.Resampling.LANCZOS)
 
 
 def _written(sheet: Image.Image, out: Path) -> Path:

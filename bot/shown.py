@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, String, cast
 from sqlmodel import Session, col, or_, select
 
 from storage.domain.lifecycle import Stage
@@ -63,6 +63,28 @@ class Shown:
         """Where the order is."""
         return Stage(self.order.stage)
 
+    def print_of(self) -> str:
+        """A text that changes when anything does that is shown."""
+        order, progress, ballot = self.order, self.progress, self.ballot
+        return repr(
+            (
+                (
+                    order.stage,
+                    order.attempt,
+                    order.thread_id,
+                    order.chosen_step,
+                    order.scale_json,
+                    order.max_file_bytes,
+                ),
+                [(c.step, c.votes) for c in self.checkpoints],
+                sorted((what, post.message_id, post.shown_json) for what, post in self.posts.items()),
+                (progress.updated_at, progress.step) if progress else None,
+                (ballot.deadline_at, ballot.closed_at) if ballot else None,
+                (self.delivery.way, self.delivery.delivered_at) if self.delivery else None,
+                (self.removed, self.mention, self.running),
+            )
+        )
+
     @property
     def steps(self) -> tuple[int, ...]:
         """The steps of the stored checkpoints."""
@@ -73,10 +95,17 @@ def look(session: Session, at: datetime | None = None) -> list[Shown]:
     """All orders that have, or may lack, something in their thread."""
     at = at or now()
     recent = col(Order.finished_at) > at - timedelta(days=LATE_DAYS)
-    ended = col(Order.stage).in_([s.value for s in (Stage.DELIVERED, Stage.CANCELLED, Stage.FAILED)])
+    last_words = [col(Order.id) + "-card", col(Order.id) + "-cancelled", _failure_mark()]
+    told = select(Post.mark).where(Post.order_id == Order.id, col(Post.mark).in_(last_words)).exists()
+    ended = col(Order.stage).in_([s.value for s in (Stage.DELIVERED, Stage.CANCELLED, Stage.FAILED)]) & ~told
     live = col(Order.stage).in_([s.value for s in LIVE])
     orders = session.exec(select(Order).where(or_(live, ended & recent)).order_by(col(Order.created_at))).all()
     return _filled(session, orders)
+
+
+def _failure_mark() -> ColumnElement[str]:
+    """The mark of what is said of a failure: one for each time that an order fails."""
+    return col(Order.id) + "-failed" + cast(col(Order.attempt), String)
 
 
 def look_at(session: Session, order_id: str) -> Shown | None:

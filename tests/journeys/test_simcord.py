@@ -41,7 +41,7 @@ class Trip(Hands):
 
     async def show(self, order_id: str) -> None:
         it = await self.database.transact(look_at, order_id)
-        await self.story.announcer.show(it)
+        await self.story.announcer.threads.show(it)
 
     async def row(self, order_id: str) -> Order:
         found: Order = await self.database.transact(get_row, Order, order_id)

@@ -159,7 +159,7 @@ class Bench(Hands):
     async def get(self, table: Any, key: Any) -> Any:
         return await self.database.transact(get_row, table, key)
 
-    async def until(self, true: Callable[[], Any], seconds: float = 8.0) -> Any:
+    async def until(self, true: Callable[[], Any], seconds: float = 30.0) -> Any:
         """Wait for a condition (may be async); gives back what it gave."""
         async with asyncio.timeout(seconds):
             while True:

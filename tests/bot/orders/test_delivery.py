@@ -41,7 +41,16 @@ async def online(bench: Bench) -> tuple[Any, str]:
     """A bot that members can download from."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    return await bench.bot(public_url=address, web_port=port), address
+    running = await bench.bot(public_url=address, web_port=port)
+
+    async def listens() -> bool:
+        try:
+            return (await fetch(f"{address}/health"))[0] == 200
+        except aiohttp.ClientError:
+            return False
+
+    await bench.until(listens)
+    return running, address
 
 
 async def fetch(url: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
