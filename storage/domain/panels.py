@@ -11,17 +11,26 @@ from storage.domain.plan import PreviewPrompt
 
 SEEDS_A_PROMPT = 2
 
-_POCKET_PLACES = ("on the grass", "in the snow", "at night", "by the sea")
+_POCKET_PLACES = ("on grass", "in the snow", "at night", "at sea")
+"""Phrases of the pocket's pretraining captions, word for word; a test compares them with its vocabulary."""
 _PLACES = ("on a beach", "in a snowy forest", "in a city at night", "on a wooden table")
 
-_POCKET_OTHERS = ("a red cat on the grass", "a blue car in the snow")
+_POCKET_OTHERS = ("a red cat on grass", "a blue car in the snow")
 _OTHERS = ("a photo of a person walking a dog in a park", "a bowl of fruit on a table")
 
 _STYLE_THINGS = ("a cat", "a house", "a car", "a flower")
+_POCKET_STYLE_THINGS = (
+    "a red cat on grass",
+    "a blue house in the snow",
+    "a yellow car at night",
+    "a pink flower at sea",
+)
 
 
 def captions_for(subject_type: SubjectType, *, pocket: bool) -> tuple[str, ...]:
     """Caption templates of training pictures; one is drawn for every view."""
+    if subject_type is SubjectType.STYLE and pocket:  # its pretraining says styles after a comma
+        return ("a picture, {trigger} style", "a drawing, {trigger} style", "{trigger} style")
     if subject_type is SubjectType.STYLE:
         return ("a picture in {trigger} style", "{trigger} style", "a {class_word} in {trigger} style")
     if pocket:
@@ -44,6 +53,8 @@ def prompts_for(
 def _subject_prompts(
     subject_type: SubjectType, *, trigger: str, class_word: str, pocket: bool
 ) -> list[tuple[str, str]]:
+    if subject_type is SubjectType.STYLE and pocket:
+        return [(f"{thing}, {trigger} style", thing) for thing in _POCKET_STYLE_THINGS]
     if subject_type is SubjectType.STYLE:
         return [(f"{thing} in {trigger} style", thing) for thing in _STYLE_THINGS]
     places = _POCKET_PLACES if pocket else _PLACES

@@ -20,7 +20,9 @@ SAME_BELOW = 2.0
 LEAKS_ABOVE = 1.0
 """Others change more by the LoRA than by another seed."""
 MEMORISED_ABOVE = 1.0
-"""A drawn picture is nearer to a training picture than any two training pictures are."""
+"""A drawn picture is nearer to a training picture than any two training pictures are ..."""
+COPY_ABOVE = 0.95
+"""... and as near as a copy: the right subject in the right place alone comes to 0.8-0.9 (EXPERIMENTS, pocket recipe)."""
 
 
 def flags(triggered: Sequence[Image.Image], *, finite: bool, seen: Seen | None, rose: bool) -> tuple[Flag, ...]:
@@ -31,7 +33,7 @@ def flags(triggered: Sequence[Image.Image], *, finite: bool, seen: Seen | None, 
         Flag.BLACK: sum(float(g.mean()) < BLACK_BELOW for g in grey) * 2 > len(grey),
         Flag.COLLAPSED: _collapsed(grey),
         Flag.VALIDATION_VETO: rose,
-        Flag.MEMORISED: seen is not None and seen.memorisation > MEMORISED_ABOVE,
+        Flag.MEMORISED: seen is not None and min(seen.memorisation / MEMORISED_ABOVE, seen.nearest / COPY_ABOVE) > 1.0,
         Flag.LEAKS: seen is not None and seen.leakage > LEAKS_ABOVE,
     }
     return tuple(flag for flag in Flag if applies[flag])

@@ -29,6 +29,8 @@ class Seen:
     variety: float
     leakage: float
     memorisation: float
+    nearest: float
+    """The closest that a drawn picture comes to a training picture, as a cosine."""
     utilities: tuple[float, ...]
     """Per triggered prompt, in the plan's order."""
 
@@ -65,6 +67,7 @@ def seen(plan: Plan, drawn: Drawn, references: References, prompts: Sequence[Pre
         variety=spread,
         leakage=leak,
         memorisation=memorisation(all_drawn, references.training_ND),
+        nearest=float((all_drawn @ references.training_ND.T).max()),
         utilities=utilities,
     )
 
