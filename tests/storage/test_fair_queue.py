@@ -21,6 +21,8 @@ from storage.settings import StorageSettings
 from storage.tables import Attempt, Order, Piece
 from tests.storage.making import started
 
+SQLITE_IS_ENOUGH = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+"""Cancel and recovery on PostgreSQL are held by `test_engine.py`; processes are slow to start."""
 WORKER = Path(__file__).with_name("small_worker.py")
 
 
@@ -129,6 +131,7 @@ def database_workers(database: Database) -> int:
         return len(leases.workers(session)) + len(leases.expired(session))
 
 
+@SQLITE_IS_ENOUGH
 async def test_cancelling_an_order_ends_its_turn_in_the_worker_within_seconds(
     database: Database, client: Engine, workers: Workers
 ) -> None:
@@ -189,6 +192,7 @@ asyncio.run(main())
 """
 
 
+@SQLITE_IS_ENOUGH
 async def test_a_new_version_with_one_more_step_takes_over_an_order_with_its_ballot_open(
     settings: StorageSettings, database: Database, client: Engine
 ) -> None:
