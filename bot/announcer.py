@@ -73,7 +73,9 @@ class Announcer:
         if not self.parts.discord.is_ready():
             return
         at = asyncio.get_running_loop().time()
-        for it in await self.parts.database.transact(look):
+        seen = await self.parts.database.transact(look)
+        self._forget_all_but({it.order.id for it in seen})
+        for it in seen:
             order_id = it.order.id
             if order_id in self.blocked and it.stage is Stage.DELIVERING:
                 await self.parts.database.transact(delivered, self.parts, order_id, posted=False)
@@ -84,6 +86,12 @@ class Announcer:
             task = asyncio.create_task(self._try_to_show(it))
             self._working[order_id] = task
             task.add_done_callback(partial(self._done, order_id))
+
+    def _forget_all_but(self, order_ids: set[str]) -> None:
+        self.blocked &= order_ids
+        for memory in (self._shown, self._tries, self._not_before):
+            for gone in memory.keys() - order_ids:
+                del memory[gone]
 
     def _done(self, order_id: str, _: asyncio.Task[None]) -> None:
         self._working.pop(order_id, None)
@@ -128,7 +136,7 @@ class Announcer:
             self._wait(it.order.id, self.parts.settings.look_s, LONGEST_WAIT_S)
 
     def _wait(self, order_id: str, first_s: float, longest_s: float) -> None:
-        """Longer with every try in a row; a blocked order that is about to be handed over is looked at once more soon."""
+        """Longer with every try in a row."""
         tries = self._tries[order_id] = self._tries.get(order_id, 0) + 1
         pause = min(first_s * 2 ** min(tries - 1, 10), max(first_s, longest_s))
         self._not_before[order_id] = asyncio.get_running_loop().time() + pause

@@ -25,6 +25,8 @@ from storage.tables import Order, Post, now
 
 READ_BACK = 100
 """Messages that are read to find marks."""
+MOST_PLACES = 1000
+"""Places whose marks are remembered; what is forgotten is read again."""
 MARK_ROOM = 40
 """Characters kept free for the mark in a text of at most 2000."""
 THREAD_EXISTS = 160004
@@ -92,6 +94,8 @@ class Posting:
         found = (await self._marks(place)).get(name)
         more = {"allowed_mentions": _mentions(it, mention=mention)} | ({"view": view} if view is not None else {})
         message_id = found or await self._send(place, name, text, files, **more)
+        if place.id in self._seen:  # for whoever looked at the rows before it was written down
+            self._seen[place.id][name] = message_id
         gap("post-record")
         said = Face(text=text).to_json()
         post = Post(
@@ -202,6 +206,8 @@ class Posting:
 
     async def _marks(self, place: discord.PartialMessageable) -> dict[str, int]:
         if place.id not in self._seen:
+            if len(self._seen) >= MOST_PLACES:
+                self._seen.clear()
             me = self.parts.discord.user
             found: dict[str, int] = {}
             async for message in place.history(limit=READ_BACK):

@@ -93,24 +93,25 @@ class Threads:
             text = wording_order.grid_caption(
                 step=checkpoint.step, steps=steps, number=number, of=of, measurement=measured
             )
-            picture = await self._grid_picture(it, checkpoint)
+            picture, suffix = await self._grid_picture(it, checkpoint)
             alt = wording_order.grid_alt(step=checkpoint.step, name=it.order.name)
-            file = Enclosure(name=f"{mark(it.order.id, what)}.png", what=picture, alt=alt)
+            file = Enclosure(name=mark(it.order.id, what) + suffix, what=picture, alt=alt)
             view = row_of([button("Take this one", "take", it.order.id, what)])
             await self.posting.post(it, what, text, files=[file], view=view)
         if not Face.of(it.posts[what]).seeded:
             await self.posting.seed(it, what, [wording_order.VOTE_EMOJI])
 
-    async def _grid_picture(self, it: Shown, checkpoint: Checkpoint) -> bytes:
-        """The grid as stored, or smaller where it would not fit an upload."""
+    async def _grid_picture(self, it: Shown, checkpoint: Checkpoint) -> tuple[bytes, str]:
+        """The grid as stored, with the ending of its name, or smaller where it would not fit an upload."""
         picture = await self.parts.artifacts.read(checkpoint.grid_artifact, MAX_GRID_BYTES)
         if len(picture) + delivery.SPARE_BYTES <= it.order.max_file_bytes:
-            return picture
+            return picture, ".png"
         with tempfile.TemporaryDirectory() as folder:
             whole = Path(folder) / "grid.png"
             await asyncio.to_thread(whole.write_bytes, picture)
-            small = await make_sheet([(f"step {checkpoint.step}", whole)], Path(folder))
-            return await asyncio.to_thread(small.read_bytes)
+            limit = it.order.max_file_bytes - delivery.SPARE_BYTES
+            small = await make_sheet([(f"step {checkpoint.step}", whole)], Path(folder), limit)
+            return await asyncio.to_thread(small.read_bytes), small.suffix
 
     async def _sheet(self, it: Shown) -> None:
         text = self._sheet_text(it)
@@ -118,7 +119,11 @@ class Threads:
         view = row_of([button("Finish the vote now", "finish", it.order.id)] if open_ else [])
         if "sheet" not in it.posts:
             with tempfile.TemporaryDirectory() as folder:
-                picture = await make_sheet(await self._grid_files(it, Path(folder)), Path(folder))
+                picture = await make_sheet(
+                    await self._grid_files(it, Path(folder)),
+                    Path(folder),
+                    it.order.max_file_bytes - delivery.SPARE_BYTES,
+                )
                 name = mark(it.order.id, "sheet") + picture.suffix
                 alt = f"All checkpoints side by side: steps {', '.join(map(str, it.steps))}."
                 await self.posting.post(

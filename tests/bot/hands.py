@@ -70,10 +70,10 @@ class Hands:
         assert turns.pick(session, self.engine, "worker", ["pocket"], f"{order.id}:train:1:1") is not None
         return order.id
 
-    async def checkpoint(self, order_id: str, step: int, **measured: Any) -> None:
+    async def checkpoint(self, order_id: str, step: int, *, grid: bytes | None = None, **measured: Any) -> None:
         """A checkpoint as a worker stores it: file, grid, row."""
         prefix = f"orders/{order_id}/checkpoints/{step}"
-        await self.artifacts.put(f"{prefix}/grid.png", picture(step))
+        await self.artifacts.put(f"{prefix}/grid.png", grid or picture(step))
         await self.artifacts.put(f"{prefix}/lora.safetensors", b"L" * 5000)
         row = Checkpoint(
             order_id=order_id,

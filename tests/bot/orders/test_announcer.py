@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import random
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlmodel import Session
 
 from bot import posting
+from bot.shown import look_at
 from storage.domain.lifecycle import Stage
 from storage.tables import Post, now
 
@@ -207,3 +211,28 @@ def _ask(session: Session, order_id: str) -> None:
     from storage import orders
 
     orders.ask_cancel(session, order_id, "1")
+
+
+async def test_a_look_from_before_the_post_was_written_down_posts_nothing_again(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    before = await bench.database.transact(look_at, order_id)
+    await bench.checkpoint(order_id, 2)
+    await bench.grid(order_id, 2)
+    stale = await bench.database.transact(look_at, order_id)
+    stale.posts = before.posts
+    await bench.director.direct("advance", seconds=3600)  # Discord has forgotten the nonce
+    await running.story.announcer.threads.show(stale)
+    assert sum(bool(m.files) for m in await bench.messages(order_id)) == 1
+    assert sum("-status" in m.content for m in await bench.messages(order_id)) == 1
+
+
+async def test_a_grid_too_large_for_an_upload_is_posted_smaller(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order(max_file_bytes=400_000)
+    noise = io.BytesIO()
+    Image.frombytes("RGB", (700, 300), random.Random(1).randbytes(630_000)).save(noise, "PNG")
+    assert len(noise.getvalue()) > 400_000
+    await bench.checkpoint(order_id, 4, grid=noise.getvalue())
+    grid = await bench.said(order_id, f"{order_id}-4.jpg")
+    assert grid.files[0].size < 400_000
