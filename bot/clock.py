@@ -25,6 +25,8 @@ POSTPONED_S = 15.0
 """A ballot whose votes could not be read is tried again after this."""
 TIDY_S = 60.0
 """How often files are deleted that nobody needs any more."""
+KEEP_WORKFLOWS = timedelta(days=30)
+"""Ended workflows say nothing that the rows do not; the engine forgets them after this."""
 OVERDUE_S = 60.0
 """A stage workflow whose effect is not there after this is started again, whatever the engine says of it."""
 ALIVE = ("ENQUEUED", "DELAYED", "PENDING", "SUCCESS")
@@ -57,6 +59,7 @@ class _Clock:
         if asyncio.get_running_loop().time() >= self.next_tidy:
             self.next_tidy = asyncio.get_running_loop().time() + TIDY_S
             await retention.tidy(self.parts.database, self.parts.artifacts, self.parts.settings)
+            await self.parts.engine.forget(now() - KEEP_WORKFLOWS)
         if self.ticks % RECONCILE_EVERY == 0:
             await self._reconcile()
         self.ticks += 1

@@ -205,7 +205,7 @@ async def work(settings: WorkerSettings) -> None:
 
 
 def main() -> int:
-    """Exit 0 when drained, 1 where the set-up is wrong."""
+    """Exit 0 when drained, 2 where the set-up is wrong (`lorasmith up` then does not start it again)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
@@ -226,7 +226,7 @@ def main() -> int:
 
 def _refuse(why: str) -> int:
     print(f"lorasmith worker: {why}", file=sys.stderr)  # noqa: T201  # the operator's own terminal
-    return 1
+    return 2
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def test_a_worker_refuses_a_second_machine_on_sqlite(data_dir: Path, tmp_path: P
         timeout=60,
         check=False,
     )
-    assert worker.returncode == 1
+    assert worker.returncode == 2
     assert "SQLite means one machine" in worker.stderr
     assert "Traceback" not in worker.stderr
 
@@ -218,7 +218,7 @@ def test_a_worker_without_its_base_says_what_to_do(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert worker.returncode == 1
+    assert worker.returncode == 2
     assert "lorasmith fetch sdxl (about 7 GB)" in worker.stderr
 
 
@@ -232,7 +232,7 @@ def test_wrong_settings_are_named_and_their_values_are_not_printed() -> None:
         timeout=60,
         check=False,
     )
-    assert worker.returncode == 1
+    assert worker.returncode == 2
     assert "LORASMITH_BASES" in worker.stderr
     assert "LORASMITH_DATABASE_URL" in worker.stderr
     assert "secret" not in worker.stderr
