@@ -84,6 +84,9 @@ async def take_turn(bench: Bench, turn_key: str) -> Taken | None:
         await _stop(bench, turn, "more")
         raise
     except ChildLost as lost:
+        if bench.fence.lost:  # it was ended for that
+            await _stop(bench, turn, "more")
+            return taken
         log.warning("%s (exit %s); its last words:\n%s", lost.reason, lost.returncode, lost.stderr)
         await _fail(bench, turn, JobFailed(Fault.MACHINE, lost.reason), retry=True)
     except _Refused as refused:

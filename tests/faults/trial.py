@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -192,8 +193,8 @@ class Trial:
 
     def _names(self, message: SeenMessage) -> set[str]:
         """Which of the expected posts a message is."""
-        said = message.text() + " ".join(f.filename for f in message.files)
-        return {what for what in self._expected() if f"{self.order_id}-{what}" in said.replace(".png", " ").split()}
+        said = " ".join([message.text(), *(f.filename for f in message.files)])
+        return set(re.findall(rf"{self.order_id}-(\w+)", said)) & set(self._expected())
 
     def _user(self, name: str) -> str:
         return str(self.people.members[name].user_id)
