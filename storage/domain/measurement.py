@@ -32,7 +32,7 @@ class Measurement:
     training_ratio: float | None
     """The same on training pictures; the gap to `validation_ratio` is overfitting."""
     likeness: float | None
-    """Mean similarity of triggered previews to the training pictures, 1.0 = as alike as those are to each other; capped at 1."""
+    """Similarity of triggered previews to the training pictures: 0 = the base's own, 1 = theirs to each other; within [0, 1]."""
     adherence: float | None
     """Text-picture similarity with the trigger replaced by the class word, over the base's on the same prompts and seeds."""
     variety: float | None

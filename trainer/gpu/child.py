@@ -87,6 +87,7 @@ class Child:
         self._bench = self._training = None
         torch.set_num_threads(task.fit.threads)
         torch.use_deterministic_algorithms(task.fit.deterministic or task.fit.device == "cpu", warn_only=False)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads memory that it has not written
         self._channel.progress("loading", 0, task.plan.steps)
         if self._loaded is None or not self._loaded.serves(task):
             self._loaded = None

@@ -129,7 +129,11 @@ def _strip_rows(prompts: Sequence[PreviewPrompt]) -> list[PreviewPrompt]:
 
 
 def _other_seeds(prompts: Sequence[PreviewPrompt]) -> list[PreviewPrompt]:
-    return [replace(p, seeds=tuple((seed + _OTHER_SEEDS) % 2**31 for seed in p.seeds)) for p in prompts]
+    """One new seed for prompts with the trigger, all for the others: leakage needs the base's distance between seeds."""
+    return [
+        replace(p, seeds=tuple((seed + _OTHER_SEEDS) % 2**31 for seed in (p.seeds[:1] if p.with_trigger else p.seeds)))
+        for p in prompts
+    ]
 
 
 def _tell(bench: Bench, number: int) -> None:

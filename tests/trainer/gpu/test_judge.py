@@ -17,10 +17,11 @@ from storage.domain.measurement import Flag, Measurement
 from storage.domain.plan import Validation
 from tests.builders import drawn_pictures, tiny_plan
 from trainer.events import Checkpointed, Finished
-from trainer.gpu.judge import losses
+from trainer.gpu.judge import _utilities, losses
 from trainer.gpu.judge.flags import flags
 from trainer.gpu.judge.sight import (
     References,
+    Seen,
     adherence,
     leakage,
     likeness,
@@ -40,9 +41,12 @@ SUBJECT = torch.stack([at(1, 0.1, 0), at(1, -0.1, 0), at(1, 0, 0.1)])
 
 
 def test_the_subject_itself_is_alike_and_something_else_is_not() -> None:
-    assert likeness(SUBJECT, SUBJECT) == pytest.approx(1.0, abs=0.02)
-    assert likeness(at(0, 0, 1)[None], SUBJECT) < 0.1
-    assert likeness(at(-1, 0, 0)[None], SUBJECT) == 0.0
+    base = at(1, 1, 1)[None]
+    assert likeness(SUBJECT, base, SUBJECT) == pytest.approx(1.0, abs=0.02)
+    assert likeness(base, base, SUBJECT) == 0.0
+    assert likeness(at(-1, 0, 0)[None], base, SUBJECT) == 0.0
+    halfway = likeness(at(1, 0.4, 0.4)[None], base, SUBJECT)
+    assert 0.3 < halfway < 0.9
 
 
 def test_adherence_is_one_for_the_base_itself_and_less_for_what_forgot_the_prompt() -> None:
@@ -140,13 +144,12 @@ def test_without_an_eye_only_losses_are_told_and_the_scale_comes_from_them(
     desk.child._loaded = loaded
 
 
-def test_a_full_voice_lowers_the_worth_of_a_checkpoint_past_the_lowest_loss(desk: Any, job: Job) -> None:
-    far = replace(tiny_plan(6, 4), checkpoint_steps=(1, 4), learning_rate=9.0, validation=Validation.FULL)
-    marks = [event for event in desk.train(job("full", plan=far), 4) if isinstance(event, Checkpointed)]
-    veto = replace(far, validation=Validation.VETO)
-    others = [event for event in desk.train(job("veto", plan=veto), 4) if isinstance(event, Checkpointed)]
-    full, plain = (Measurement.from_json(event[-1].measurement) for event in (marks, others))
-    assert Flag.VALIDATION_VETO in full.flags
-    assert full.utility is not None
-    assert plain.utility is not None
-    assert full.utility < plain.utility
+def test_a_full_voice_lowers_the_worth_of_a_checkpoint_past_the_lowest_loss() -> None:
+    look = Seen(
+        likeness=0.5, adherence=0.5, variety=1.0, leakage=0.0, memorisation=0.5, nearest=0.5, utilities=(0.4, 0.6)
+    )
+    full, veto = (replace(tiny_plan(), validation=validation) for validation in (Validation.FULL, Validation.VETO))
+    now, lower, higher = (0.9,) * 16, {1: (0.6,) * 16}, {1: (1.0,) * 16}
+    assert _utilities(full, look, now, lower) == pytest.approx((0.4 * 0.6 / 0.9, 0.6 * 0.6 / 0.9))
+    assert _utilities(full, look, now, higher) == look.utilities
+    assert _utilities(veto, look, now, lower) == look.utilities

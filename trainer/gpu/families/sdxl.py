@@ -50,6 +50,7 @@ class Sdxl:
             getattr(self._pipeline, part).requires_grad_(requires_grad=False).eval()
         if fit.device == "cpu":
             self._pipeline.unet.to(memory_format=torch.channels_last)
+        self._wears = False
         self._layers = _layers(self._pipeline.unet)
         self.schedule = _schedule(self._pipeline.scheduler.config)
         self.vae_sha256 = _fingerprint(self._pipeline.vae)
@@ -105,7 +106,9 @@ class Sdxl:
         return tuple(path for path in self._layers if path.endswith(endings))
 
     def wear(self, file: Path | None) -> dict[str, Worn]:
-        self._pipeline.unload_lora_weights()
+        if self._wears:
+            self._pipeline.unload_lora_weights()
+        self._wears = file is not None
         if file is None:
             return {}
         self._pipeline.load_lora_weights(

@@ -49,7 +49,7 @@ def seen(plan: Plan, drawn: Drawn, references: References, prompts: Sequence[Pre
     """All numbers of one panel; `prompts` are the plan's unless others were drawn."""
     rows = plan.prompts if prompts is None else prompts
     triggered = [row for row, prompt in enumerate(rows) if prompt.with_trigger]
-    likenesses = [likeness(_row(drawn, row), references.training_ND) for row in triggered]
+    likenesses = [likeness(_row(drawn, row), _row(references.base, row), references.training_ND) for row in triggered]
     adherences = [
         adherence(_row(drawn, row), _row(references.base, row), references.plain_RD[row]) for row in triggered
     ]
@@ -72,11 +72,16 @@ def seen(plan: Plan, drawn: Drawn, references: References, prompts: Sequence[Pre
     )
 
 
-def likeness(drawn_KD: Tensor, training_ND: Tensor) -> float:
-    """Mean similarity to the training pictures over their mean similarity to each other, within [0, 1]."""
+def likeness(drawn_KD: Tensor, base_KD: Tensor, training_ND: Tensor) -> float:
+    """Where the mean similarity to the training pictures lies between the base's (0) and theirs to each other (1).
+
+    Without the base's part, whatever shares class and place with the training pictures already counts for 0.8, and the
+    sweep prefers scales at which nothing of the subject is to be seen (EXPERIMENTS.md, "Recipe of the pocket").
+    """
     among = _pairs(training_ND)
     own = float(among.mean()) if len(among) else 1.0
-    return min(max(float((drawn_KD @ training_ND.T).mean()) / max(own, FLOOR), 0.0), 1.0)
+    now, before = (float((many_KD @ training_ND.T).mean()) for many_KD in (drawn_KD, base_KD))
+    return min(max((now - before) / max(own - before, FLOOR), 0.0), 1.0)
 
 
 def adherence(drawn_KD: Tensor, base_KD: Tensor, plain_D: Tensor) -> float:
