@@ -68,11 +68,11 @@ def text_embedding(clip: CLIPModel, tokens_BT: Tensor) -> Tensor:
     return clip.text_projection(clip.text_model(input_ids=tokens_BT).pooler_output)
 
 
-def contrastive(image_BE: Tensor, text_BE: Tensor, scale: Tensor, same_BB: Tensor) -> Tensor:
-    """Symmetric contrastive loss; pairs with equal captions share the target."""
+def contrastive(image_BE: Tensor, text_BE: Tensor, scale: Tensor) -> Tensor:
+    """Symmetric contrastive loss; equal captions in a batch need no care: their sum of losses is the same."""
     logits_BB = scale.exp().clamp(max=50) * normalize(image_BE.float(), dim=-1) @ normalize(text_BE.float(), dim=-1).T
-    target_BB = same_BB / same_BB.sum(dim=1, keepdim=True)
-    return (cross_entropy(logits_BB, target_BB) + cross_entropy(logits_BB.T, target_BB.T)) / 2
+    target_B = torch.arange(len(logits_BB), device=logits_BB.device)
+    return (cross_entropy(logits_BB, target_B) + cross_entropy(logits_BB.T, target_B)) / 2
 
 
 def tokens_of(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> Tensor:

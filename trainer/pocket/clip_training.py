@@ -115,13 +115,12 @@ def learn_image(
 
 def _image_loss(clip: CLIPModel, heads: Heads, pictures_BCHW: Tensor, told: tuple[Tensor, Tensor]) -> Tensor:
     tokens_BT, labels_B3 = told
-    same_BB = (tokens_BT[:, None] == tokens_BT[None]).all(dim=-1).float()
     with torch.no_grad():
         text_BE = text_embedding(clip, tokens_BT)
     with torch.autocast(pictures_BCHW.device.type, torch.bfloat16):
         image_BE = image_embedding(clip, pictures_BCHW)
     named = heads.loss(normalize(image_BE.float(), dim=-1) * HEAD_SCALE, labels_B3)
-    return contrastive(image_BE, text_BE, clip.logit_scale, same_BB) + named
+    return contrastive(image_BE, text_BE, clip.logit_scale) + named
 
 
 def _update(optimizer: AdamW, parameters: list[nn.Parameter], loss: Tensor, rate: float) -> None:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import diffusers
 import numpy as np
 import torch
+import transformers
 from diffusers import StableDiffusionXLPipeline
 from numpy.typing import NDArray
 from PIL import Image
@@ -202,6 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=WEIGHTS, help="an exported pipeline with judge/ and oracle/")
     parser.add_argument("--samples", type=int, default=500, help="prompts of each kind")
     asked = parser.parse_args(arguments)
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     named = os.environ.get("LORASMITH_PHOTOS")
     rows = measured(asked.folder, samples=asked.samples, photos=Path(named) if named else None)
     print("| what | figure | gate | cases | |\n| --- | --- | --- | --- | --- |")  # noqa: T201

@@ -26,7 +26,7 @@ from trainer.pocket.pools import Pictures, scene_pool, texture_pool
 from trainer.pocket.vae_training import basis_of, train_decoder
 
 SHARES = {"vae": 0.1, "clip": 0.2, "unet": 0.66, "oracle": 0.04}  # of --minutes, for --stage all
-CPU_BATCH, CUDA_BATCH = 16, 1024
+CPU_BATCH, CUDA_BATCH = 24, 1024
 TEXTURES = 10_000
 ORACLE_SERIES = (Series(seed=20_001, spread=0.2, count=8_000), Series(seed=20_002, spread=1.0, count=20_000))
 ORACLE_STEPS_A_MINUTE = 300
