@@ -66,7 +66,7 @@ class Scripted(WorkerSettings):
             "STEP_S": str(self.step_s),
             "PYTHONPATH": str(ROOT),
         }
-        return replace(super().launch(), program=PROGRAM, environment=environment)
+        return replace(super().launch(), program=PROGRAM, environment=environment, nice=0)
 
 
 def script(*rules: dict[str, object]) -> str:

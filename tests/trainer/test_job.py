@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
-from pathlib import Path
 
 import pytest
 from sqlmodel import Session, select
@@ -58,14 +58,15 @@ async def a_child_of(bench: Bench) -> Child:
     return bench.seat._child
 
 
-async def undisturbed(make_bench: MakeBench, tmp_path: Path, migrated_file: Path) -> list[str]:
-    """What the same order gives where nothing goes wrong, in an installation of its own."""
-    (tmp_path / "calm").mkdir()
-    (tmp_path / "calm/lorasmith.db").write_bytes(migrated_file.read_bytes())
-    bench = await make_bench(
-        artifacts_url=str(tmp_path / "calm-artifacts"), database_url=f"sqlite:///{tmp_path}/calm/lorasmith.db"
-    )
-    return await trained(bench, await an_order(bench))
+async def undisturbed(bench: Bench, order_id: str) -> list[str]:
+    """What the scripted child makes of this order where nothing goes wrong: a chain of hashes, one link a step."""
+    plan = await bench.database.transact(orders.plan_of, order_id)
+    link, found = str(plan.seed), []
+    for step in range(1, plan.steps + 1):
+        link = hashlib.sha256(f"{link}:{plan.seed}:{step}".encode()).hexdigest()
+        if step in plan.checkpoint_steps:
+            found.append(hashlib.sha256(f"{step}:{link}".encode()).hexdigest())
+    return found
 
 
 async def test_a_training_goes_segment_by_segment_to_the_vote(bench: Bench) -> None:
@@ -82,6 +83,7 @@ async def test_a_training_goes_segment_by_segment_to_the_vote(bench: Bench) -> N
     assert await stage(bench, id_) == "voting"
     rows = await bench.database.transact(orders.checkpoints_of, id_)
     assert [c.step for c in rows] == [2, 4, 6, 8, 10]
+    assert [c.lora_sha256 for c in rows] == await undisturbed(bench, id_)
     for row in rows:
         assert await bench.artifacts.exists(row.grid_artifact)
         assert len(await bench.artifacts.read(row.lora_artifact, 1000)) == row.lora_bytes
@@ -123,7 +125,7 @@ async def test_a_sweep_stores_scale_and_delivery_and_hands_over_to_the_bot(make_
 
 @pytest.mark.parametrize("what", ["kill", "garbage", "unknown field"])
 async def test_a_child_lost_in_the_middle_of_a_segment_costs_a_turn_and_changes_nothing(
-    make_bench: MakeBench, tmp_path: Path, migrated_file: Path, what: str
+    make_bench: MakeBench, what: str
 ) -> None:
     bench = await make_bench(script=script({"at": "train", "step": 5, "do": what}))
     id_ = await an_order(bench)
@@ -131,7 +133,7 @@ async def test_a_child_lost_in_the_middle_of_a_segment_costs_a_turn_and_changes_
     with bench.database.session() as session:
         assert [o for _, o in attempts(session)] == ["more", "more", "failed", "more", "more", "done"]
         assert piece_row(session, id_).failures == 0
-    assert disturbed == await undisturbed(make_bench, tmp_path, migrated_file)
+    assert disturbed == await undisturbed(bench, id_)
 
 
 async def test_a_child_that_always_dies_fails_the_order_after_three_turns(make_bench: MakeBench) -> None:
@@ -275,15 +277,13 @@ async def test_two_orders_of_two_communities_alternate_on_one_child(make_bench: 
     assert await stage(bench, a) == await stage(bench, b) == "voting"
 
 
-async def test_another_machine_goes_on_from_the_stored_state(
-    make_bench: MakeBench, tmp_path: Path, migrated_file: Path
-) -> None:
+async def test_another_machine_goes_on_from_the_stored_state(make_bench: MakeBench) -> None:
     one, two = await make_bench(), await make_bench()
     id_ = await an_order(one)
     for n in range(3):
         await take_turn(one, f"{n}")
     assert [k.rsplit("/", 2)[1] for k in await one.artifacts.list(f"orders/{id_}/state")] == ["6", "6"]
-    assert await trained(two, id_) == await undisturbed(make_bench, tmp_path, migrated_file)
+    assert await trained(two, id_) == await undisturbed(one, id_)
     assert (two.settings.work / id_ / "state/6/state.json").is_file(), "fetched, not trained again"
     assert not (two.settings.work / id_ / "checkpoints/6").exists()
 
