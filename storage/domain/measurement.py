@@ -34,7 +34,7 @@ class Measurement:
     likeness: float | None
     """Similarity of triggered previews to the training pictures: 0 = the base's own, 1 = theirs to each other; within [0, 1]."""
     adherence: float | None
-    """Text-picture similarity with the trigger replaced by the class word, over the base's on the same prompts and seeds."""
+    """How much nearer to the own prompt (class word for trigger) than to the other rows', over the base's at equal seeds."""
     variety: float | None
     """Spread of triggered previews over the base's spread; small means that they are all the same picture."""
     leakage: float | None

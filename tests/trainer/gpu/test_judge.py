@@ -51,8 +51,17 @@ def test_the_subject_itself_is_alike_and_something_else_is_not() -> None:
 
 def test_adherence_is_one_for_the_base_itself_and_less_for_what_forgot_the_prompt() -> None:
     base, text = torch.stack([at(1, 1, 0), at(1, 1.2, 0)]), at(0, 1, 0)
-    assert adherence(base, base, text) == pytest.approx(1.0)
-    assert adherence(at(1, 0.1, 0)[None], base, text) < 0.3
+    nothing, elsewhere = torch.zeros(0, 3), at(1, 0, 0)[None]
+    assert adherence(base, base, text, nothing) == pytest.approx(1.0)
+    assert adherence(at(1, 0.1, 0)[None], base, text, nothing) < 0.3
+    assert adherence(at(0.1, 1, 0)[None], base, text, elsewhere) > adherence(at(1, 1, 0)[None], base, text, elsewhere)
+
+
+def test_a_subject_unlike_its_class_adheres_as_long_as_it_is_where_the_prompt_says() -> None:
+    grass, snow = at(1, 1, 0, 0), at(1, 0, 1, 0)  # first the class, then two places, last the subject's own look
+    base, odd = at(1, 1, 0, 0)[None], at(0, 1, 0, 1)[None]
+    assert adherence(odd, base, grass, snow[None]) > 0.9
+    assert adherence(odd, base, snow, grass[None]) == 0.0
 
 
 def test_one_picture_over_and_over_has_no_variety() -> None:

@@ -51,7 +51,13 @@ def seen(plan: Plan, drawn: Drawn, references: References, prompts: Sequence[Pre
     triggered = [row for row, prompt in enumerate(rows) if prompt.with_trigger]
     likenesses = [likeness(_row(drawn, row), _row(references.base, row), references.training_ND) for row in triggered]
     adherences = [
-        adherence(_row(drawn, row), _row(references.base, row), references.plain_RD[row]) for row in triggered
+        adherence(
+            _row(drawn, row),
+            _row(references.base, row),
+            references.plain_RD[row],
+            references.plain_RD[[other for other in triggered if other != row]],
+        )
+        for row in triggered
     ]
     all_drawn = torch.cat([_row(drawn, row) for row in triggered])
     all_base = torch.cat([_row(references.base, row) for row in triggered])
@@ -84,9 +90,15 @@ def likeness(drawn_KD: Tensor, base_KD: Tensor, training_ND: Tensor) -> float:
     return min(max((now - before) / max(own - before, FLOOR), 0.0), 1.0)
 
 
-def adherence(drawn_KD: Tensor, base_KD: Tensor, plain_D: Tensor) -> float:
-    """Similarity to the plain prompt over the base's at the same seeds, at least 0."""
-    return max(float((drawn_KD @ plain_D).mean()), 0.0) / max(float((base_KD @ plain_D).mean()), FLOOR)
+def adherence(drawn_KD: Tensor, base_KD: Tensor, plain_D: Tensor, others_OD: Tensor) -> float:
+    """How much nearer pictures are to their own plain prompt than to the other prompts', over the base's, at least 0.
+
+    All triggered prompts name the same class, so the difference leaves what a prompt asks for besides: a subject that looks
+    unlike its class is not taken for disobedience. With a single prompt it is the plain similarity.
+    """
+    away_D = others_OD.mean(dim=0) if len(others_OD) else torch.zeros_like(plain_D)
+    now, before = (float((many_KD @ (plain_D - away_D)).mean()) for many_KD in (drawn_KD, base_KD))
+    return max(now, 0.0) / max(before, FLOOR)
 
 
 def variety(drawn_KD: Tensor, base_KD: Tensor) -> float:
