@@ -63,8 +63,11 @@ def series(count: int, seed: int, span_s: float) -> list[Kill]:
     """Every gap once, then bot, supervisor and child in turn at random moments of an order that takes `span_s`."""
     draw = random.Random(seed)
     kills = [at(gap, draw.randint(1, MOST.get(gap, 1))) for gap in GAPS]
+    return [*kills, *moments(max(0, count - len(kills)), seed, span_s)][:count]
+
+
+def moments(count: int, seed: int, span_s: float) -> list[Kill]:
+    """Bot, supervisor and child in turn, at random moments of the first `span_s` after Start."""
+    draw = random.Random(seed)
     whose: tuple[Who, ...] = ("bot", "supervisor", "child")
-    while len(kills) < count:
-        who = whose[len(kills) % 3]
-        kills.append(Kill(who=who, after_s=round(draw.uniform(0.0, span_s), 2)))
-    return kills[:count]
+    return [Kill(who=whose[n % 3], after_s=round(draw.uniform(0.0, span_s), 2)) for n in range(count)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.builders import tiny_base
 from tests.faults.calm import calm
-from tests.faults.kills import Kill, at, series
+from tests.faults.kills import Kill, at, moments, series
 from tests.faults.trial import Trial
 from trainer.job import Bench
 
@@ -55,10 +55,11 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--gap", action="append", default=[], metavar="GAP:N", help="only these gaps")
+    parser.add_argument("--random", type=int, default=0, metavar="N", help="only so many random moments")
     given = parser.parse_args()
     kills = [at(g.partition(":")[0], int(g.partition(":")[2] or 1)) for g in given.gap]
     folder = Path(tempfile.mkdtemp(prefix="lorasmith-faults-"))
-    chosen = kills or series(given.kills, given.seed, SPAN_S)
+    chosen = kills or moments(given.random, given.seed, SPAN_S) or series(given.kills, given.seed, SPAN_S)
     print(f"{len(chosen)} kills, seed {given.seed}, everything in {folder}", flush=True)
     failed = asyncio.run(run(chosen, folder))
     print(f"{len(chosen) - failed} of {len(chosen)} orders came out as if nothing had happened")
