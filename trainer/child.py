@@ -71,6 +71,8 @@ def environment_for(launch: Launch, outer: Mapping[str, str]) -> dict[str, str]:
         **passed,
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
+        # Threads that wait by spinning stand still for minutes where others use the same cores: the bot, another worker.
+        "OMP_WAIT_POLICY": "PASSIVE",
         "TOKENIZERS_PARALLELISM": "false",
         # glibc gave every large tensor back to the system at once: a third of the CPU time was spent there.
         "MALLOC_MMAP_MAX_": "0",
