@@ -53,10 +53,10 @@ LARGE_SET = 20
 
 POCKET: dict[SubjectType, Rates] = {
     # Measured on drawn subjects: EXPERIMENTS.md, "Recipe of the pocket". Steps a picture are for 8 pictures.
-    SubjectType.PERSON: Rates(learning_rate=1e-3, steps_a_picture=25, rank=16),
-    SubjectType.STYLE: Rates(learning_rate=1e-3, steps_a_picture=25, rank=16),
-    SubjectType.OBJECT: Rates(learning_rate=1e-3, steps_a_picture=25, rank=16),
-    SubjectType.CHARACTER: Rates(learning_rate=1e-3, steps_a_picture=25, rank=16),
+    SubjectType.PERSON: Rates(learning_rate=5e-4, steps_a_picture=25, rank=16),
+    SubjectType.STYLE: Rates(learning_rate=5e-4, steps_a_picture=25, rank=16),
+    SubjectType.OBJECT: Rates(learning_rate=5e-4, steps_a_picture=25, rank=16),
+    SubjectType.CHARACTER: Rates(learning_rate=5e-4, steps_a_picture=25, rank=16),
 }
 POCKET_BAND = (160, 280)
 """Steps of the pocket at least and at most: what 2 CPU cores do within the promised minutes, and enough by measurement."""
