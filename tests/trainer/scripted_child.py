@@ -82,6 +82,7 @@ def _do(rule: dict[str, str], step: int) -> bool:
     elif what == "outside":
         file = "../../secret"
         say(Checkpointed(step=step, lora=file, lora_sha256="", lora_bytes=1, grid=file, previews=[], measurement="{}"))
+        time.sleep(60)  # it is ended for that; until then it stores no state that a next turn could go on from
     elif what == "depart":
         say(Departed(step=step, kind="learning_rate_halved", reason="the loss was not a number"))
     elif what.startswith("fail "):
