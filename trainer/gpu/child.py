@@ -87,7 +87,8 @@ class Child:
         self._bench = self._training = None
         torch.set_num_threads(task.fit.threads)
         torch.use_deterministic_algorithms(task.fit.deterministic or task.fit.device == "cpu", warn_only=False)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads memory that it has not written
+        # Nothing here reads memory that it has not written; torch declares no such attribute to type checkers.
+        setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
         self._channel.progress("loading", 0, task.plan.steps)
         if self._loaded is None or not self._loaded.serves(task):
             self._loaded = None
