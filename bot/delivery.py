@@ -52,10 +52,10 @@ def roles_of(keys: Sequence[str]) -> dict[str, str]:
     for key in keys:
         name = key.rsplit("/", 1)[-1]
         if name.endswith(".safetensors"):
-            found["compact" if "compact" in name else "lora"] = key
+            found["compact" if name.endswith("-compact.safetensors") else "lora"] = key
         elif name.endswith(".png"):
-            found["strip" if "strip" in name or "scales" in name else "preview"] = key
-        elif name.endswith(".json") and "compact" not in name:
+            found["strip" if name.endswith(("scales.png", "strip.png")) else "preview"] = key
+        elif name.endswith(".json") and name != "compact.json":
             found["sidecar"] = key
     return found
 
