@@ -11,7 +11,7 @@ JOBS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint format faults bench clean chromium
+.PHONY: help demo test lint format faults bench-identification bench-acknowledgement clean chromium
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,13 @@ chromium: # the page tests look at pages in a real browser: Debian's chromium
 KILLS ?= 20
 faults: $(VENV)/.dev ## kill bot, supervisor and child at every gap (KILLS=20)
 	$(BIN)/python -m tests.faults.series --kills $(KILLS)
+
+SUBJECTS ?= 20
+bench-identification: $(VENV)/.dev ## does each LoRA draw its own subject and no other (SUBJECTS=20)? kept in runs/, resumable
+	$(BIN)/python -m tests.benchmarks.identification --subjects $(SUBJECTS)
+
+bench-acknowledgement: $(VENV)/.dev ## how fast the bot answers, and its size, while a worker trains
+	$(BIN)/python -m tests.benchmarks.acknowledgement
 
 clean: ## remove what was built, keep what was trained
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
