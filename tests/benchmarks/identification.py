@@ -23,7 +23,7 @@ from PIL import Image
 
 from storage.domain.choice import Candidate, choose_checkpoint
 from storage.domain.measurement import Measurement
-from storage.domain.orders import SubjectType
+from storage.domain.orders import SubjectType, trigger_for
 from storage.domain.plan import Fit, Plan
 from storage.domain.recipes import PictureOf, plan_for
 from tests.builders import make_job
@@ -35,24 +35,6 @@ from trainer.pocket.oracle import SubjectOracle, train_subject_oracle
 from trainer.pocket.subjects import TestSubject, test_subject
 
 PICTURES = 8
-SYLLABLES = (
-    "zor",
-    "vex",
-    "qua",
-    "lix",
-    "mub",
-    "kre",
-    "dax",
-    "fyn",
-    "jov",
-    "nul",
-    "pyx",
-    "ryn",
-    "sko",
-    "tev",
-    "wub",
-    "yol",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +57,11 @@ class Trained:
 def plan_of(subject: TestSubject) -> Plan:
     """The plan that a member with these pictures would get."""
     kinds = {"person": SubjectType.PERSON, "object": SubjectType.OBJECT, "character": SubjectType.CHARACTER}
-    trigger = SYLLABLES[subject.index % 16] + SYLLABLES[(subject.index * 7 + 3) % 16]
     return plan_for(
         base="pocket",
         subject_type=kinds[subject.kind],
         class_word=subject.class_word,
-        trigger=trigger,
+        trigger=trigger_for(f"{subject.kind}-{subject.index}"),
         seed=1000 + subject.index,
         pictures=[PictureOf(id=f"p{n}", dhash=random.Random(n).getrandbits(64)) for n in range(PICTURES)],
     )

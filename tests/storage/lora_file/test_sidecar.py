@@ -2,33 +2,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from storage.lora_file import About
+from about import ABOUT
+
 from storage.lora_file.sidecar import sidecar, sidecar_text
-
-ABOUT = About(
-    title="sks-dog",
-    architecture="sdxl",
-    base="stabilityai/stable-diffusion-xl-base-1.0",
-    trigger="sks",
-    class_word="dog",
-    subject="character",
-    rank=16,
-    alpha=16,
-    conv=False,
-    width=1024,
-    height=1024,
-    pictures=8,
-    step=150,
-    steps=250,
-    batch=1,
-    learning_rate=5e-5,
-    seed=7,
-    precision="bf16",
-    created_at=datetime(2026, 11, 21, tzinfo=UTC),
-    order="0197",
-)
 
 
 def test_the_sidecar_has_the_six_keys_that_a1111_and_forge_read() -> None:

@@ -1,38 +1,16 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
 import pytest
+from about import ABOUT
 from safetensors import safe_open
 
 from storage.lora_file import About, Raw, Tensors, data_sha256, metadata_for, read_header, read_tensor, write_lora
 from storage.lora_file.writer import legacy_hash
-
-ABOUT = About(
-    title="sks-dog",
-    architecture="sdxl",
-    base="stabilityai/stable-diffusion-xl-base-1.0",
-    trigger="sks",
-    class_word="dog",
-    subject="character",
-    rank=16,
-    alpha=16,
-    conv=False,
-    width=1024,
-    height=1024,
-    pictures=8,
-    step=150,
-    steps=250,
-    batch=1,
-    learning_rate=5e-5,
-    seed=7,
-    precision="bf16",
-    created_at=datetime(2026, 11, 21, 13, 0, tzinfo=UTC),
-    order="0197",
-)
 
 TENSORS: Tensors = {
     "m.alpha": np.array(8, np.float32),
