@@ -1,4 +1,5 @@
-"""The child process that opens pictures of strangers: started by `storage.pictures`, by file, with an empty environment.
+"""The child process that opens pictures of strangers: started by `storage.pictures`, by file, with an empty environment, tied to
+its life.
 
 It knows nothing but what comes in on stdin, and imports nothing of lorasmith. Both directions are frames: four bytes of
 length, big-endian, then JSON; the picture's bytes follow the JSON that says how many there are.
@@ -8,12 +9,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ctypes
 import hashlib
 import io
 import json
 import resource
-import signal
 import struct
 import sys
 from typing import IO, Any
@@ -28,7 +27,6 @@ ADDRESS_SPACE = 1536 << 20
 CPU_S = 20
 """CPU seconds that one picture may cost; the parent's own limit is of wall time, longer, so that a busy machine is no fault."""
 QUALITY = 95
-PR_SET_PDEATHSIG = 1
 
 
 class Refused(Exception):
@@ -181,12 +179,10 @@ def thumb(image: Image.Image) -> str:
 
 
 def _fence() -> None:
-    """Little memory, no files, no survival of the parent."""
+    """Little memory and no files."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _receive(source: IO[bytes]) -> dict[str, Any] | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -22,13 +21,13 @@ from collections.abc import Mapping, Sequence
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 
 from storage.console import wrong_settings
+from storage.lifeline import tied
 from storage.settings import StorageSettings
 
 WRONG_SETUP = 2
 MOST_STARTS = 5
 """A process that ended so often within `WINDOW_S` is not started again."""
 WINDOW_S = 600.0
-PR_SET_PDEATHSIG = 1
 PROGRAMS = {
     "bot": (sys.executable, "-m", "storage.command", "bot"),
     "worker": (sys.executable, "-m", "storage.command", "worker"),
@@ -91,9 +90,10 @@ class Up:
 
     async def _once(self, name: str) -> int:
         process = await asyncio.create_subprocess_exec(
-            *self.programs[name],
+            *tied(
+                self.programs[name], ends_by=signal.SIGTERM
+            ),  # if this one is killed, the others do not run on unseen
             start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on once
-            preexec_fn=_end_with_parent,  # no threads here, so this is safe
         )
         self._running[name] = process
         _say(f"the {name} is up (process {process.pid}).")
@@ -119,12 +119,6 @@ class Up:
         for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-
-
-def _end_with_parent() -> None:
-    """If this process is killed, the others get SIGTERM instead of running on unseen."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _words(code: int) -> str:

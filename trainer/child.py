@@ -1,7 +1,7 @@
 """The GPU child as the supervisor holds it: started by name, spoken to in lines, never believed without a look.
 
 The child is a session of its own so that everything it starts can be killed with it; it dies with the supervisor
-(`trainer/lifeline.py`). Its environment is an allow-list: no token and no database address reaches it.
+(`storage/lifeline.py`). Its environment is an allow-list: no token and no database address reaches it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from storage.domain.errors import LorasmithError
+from storage.lifeline import tied
 from trainer.events import EVENT, MAX_LINE_BYTES, Command, Event, Ready
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class Child:
     async def start(cls, launch: Launch) -> Child:
         """A child that has said it is ready. Raises `ChildLost` where it ends, babbles or stays silent instead."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "trainer.lifeline", str(os.getpid()), str(launch.nice), *launch.program),
+            *tied(launch.program, ends_by=signal.SIGKILL, nice=launch.nice),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,

@@ -6,7 +6,6 @@ They know nothing of the caller's settings: what `.env` and the environment say 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import signal
@@ -20,13 +19,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from storage.database import Database
+from storage.lifeline import tied
 from storage.settings import StorageSettings
 
 PASSED_ON = ("LORASMITH_BASE_POCKET", "LORASMITH_THREADS", "LORASMITH_DEVICE", "LORASMITH_GPU")
 """Settings of ours that the demonstration lets through."""
 STOP_S = 20.0
 ROOT = Path(__file__).parents[2]
-PR_SET_PDEATHSIG = 1
 
 
 class Ended(RuntimeError):
@@ -119,9 +118,8 @@ class Household:
     async def _start(self, name: str, module: str, *arguments: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
             self.running[name] = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", module, *arguments,
+                *tied((sys.executable, "-m", module, *arguments), ends_by=signal.SIGTERM),
                 stdin=PIPE, stdout=log, stderr=log, env=self._environment(), cwd=self.folder,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             )  # fmt: skip
 
     def _environment(self) -> dict[str, str]:
@@ -143,8 +141,3 @@ def _free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-def _end_with_parent() -> None:
-    """In the child, before it becomes the program: it ends when the demonstration does, however that ends."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

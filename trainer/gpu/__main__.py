@@ -16,9 +16,7 @@ os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-import ctypes
 import fcntl
-import platform
 import queue
 import signal
 import sys
@@ -30,11 +28,11 @@ from typing import IO
 
 from pydantic import ValidationError
 
+from storage.lifeline import end_with_parent
 from trainer.events import COMMAND, MAX_LINE_BYTES, Failed, Finish, Quit, Ready, Train
 
 LOCK_WAIT_S = 30.0
 """A child that is being killed lets go of its GPU within this."""
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
@@ -42,7 +40,7 @@ def main() -> int:
     events = os.dup(1)
     os.dup2(2, 1)  # what libraries print goes to the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
-    _die_with_parent()
+    end_with_parent(signal.SIGKILL)  # elsewhere than on Linux the closed pipe ends it
     commands: queue.Queue[Train | Finish | Quit | None] = queue.Queue()
     threading.Thread(target=_listen, args=(0, commands), daemon=True).start()
     lock = _lock()
@@ -87,12 +85,6 @@ def _command(line: bytes) -> Train | Finish | Quit | None:
     except ValidationError as error:
         print(f"not a command: {error.error_count()} errors", file=sys.stderr)  # noqa: T201 -- stderr is the log
         return None
-
-
-def _die_with_parent() -> None:
-    """On Linux the kernel ends the child with its supervisor; elsewhere the closed pipe does."""
-    if platform.system() == "Linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _lock() -> IO[str] | None:
