@@ -179,8 +179,13 @@ def thumb(image: Image.Image) -> str:
 
 
 def _fence() -> None:
-    """Little memory and no files."""
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    """Little memory and no files.
+
+    macOS refuses every limit of the address space (https://github.com/python/cpython/issues/78783): there the limits of
+    pixels, read from the header before anything is decoded, stand alone.
+    """
+    if sys.platform != "darwin":
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

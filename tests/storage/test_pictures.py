@@ -340,3 +340,13 @@ async def test_check_alone_writes_the_kept_file(tmp_path: Path) -> None:
     kept = await pictures.check(source, tmp_path / "out.jpg")
     assert (tmp_path / "out.jpg").read_bytes() == kept.data
     assert [p.name for p in tmp_path.iterdir() if "part" in p.name] == []
+
+
+def test_macos_which_refuses_the_limit_of_memory_is_not_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(decoding.resource, "setrlimit", lambda which, _limits: asked.append(which))
+    for platform in ("linux", "darwin"):
+        monkeypatch.setattr(decoding.sys, "platform", platform)
+        decoding._fence()
+    assert asked.count(resource.RLIMIT_AS) == 1
+    assert asked.count(resource.RLIMIT_FSIZE) == asked.count(resource.RLIMIT_CORE) == 2
