@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import os
-import random
-import resource
-import signal
 import struct
-import subprocess
-import sys
 import time
-import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,9 +13,10 @@ import pytest
 import pytest_asyncio
 from PIL import Image, ImageDraw
 
-from storage import decoding, pictures
+from storage import pictures
 from storage.domain.errors import PictureFault, PictureRefused
-from storage.pictures import LIMITS, Checker, Kept, Limits, near, refuse_twin
+from storage.pictures import Checker, Kept, Limits, near, refuse_twin
+from tests.storage.drawn import encoded, fault_of, png_header, scene
 
 SMALL = Limits(min_side=64)
 
@@ -38,43 +31,8 @@ async def checker() -> AsyncIterator[Checker]:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def scene(seed: int = 0, size: tuple[int, int] = (320, 280)) -> Image.Image:
-    """A smooth picture with a few shapes, so that encoders change little of it."""
-    image = Image.linear_gradient("L").resize(size).convert("RGB")
-    draw, dice = ImageDraw.Draw(image), random.Random(seed)
-    for _ in range(6):
-        x, y = dice.randrange(size[0]), dice.randrange(size[1])
-        colour = tuple(dice.randrange(256) for _ in range(3))
-        draw.ellipse((x - 50, y - 40, x + 50, y + 40), fill=colour)
-    return image
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    sink = io.BytesIO()
-    image.save(sink, kind, **options)
-    return sink.getvalue()
-
-
 def opened(kept: Kept) -> Image.Image:
     return Image.open(io.BytesIO(kept.data))
-
-
-async def fault_of(checker: Checker, raw: bytes | Path, limits: Limits = LIMITS) -> PictureFault:
-    with pytest.raises(PictureRefused) as caught:
-        await checker.check(raw, limits)
-    return caught.value.fault
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that says how large it is and holds next to nothing: 30000 x 30000 in under a kilobyte."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
-    )
 
 
 async def test_a_plain_picture_is_kept_as_jpeg_with_all_its_colour(checker: Checker) -> None:
@@ -237,116 +195,9 @@ async def test_drawings_over_a_plain_ground_are_not_taken_for_twins(checker: Che
         near(drawings[0].dhash, drawings[0].dhash)
 
 
-async def test_a_decoder_that_hangs_is_killed_and_the_next_picture_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    checker = Checker()
-    good = encoded(scene())
-    await checker.check(good)
-    assert checker._child is not None
-    pid = checker._child.pid
-    os.kill(pid, signal.SIGSTOP)  # it hangs without using the CPU
-    assert await fault_of(checker, good, Limits(seconds=0.5)) is PictureFault.TOO_SLOW
-    assert not Path(f"/proc/{pid}").exists()
-    assert (await checker.check(good)).width == 320
-    await checker.close()
-
-
-async def test_a_decoder_that_computes_too_long_is_ended_by_its_own_limit() -> None:
-    checker = Checker()
-    good = encoded(scene())
-    await checker.check(good)
-    assert checker._child is not None
-    pid = checker._child.pid
-    soft, _ = resource.prlimit(pid, resource.RLIMIT_CPU)
-    assert decoding.CPU_S <= soft <= decoding.CPU_S + 3
-    os.kill(pid, signal.SIGSTOP)
-    task = asyncio.create_task(checker.check(good))
-    await asyncio.sleep(0.05)
-    os.kill(pid, signal.SIGXCPU)  # what the kernel sends
-    os.kill(pid, signal.SIGCONT)
-    with pytest.raises(PictureRefused) as caught:
-        await task
-    assert caught.value.fault is PictureFault.TOO_SLOW
-    await checker.close()
-
-
-async def test_a_decoder_that_dies_costs_one_picture() -> None:
-    checker = Checker()
-    good = encoded(scene())
-    await checker.check(good)
-    assert checker._child is not None
-    checker._child.kill()
-    await checker._child.wait()
-    assert (await checker.check(good)).width == 320
-    first = checker._child
-    assert await fault_of(checker, encoded(scene())[:-300]) is PictureFault.TRUNCATED
-    assert checker._child is not first, "after a broken file the child is replaced"
-    await checker.close()
-
-
-async def test_a_cancelled_check_leaves_no_half_answer_behind() -> None:
-    checker = Checker()
-    await checker.check(encoded(scene()))
-    task = asyncio.create_task(checker.check(encoded(scene(5, (3000, 3000)), "BMP")))
-    await asyncio.sleep(0.05)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    kept = await checker.check(encoded(scene(size=(260, 258))))
-    assert (kept.width, kept.height) == (260, 258)
-    await checker.close()
-
-
-BOUNDED = """
-import resource, sys, io
-sys.path.insert(0, "storage")
-import decoding
-decoding.Image.MAX_IMAGE_PIXELS = None
-resource.setrlimit(resource.RLIMIT_AS, (decoding.ADDRESS_SPACE, decoding.ADDRESS_SPACE))
-ask = {"max_pixels": 10**12, "min_side": 1, "max_side": 2048}
-answer, data, healthy = decoding._answer(sys.stdin.buffer.read(), ask)
-print(answer["fault"], healthy, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-async def test_memory_stays_bounded_even_where_the_header_was_let_through() -> None:
-    done = subprocess.run(  # noqa: ASYNC221  # nothing else runs on this loop
-        [sys.executable, "-c", BOUNDED],
-        input=png_header(30_000, 30_000),
-        capture_output=True,
-        check=True,
-        cwd=Path(decoding.__file__).parents[1],
-    )
-    fault, healthy, peak_kb = done.stdout.split()
-    assert (fault, healthy) == (b"too_many_pixels", b"False")
-    assert int(peak_kb) * 1024 < decoding.ADDRESS_SPACE
-
-
-async def test_the_child_is_fenced_and_sees_no_secret(checker: Checker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LORASMITH_TOKEN", "secret")
-    fresh = Checker()
-    await fresh.check(encoded(scene()))
-    assert fresh._child is not None
-    process = Path(f"/proc/{fresh._child.pid}")
-    limits = (process / "limits").read_text()
-    assert str(decoding.ADDRESS_SPACE) in limits
-    assert b"secret" not in (process / "environ").read_bytes()
-    assert resource.prlimit(fresh._child.pid, resource.RLIMIT_FSIZE) == (0, 0)
-    await fresh.close()
-
-
 async def test_check_alone_writes_the_kept_file(tmp_path: Path) -> None:
     source = tmp_path / "in.png"
     source.write_bytes(encoded(scene()))
     kept = await pictures.check(source, tmp_path / "out.jpg")
     assert (tmp_path / "out.jpg").read_bytes() == kept.data
     assert [p.name for p in tmp_path.iterdir() if "part" in p.name] == []
-
-
-def test_macos_which_refuses_the_limit_of_memory_is_not_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(decoding.resource, "setrlimit", lambda which, _limits: asked.append(which))
-    for platform in ("linux", "darwin"):
-        monkeypatch.setattr(decoding.sys, "platform", platform)
-        decoding._fence()
-    assert asked.count(resource.RLIMIT_AS) == 1
-    assert asked.count(resource.RLIMIT_FSIZE) == asked.count(resource.RLIMIT_CORE) == 2
