@@ -1,4 +1,4 @@
-"""What to learn (Plan), how this machine does it (Fit), and where a run left the plan (Departure).
+"""What to learn: the plan of an order.
 
 A plan is frozen at Start and stored. Every field changes the run: `tests/trainer/gpu` proves it field by field.
 """
@@ -6,11 +6,27 @@ A plan is frozen at Start and stored. Every field changes the run: `tests/traine
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any
 
+from storage.domain.fit import Departure, Fit, learning_rate_factor, micro_batch
+from storage.domain.knobs import Knob
+from storage.domain.learning import Learning
+from storage.domain.material import Material
+from storage.domain.objective import Objective
 from storage.domain.orders import SubjectType
+
+__all__ = [
+    "Departure",
+    "Fit",
+    "Plan",
+    "PreviewPrompt",
+    "Validation",
+    "learning_rate_factor",
+    "micro_batch",
+    "shortened",
+]
 
 
 class Validation(StrEnum):
@@ -36,58 +52,45 @@ class PreviewPrompt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """Everything that decides what is learned. Numbers come from `recipes.plan_for`."""
+class Plan(Learning, Objective, Material):
+    """Everything that decides what is learned. Numbers come from `recipes.plan_for`.
 
-    base: str
-    """Name of the base model (`pocket`, `sdxl`) as in `trainer/gpu/families`."""
-    subject_type: SubjectType
-    class_word: str
-    trigger: str
-    recipe: str
-    """Name of the recipe that made this plan, with its version: `house-1/pocket/object`."""
-    seed: int
-    """Run seed; step k draws from generators seeded by (seed, k)."""
-    steps: int
-    """Optimiser steps in all."""
-    checkpoint_steps: tuple[int, ...]
-    """Ascending; the last is `steps`."""
-    learning_rate: float
-    warmup_steps: int
-    schedule: Literal["constant", "cosine"]
-    batch_size: int
-    """Pictures a step; the fit may split it, the gradient is the same."""
-    rank: int
-    """LoRA rank; alpha is always equal to it (DESIGN, section 4)."""
-    targets: Literal["attention", "attention+ff", "attention+ff+conv"]
-    """Which layers of the denoiser carry the adapter."""
-    weight_decay: float
-    max_grad_norm: float
-    resolution: int
-    """Side in px of the square whose area every bucket has."""
-    flip: bool
-    """Mirror half of the views; off where the subject has a left and a right (persons, lettering)."""
-    caption_dropout: float
-    """Share of views whose caption is empty, so that guidance keeps working."""
-    min_snr_gamma: float | None
-    """Loss weight cap of Hang et al. 2023 (arXiv 2303.09556, section 3.4); None is the plain loss."""
-    noise_offset: float
-    """Standard deviation of a per-channel constant added to the noise; 0 is off."""
-    captions: tuple[str, ...]
-    """Caption templates; `{trigger}` and `{class_word}` are filled in, one drawn a view."""
-    validation: Validation
-    held_out: tuple[str, ...]
-    """Ids of pictures that are never trained on."""
-    prompts: tuple[PreviewPrompt, ...]
-    """The rows of every grid, and what the measurements are taken on."""
-    preview_steps: int
-    """Sampler steps of a preview."""
-    guidance: float
-    """Classifier-free guidance of previews."""
+    One flat list of fields; they stand in four files by what they are about. A field that came later has a default that
+    leaves training as it was before, and that default never changes: stored plans leave it out.
+    """
+
+    base: Annotated[str, Knob(meaning="Name of the base model; `lorasmith bases` lists them", least=1, most=100)]
+    subject_type: Annotated[SubjectType, Knob(meaning="What the pictures show; it chose the numbers of the recipe")]
+    class_word: Annotated[
+        str, Knob(meaning="What kind of thing it is, in a word that the base knows", least=1, most=200)
+    ]
+    trigger: Annotated[str, Knob(meaning="The new word that calls it", least=1, most=200)]
+    recipe: Annotated[str, Knob(meaning="Name of the recipe that made this plan, with its version", least=1, most=200)]
+    validation: Annotated[
+        Validation, Knob(meaning="What held-out pictures are for: under 6 none, 6 to 19 a veto, from 20 a full voice")
+    ]
+    held_out: Annotated[
+        tuple[str, ...], Knob(meaning="Ids of pictures that are never trained on", most=256, longest=300)
+    ]
+    prompts: Annotated[
+        tuple[PreviewPrompt, ...],
+        Knob(meaning="The rows of every grid, and what the measurements are taken on", least=1, most=16),
+    ]
+    preview_steps: Annotated[int, Knob(meaning="Sampler steps of a preview", unit="steps", least=1, most=100)]
+    guidance: Annotated[
+        float,
+        Knob(
+            meaning="Classifier-free guidance of previews",
+            source="Ho and Salimans 2022, arXiv 2207.12598",
+            least=0.0,
+            most=30.0,
+        ),
+    ]
 
     def to_json(self) -> str:
-        """The plan as stored: sorted keys, so that equal plans are equal texts."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """The plan as stored: sorted keys, so that equal plans are equal texts; fields at their default are left out."""
+        usual = {field.name: field.default for field in fields(self)}
+        return json.dumps({k: v for k, v in asdict(self).items() if v != usual[k]}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -96,55 +99,8 @@ class Plan:
         data["subject_type"] = SubjectType(data["subject_type"])
         data["validation"] = Validation(data["validation"])
         data["prompts"] = tuple(PreviewPrompt(**{**p, "seeds": tuple(p["seeds"])}) for p in data["prompts"])
-        for name in ("checkpoint_steps", "captions", "held_out"):
-            data[name] = tuple(data[name])
+        data |= {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
         return cls(**data)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit:
-    """How one worker runs a plan; recorded with the attempt. It may not change what is learned beyond rounding."""
-
-    device: Literal["cpu", "cuda"]
-    precision: Literal["fp32", "bf16"]
-    """Of the frozen base; the adapter is always fp32."""
-    micro_batch: int
-    """Pictures a forward pass; divides the plan's batch size."""
-    gradient_checkpointing: bool
-    threads: int
-    """CPU threads of torch; changes the order of sums, so bit-equality holds for equal values."""
-    deterministic: bool
-    """Deterministic kernels on CUDA; CPU runs always are."""
-
-    def to_json(self) -> str:
-        """The fit as stored with an attempt."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> Fit:
-        """The inverse of `to_json`."""
-        return cls(**json.loads(text))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Departure:
-    """Where a run left its plan. Appended, never changed; a resume replays those up to its step."""
-
-    step: int
-    """The first step that it holds for."""
-    kind: Literal["learning_rate_halved", "micro_batch_halved", "stopped_early"]
-    reason: str
-
-
-def learning_rate_factor(departures: tuple[Departure, ...], step: int) -> float:
-    """What the plan's rate is multiplied with at `step`: a half for every halving that began by then."""
-    return 0.5 ** sum(d.kind == "learning_rate_halved" and d.step <= step for d in departures)
-
-
-def micro_batch(fit: Fit, departures: tuple[Departure, ...], step: int) -> int:
-    """The pictures a forward pass takes at `step`, never below one."""
-    halvings = sum(d.kind == "micro_batch_halved" and d.step <= step for d in departures)
-    return max(1, fit.micro_batch >> halvings)
 
 
 def shortened(plan: Plan, steps: int) -> Plan:

@@ -6,13 +6,14 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
+from storage.domain.contradictions import contradictions
+from storage.domain.knobs import out_of_bounds
 from storage.domain.orders import MAX_PICTURES
-from storage.domain.plan import Departure, Fit, Plan, Validation
+from storage.domain.plan import Departure, Fit, Plan
 from trainer.events import Job, JobPicture
 from trainer.gpu.families import FAMILIES
 
@@ -78,24 +79,10 @@ def read(folder: Path) -> Task:
 
 
 def _check_plan(plan: Plan, fit: Fit) -> None:
-    """Bounds far beyond any recipe: a hostile plan may not fill memory or run for ever."""
+    """The bounds of the knobs, far beyond any recipe: a hostile plan may not fill memory or run for ever."""
     _require(plan.base in FAMILIES, "the base model is not known here")
-    _require(1 <= plan.steps <= 100_000, "steps")
-    marks = plan.checkpoint_steps
-    _require(0 < len(marks) <= 64 and marks[-1] == plan.steps and marks[0] >= 1, "checkpoints")
-    _require(all(a < b for a, b in pairwise(marks)), "checkpoints in order")
-    _require(1 <= plan.rank <= 256 and 1 <= plan.batch_size <= 256, "rank or batch size")
-    _require(16 <= plan.resolution <= 2048, "resolution")
-    _require(0.0 < plan.learning_rate < 10.0 and 0 <= plan.warmup_steps <= plan.steps, "learning rate")
-    _require(0.0 <= plan.weight_decay < 100.0 and 0.0 < plan.max_grad_norm < 1e9, "weight decay or clipping")
-    _require(0.0 <= plan.caption_dropout <= 1.0 and 0.0 <= plan.noise_offset <= 1.0, "dropout or offset")
-    _require(plan.min_snr_gamma is None or 0.0 < plan.min_snr_gamma < 1e3, "min-SNR")
-    _require(0 < len(plan.captions) <= 32 and all(len(c) <= 300 for c in plan.captions), "captions")
-    _require(0 < len(plan.prompts) <= 16, "prompts")
-    for prompt in plan.prompts:
-        _require(len(prompt.text) <= 300 and len(prompt.plain) <= 300, "prompt length")
-        _require(1 <= len(prompt.seeds) <= 8 and all(0 <= s < 2**63 for s in prompt.seeds), "seeds")
-    _require(1 <= plan.preview_steps <= 100 and 0.0 <= plan.guidance <= 30.0, "preview")
+    for name, wrong in (*out_of_bounds(plan), *contradictions(plan)):
+        raise JobRefused(f"job.json cannot be used: {name}: {wrong}")
     _require(1 <= fit.micro_batch <= plan.batch_size and 1 <= fit.threads <= 256, "fit")
 
 
@@ -104,7 +91,6 @@ def _check_pictures(folder: Path, plan: Plan, pictures: list[JobPicture]) -> Non
     _require(len({p.id for p in pictures}) == len(pictures), "picture ids")
     held = {p.id for p in pictures if p.held_out}
     _require(held == set(plan.held_out) and len(held) < len(pictures), "held-out pictures")
-    _require((plan.validation is Validation.NONE) == (not held), "validation without held-out pictures, or the reverse")
     for picture in pictures:
         path = PurePosixPath(picture.file)
         _require(not path.is_absolute() and ".." not in path.parts, "a picture outside the job folder")

@@ -1,0 +1,50 @@
+"""The part of a plan that says what is looked at: pictures, how they are shown, and what they are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from storage.domain.knobs import Knob
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """See the knobs."""
+
+    resolution: Annotated[
+        int,
+        Knob(
+            meaning="Side of the square whose area every bucket has",
+            unit="px",
+            change="the size that the base was made for; less to save memory",
+            least=16,
+            most=2048,
+        ),
+    ]
+    flip: Annotated[
+        bool,
+        Knob(
+            meaning="Mirror half of the views",
+            change="off where the subject has a left and a right: people, lettering",
+        ),
+    ]
+    caption_dropout: Annotated[
+        float,
+        Knob(
+            meaning="Share of views whose caption is empty, so that guidance keeps working",
+            change="0.05 to 0.1 as a rule",
+            source="Ho and Salimans 2022, arXiv 2207.12598, section 3.2",
+            least=0.0,
+            most=1.0,
+        ),
+    ]
+    captions: Annotated[
+        tuple[str, ...],
+        Knob(
+            meaning="Caption templates; {trigger} and {class_word} are filled in, one drawn a view",
+            least=1,
+            most=32,
+            longest=300,
+        ),
+    ]
