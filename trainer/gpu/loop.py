@@ -35,7 +35,7 @@ def losses(base: Base, denoiser: nn.Module, batch: Batch) -> Tensor:
     """Mean squared error of each view (B,), unweighted: the objective of training and of every loss that is measured."""
     noisy_BCHW = base.schedule.noisy(batch.latents_BCHW, batch.noise_BCHW, batch.t_B)
     target_BCHW = base.schedule.target(batch.latents_BCHW, batch.noise_BCHW, batch.t_B)
-    prediction_BCHW = base.predict(denoiser, noisy_BCHW, batch.t_B, batch.words, batch.sizes_B6)
+    prediction_BCHW = base.predict(denoiser, noisy_BCHW, batch.t_B, batch.words, batch.framing)
     return (prediction_BCHW - target_BCHW).square().mean(dim=(1, 2, 3))
 
 

@@ -30,6 +30,17 @@ class Shape:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Framing:
+    """How a picture was cut, for bases that are told so."""
+
+    original: tuple[int, int]
+    """(height, width) told to the model: the bucket's, or the picture's own where it had to be enlarged."""
+    shape: Shape
+    corner: tuple[int, int] = (0, 0)
+    """(top, left) of the cut, told to the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Framed:
     """One picture of the order as the model sees it."""
 
@@ -40,13 +51,13 @@ class Framed:
     """RGB, of the bucket's shape."""
     shape: Shape
     original: tuple[int, int]
-    """(height, width) told to the model: the bucket's, or the picture's own where it had to be enlarged."""
+    """(height, width) as `Framing` has it."""
     held_out: bool
 
     @property
-    def sizes(self) -> tuple[int, int, int, int, int, int]:
-        """SDXL's six numbers: original size, corner of the crop, target size (Podell et al. 2023, section 2.2)."""
-        return (*self.original, 0, 0, self.shape.height, self.shape.width)
+    def framing(self) -> Framing:
+        """What may be told to the model."""
+        return Framing(original=self.original, shape=self.shape)
 
 
 def shapes(resolution: int, step: int) -> tuple[Shape, ...]:

@@ -14,6 +14,7 @@ from trainer.gpu.captions import caption
 from trainer.gpu.families.family import Base, Words, stacked
 from trainer.gpu.latents import Encoded
 from trainer.gpu.noise import shuffled, step_noise, stratified_timesteps, uniform
+from trainer.gpu.pictures import Framing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Batch:
     noise_BCHW: Tensor
     t_B: Tensor
     words: Words
-    sizes_B6: Tensor
+    framing: tuple[Framing, ...]
 
 
 def views(plan: Plan, pictures: Sequence[Encoded], schedule_steps: int, step: int) -> list[View]:
@@ -85,5 +86,5 @@ def _batch(base: Base, alike: Sequence[View], words: dict[str, Words], plan: Pla
         noise_BCHW=torch.stack(noise).to(base.device),
         t_B=torch.tensor([view.timestep for view in alike], device=base.device),
         words=stacked([words[view.text] for view in alike]),
-        sizes_B6=torch.tensor([view.encoded.picture.sizes for view in alike], device=base.device),
+        framing=tuple(view.encoded.picture.framing for view in alike),
     )

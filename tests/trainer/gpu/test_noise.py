@@ -9,7 +9,8 @@ import torch
 from diffusers import DDPMScheduler
 
 from trainer.gpu.families.sdxl import _schedule
-from trainer.gpu.noise import Schedule, generator, step_noise, stratified_timesteps
+from trainer.gpu.noise import generator, step_noise, stratified_timesteps
+from trainer.gpu.schedules import Diffusion
 
 
 def stock(prediction: str, *, zero: bool) -> DDPMScheduler:
@@ -38,8 +39,8 @@ def test_noisy_latents_and_targets_are_those_of_the_stock_scheduler(prediction: 
 def test_min_snr_caps_the_weight_of_clean_pictures_and_never_divides_by_zero() -> None:
     alphas = torch.tensor([0.999, 0.5, 0.0])
     t = torch.arange(3)
-    noise = Schedule(alphas_cumprod_T=alphas, prediction="epsilon").weight(t, 5.0)
-    velocity = Schedule(alphas_cumprod_T=alphas, prediction="v_prediction").weight(t, 5.0)
+    noise = Diffusion(alphas_cumprod_T=alphas, prediction="epsilon").weight(t, 5.0)
+    velocity = Diffusion(alphas_cumprod_T=alphas, prediction="v_prediction").weight(t, 5.0)
     assert noise.tolist() == pytest.approx([5.0 / 999.0, 1.0, 1.0], rel=1e-3)
     assert velocity.tolist() == pytest.approx([5.0 / 1000.0, 0.5, 0.0], rel=1e-3)
 

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from trainer.gpu.noise import Schedule
-from trainer.gpu.pictures import Shape
+from trainer.gpu.pictures import Framing, Shape
+from trainer.gpu.schedules import Schedule
 
 Targets = Literal["attention", "attention+ff", "attention+ff+conv"]
 
@@ -26,12 +26,37 @@ class Words:
     """Encoded texts."""
 
     hidden_BLD: Tensor
-    pooled_BP: Tensor
+    pooled_BP: Tensor | None = None
+    """One vector a text, where the family has it."""
+    mask_BL: Tensor | None = None
+    """True for tokens that are there, where texts keep their own length; None where all L count."""
+
+    @property
+    def pooled(self) -> Tensor:
+        """`pooled_BP` of a family that always has it."""
+        if self.pooled_BP is None:
+            raise TypeError("these words have no pooled vector")
+        return self.pooled_BP
 
 
 def stacked(words: Sequence[Words]) -> Words:
-    """Several texts as one batch."""
-    return Words(hidden_BLD=torch.cat([w.hidden_BLD for w in words]), pooled_BP=torch.cat([w.pooled_BP for w in words]))
+    """Several texts of one family as one batch; texts of their own length are filled up with zeros."""
+    length = max(w.hidden_BLD.shape[1] for w in words)
+    pooled = [w.pooled_BP for w in words if w.pooled_BP is not None]
+    masks = [_filled(w.mask_BL, length) for w in words if w.mask_BL is not None]
+    return Words(
+        hidden_BLD=torch.cat([_filled(w.hidden_BLD, length) for w in words]),
+        pooled_BP=torch.cat(pooled) if pooled else None,
+        mask_BL=torch.cat(masks) if masks else None,
+    )
+
+
+def _filled(of_texts: Tensor, length: int) -> Tensor:
+    """With zeros behind the tokens (B, L, ...) up to the length."""
+    missing = length - of_texts.shape[1]
+    if not missing:
+        return of_texts
+    return torch.cat([of_texts, of_texts.new_zeros(len(of_texts), missing, *of_texts.shape[2:])], dim=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +82,12 @@ class Base(Protocol):
     """One loaded base model."""
 
     device: torch.device
-    schedule: Schedule
     vae_sha256: str
     """Of the autoencoder's weights: latents of another one are useless."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """Of training: how noise is mixed in, and what is to be said about it."""
 
     @property
     def denoiser(self) -> nn.Module:
@@ -77,11 +105,16 @@ class Base(Protocol):
     def encode_texts(self, texts: Sequence[str]) -> Words:
         """Texts to what the denoiser is conditioned on; the empty text as sampling without a prompt has it."""
 
-    def predict(self, denoiser: nn.Module, noisy_BCHW: Tensor, t_B: Tensor, words: Words, sizes_B6: Tensor) -> Tensor:
-        """What the denoiser says about noisy latents, float32; `denoiser` is this base's own or its trainee."""
+    def predict(
+        self, denoiser: nn.Module, noisy_BCHW: Tensor, t_B: Tensor, words: Words, framing: Sequence[Framing]
+    ) -> Tensor:
+        """What the denoiser says about noisy latents, as `schedule.target` means it, float32.
+
+        `denoiser` is this base's own or its trainee. `framing` says how each of the B pictures was cut: SDXL is told.
+        """
 
     def lora_targets(self, targets: Targets) -> tuple[str, ...]:
-        """Paths of the denoiser's modules that carry an adapter, sorted."""
+        """Paths of the denoiser's modules that carry an adapter, sorted. Raises `ValueError` for a preset it lacks."""
 
     def wear(self, file: Path | None) -> dict[str, Worn]:
         """Loads a LoRA file as any user's program would and says what was loaded; None takes it off."""

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from storage.domain.plan import Fit
 from trainer.gpu.families.family import Drawing, Targets, Words, Worn
-from trainer.gpu.noise import Schedule, zero_terminal
-from trainer.gpu.pictures import Shape, shapes
+from trainer.gpu.pictures import Framing, Shape, shapes
+from trainer.gpu.schedules import Diffusion, zero_terminal
 
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 _FEED_FORWARD = ("ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
@@ -89,8 +89,11 @@ class Sdxl:
             hidden_BLD, pooled_BP = hidden_BLD * real_B[:, None, None], pooled_BP * real_B[:, None]
         return Words(hidden_BLD=hidden_BLD, pooled_BP=pooled_BP)
 
-    def predict(self, denoiser: nn.Module, noisy_BCHW: Tensor, t_B: Tensor, words: Words, sizes_B6: Tensor) -> Tensor:
-        added = {"text_embeds": words.pooled_BP.to(self._dtype), "time_ids": sizes_B6.to(self._dtype)}
+    def predict(
+        self, denoiser: nn.Module, noisy_BCHW: Tensor, t_B: Tensor, words: Words, framing: Sequence[Framing]
+    ) -> Tensor:
+        sizes_B6 = torch.tensor([_sizes(one) for one in framing], device=self.device)
+        added = {"text_embeds": words.pooled.to(self._dtype), "time_ids": sizes_B6.to(self._dtype)}
         out = denoiser(
             noisy_BCHW.to(self._dtype),
             t_B,
@@ -143,10 +146,10 @@ class Sdxl:
         guided: dict[str, Any] = {}
         if guidance > 1.0:
             guided["negative_prompt_embeds"] = negative.hidden_BLD.expand(count, -1, -1)
-            guided["negative_pooled_prompt_embeds"] = negative.pooled_BP.expand(count, -1)
+            guided["negative_pooled_prompt_embeds"] = negative.pooled.expand(count, -1)
         latents_BCHW = self._pipeline(
             prompt_embeds=torch.cat([drawing.words.hidden_BLD for drawing in drawings]),
-            pooled_prompt_embeds=torch.cat([drawing.words.pooled_BP for drawing in drawings]),
+            pooled_prompt_embeds=torch.cat([drawing.words.pooled for drawing in drawings]),
             latents=torch.stack(noise).to(self.device, self._dtype),
             height=shape.height,
             width=shape.width,
@@ -195,6 +198,11 @@ def _loaded(source: str, dtype: torch.dtype) -> Any:  # noqa: ANN401 -- diffuser
     return pipeline
 
 
+def _sizes(framing: Framing) -> tuple[int, int, int, int, int, int]:
+    """The six numbers that SDXL is told: original size, corner of the cut, size (Podell et al. 2023, section 2.2)."""
+    return (*framing.original, *framing.corner, framing.shape.height, framing.shape.width)
+
+
 def _layers(unet: nn.Module) -> tuple[str, ...]:
     """Paths of all linear and convolutional layers, sorted; without those of the time and size embeddings."""
     return tuple(
@@ -206,7 +214,7 @@ def _layers(unet: nn.Module) -> tuple[str, ...]:
     )
 
 
-def _schedule(config: Any) -> Schedule:  # noqa: ANN401 -- diffusers ships no types
+def _schedule(config: Any) -> Diffusion:  # noqa: ANN401 -- diffusers ships no types
     """The training schedule of the model's scheduler configuration. Raises `ValueError` for one that is not known."""
     count, start, end = config.num_train_timesteps, config.beta_start, config.beta_end
     if config.beta_schedule == "scaled_linear":
@@ -220,7 +228,7 @@ def _schedule(config: Any) -> Schedule:  # noqa: ANN401 -- diffusers ships no ty
     alphas_T = torch.cumprod(1.0 - betas_T, dim=0)
     if config.get("rescale_betas_zero_snr", False):
         alphas_T = zero_terminal(alphas_T)
-    return Schedule(alphas_cumprod_T=alphas_T.float(), prediction=config.prediction_type)
+    return Diffusion(alphas_cumprod_T=alphas_T.float(), prediction=config.prediction_type)
 
 
 def _fingerprint(module: nn.Module) -> str:

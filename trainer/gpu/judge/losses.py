@@ -54,7 +54,7 @@ def _batches(base: Base, encoded: Encoded, words: Words, most: int) -> list[Batc
             noise_BCHW=torch.stack(signed[at : at + most]).to(base.device),
             t_B=torch.tensor(timesteps[at : at + most], device=base.device),
             words=stacked([words] * len(signed[at : at + most])),
-            sizes_B6=torch.tensor([encoded.picture.sizes] * len(signed[at : at + most]), device=base.device),
+            framing=(encoded.picture.framing,) * len(signed[at : at + most]),
         )
         for at in range(0, len(signed), most)
     ]
@@ -87,6 +87,6 @@ def predictions(base: Base, pictures: Sequence[Encoded], words: Words) -> Tensor
     for encoded in pictures:
         for batch in _batches(base, encoded, words, 2):
             noisy_BCHW = base.schedule.noisy(batch.latents_BCHW, batch.noise_BCHW, batch.t_B)
-            said = base.predict(base.denoiser, noisy_BCHW[:1], batch.t_B[:1], words, batch.sizes_B6[:1])
+            said = base.predict(base.denoiser, noisy_BCHW[:1], batch.t_B[:1], words, batch.framing[:1])
             found.append(said.flatten().cpu())
     return torch.cat(found)
