@@ -1,7 +1,8 @@
 """What the bot says, part one: making people's text safe, refusals, and short answers.
 
 Every sentence that a member reads on Discord is made in `bot/wording*.py`: functions from data to text. `wording_plan` has
-the plan card, `wording_order` everything from Start to delivery. Shared sentences on measurements are in `storage.words`.
+the plan card, `wording_order` everything from Start to delivery. What the terminal and the page say too is in
+`storage/words*.py`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
-from storage.domain.errors import Fault, OrderFault, PictureFault
+from storage import words_pictures
+from storage.domain.errors import Fault, OrderFault
 from storage.domain.lifecycle import TABLE, Stage
-from storage.domain.orders import MAX_PICTURES, MIN_PICTURES
+from storage.domain.orders import MIN_PICTURES
 from storage.words import duration
 
 MESSAGE_LIMIT = 2000
@@ -100,31 +102,10 @@ def when(instant: datetime) -> str:
 
 # -- pictures
 
-_PICTURE: dict[PictureFault, str] = {
-    PictureFault.NOT_A_PICTURE: "is not a picture that I can read. Send it as JPEG, PNG, WebP or HEIC.",
-    PictureFault.EMPTY: "is an empty file. Save it again and add it once more.",
-    PictureFault.TRUNCATED: "ends in the middle, as if its upload had been cut off. Open it, save it again and add it once more.",
-    PictureFault.TOO_MANY_BYTES: "is too large a file. Save it smaller, for example as JPEG.",
-    PictureFault.TOO_MANY_PIXELS: "has too many pixels. Make it smaller, 4000 pixels a side is plenty.",
-    PictureFault.TOO_SMALL: "is too small to learn from. Send a larger version of it.",
-    PictureFault.DUPLICATE: "is the same picture as another one. A different picture teaches more.",
-    PictureFault.NEAR_DUPLICATE: "is almost the same picture as another one. A different angle or place teaches more.",
-    PictureFault.TOO_SLOW: "took too long to open. Save it as a plain JPEG or PNG and add it once more.",
-    PictureFault.LINK_EXPIRED: "is gone: Discord's link to it has run out. Attach it once more.",
-    PictureFault.DOWNLOAD_FAILED: "could not be fetched from Discord. Add it once more in a moment.",
-    PictureFault.ONE_TOO_MANY: f"is one too many: an order has at most {MAX_PICTURES}. Cancel and start anew to swap pictures.",
-}
-
 
 def picture_refused(name: str, fault: str, detail: str = "") -> str:
     """Why one picture is not used, by its name, and what to do."""
-    kind = PictureFault(fault)
-    said = _PICTURE[kind]
-    if detail and kind in (PictureFault.DUPLICATE, PictureFault.NEAR_DUPLICATE):
-        return f"{escape(name, 60)} {said.replace('another one', escape(detail, 60))}"
-    if detail and kind is not PictureFault.ONE_TOO_MANY:
-        said = f"{said} ({escape(detail, 80)})"
-    return f"{escape(name, 60)} {said}"
+    return words_pictures.picture_refused(escape(name, 60), fault, escape(detail, 80))
 
 
 # -- orders

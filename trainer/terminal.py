@@ -15,28 +15,14 @@ from sqlmodel import Session
 
 from storage import tables, words
 from storage.database import Database
-from storage.domain.errors import Fault, PictureFault
+from storage.domain.errors import Fault
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan
 from storage.tables import Picture
 from storage.view import OrderView
+from storage.words_pictures import picture_refused
 
 LOOK_S = 0.25
-
-REFUSED: dict[PictureFault, str] = {
-    PictureFault.NOT_A_PICTURE: "is not a picture that can be read; save it as JPEG or PNG",
-    PictureFault.EMPTY: "is empty",
-    PictureFault.TRUNCATED: "is cut off; copy it again",
-    PictureFault.TOO_MANY_BYTES: "is too large a file; save it smaller",
-    PictureFault.TOO_MANY_PIXELS: "has too many pixels; save it smaller",
-    PictureFault.TOO_SMALL: "is too small; use a larger one",
-    PictureFault.DUPLICATE: "is the same picture as",
-    PictureFault.NEAR_DUPLICATE: "is nearly the same picture as",
-    PictureFault.TOO_SLOW: "takes too long to read; save it as JPEG or PNG",
-    PictureFault.LINK_EXPIRED: "is gone",
-    PictureFault.DOWNLOAD_FAILED: "could not be read",
-    PictureFault.ONE_TOO_MANY: "is one too many",
-}
 
 DOING = {
     "loading": "loading the base model",
@@ -70,8 +56,7 @@ def pictures(rows: Sequence[Picture]) -> None:
     say(f"{kept} of {len(rows)} pictures are used.")
     for row in rows:
         if row.state == "refused" and row.fault:
-            why = REFUSED[PictureFault(row.fault)]
-            say(f"  {row.source_name} {why}{' ' + row.fault_detail if row.fault_detail else ''}")
+            say(f"  {picture_refused(row.source_name, row.fault, row.fault_detail)}")
 
 
 def too_few(count: int) -> str:
