@@ -1,0 +1,36 @@
+"""The rows, by noun. An order's truth is here, not in the engine's history.
+
+Times are timezone-aware UTC. Ids that come from Discord are kept as text. Columns named `*_json` hold text written by the
+frozen types of `storage.domain` (`Plan.to_json` ...), so that SQLite and PostgreSQL hold the same.
+"""
+
+from storage.tables.ballots import Ballot, Outcome, Vote
+from storage.tables.checkpoints import Checkpoint
+from storage.tables.installation import Lease, Switch
+from storage.tables.instants import Instant, now
+from storage.tables.members import Community, Member
+from storage.tables.orders import Order, Picture, PlanRow
+from storage.tables.posts import Delivery, Post
+from storage.tables.work import Attempt, DepartureRow, Piece, Progress
+
+__all__ = [
+    "Attempt",
+    "Ballot",
+    "Checkpoint",
+    "Community",
+    "Delivery",
+    "DepartureRow",
+    "Instant",
+    "Lease",
+    "Member",
+    "Order",
+    "Outcome",
+    "Picture",
+    "Piece",
+    "PlanRow",
+    "Post",
+    "Progress",
+    "Switch",
+    "Vote",
+    "now",
+]
