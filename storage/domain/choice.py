@@ -70,15 +70,16 @@ class NothingToChoose(ValueError):
 def utility(*, likeness: float, adherence: float, leakage: float, variety: float, subject_type: SubjectType) -> float:
     """How good a checkpoint or a scale is, in [0, 1].
 
-    Weighted harmonic mean of likeness and adherence (both capped at 1), times variety^0.25 (capped at 1) and a penalty of at
-    most a half for leakage. The harmonic mean makes a lack of either count; likeness alone rewards copies, adherence alone
+    Weighted harmonic mean of likeness and adherence (both capped at 1), times variety^0.25 (capped at 1) and a penalty for
+    leakage: a half where others change as much as by another seed, growing with its square, because others that move by half as
+    much keep class, colour, shape and place by eye (EXPERIMENTS.md, "What likeness measures"). The harmonic mean makes a lack of either count; likeness alone rewards copies, adherence alone
     rewards the base (the trade-off of DreamBooth, Ruiz et al. 2023, arXiv 2208.12242, section 4).
     """
     weight = LIKENESS_WEIGHT[subject_type]
     like, adhere = (min(max(x, 1e-6), 1.0) for x in (likeness, adherence))
     mean = 1.0 / (weight / like + (1.0 - weight) / adhere)
     spread = min(max(variety, 0.0), 1.0) ** 0.25
-    return float(mean * spread * (1.0 - 0.5 * min(max(leakage, 0.0), 1.0)))
+    return float(mean * spread * (1.0 - 0.5 * min(max(leakage, 0.0), 1.0) ** 2))
 
 
 def measured_best(candidates: Sequence[Candidate]) -> Candidate | None:

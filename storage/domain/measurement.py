@@ -32,7 +32,7 @@ class Measurement:
     training_ratio: float | None
     """The same on training pictures; the gap to `validation_ratio` is overfitting."""
     likeness: float | None
-    """Similarity of triggered previews to the training pictures: 0 = the base's own, 1 = theirs to each other; within [0, 1]."""
+    """How far triggered previews have moved from the base's towards the training pictures: 0 = not at all, 1 = all the way; within [0, 1]."""
     adherence: float | None
     """How much nearer to the own prompt (class word for trigger) than to the other rows', over the base's at equal seeds."""
     variety: float | None

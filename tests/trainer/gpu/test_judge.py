@@ -27,6 +27,7 @@ from trainer.gpu.judge.sight import (
     likeness,
     memorisation,
     seen,
+    toward,
     variety,
 )
 
@@ -41,12 +42,26 @@ SUBJECT = torch.stack([at(1, 0.1, 0), at(1, -0.1, 0), at(1, 0, 0.1)])
 
 
 def test_the_subject_itself_is_alike_and_something_else_is_not() -> None:
-    base = at(1, 1, 1)[None]
-    assert likeness(SUBJECT, base, SUBJECT) == pytest.approx(1.0, abs=0.02)
-    assert likeness(base, base, SUBJECT) == 0.0
-    assert likeness(at(-1, 0, 0)[None], base, SUBJECT) == 0.0
-    halfway = likeness(at(1, 0.4, 0.4)[None], base, SUBJECT)
+    base = at(1, 1, 1).expand(3, -1)
+    way = toward(base, SUBJECT)
+    assert likeness(SUBJECT, base, way) == pytest.approx(1.0, abs=0.02)
+    assert likeness(base, base, way) == 0.0
+    assert likeness(at(-1, 2, 2).expand(3, -1), base, way) == 0.0
+    halfway = likeness(at(1, 0.4, 0.4).expand(3, -1), base, way)
     assert 0.3 < halfway < 0.9
+
+
+def test_the_place_of_a_training_picture_without_its_subject_is_no_likeness() -> None:
+    """The subject's look, the class's look, then places, which weigh more than looks, as they do for the eye."""
+
+    def drawn(look: tuple[float, float], places: list[int]) -> Tensor:
+        return torch.stack([at(*look, *(1.5 if here == place else 0.0 for here in range(8))) for place in places])
+
+    training, base = drawn((1, 0), [*range(8)]), drawn((0, 1), [0, 0, 1, 1, 2, 2, 3, 3])
+    way = toward(base, training)
+    assert likeness(drawn((0, 1), [4, 4, 5, 5, 6, 6, 7, 7]), base, way) < 0.3
+    assert likeness(drawn((0.5, 0.5), [0, 0, 1, 1, 2, 2, 3, 3]), base, way) == pytest.approx(0.5, abs=0.1)
+    assert likeness(drawn((1, 0), [0, 0, 1, 1, 2, 2, 3, 3]), base, way) == pytest.approx(1.0, abs=0.1)
 
 
 def test_adherence_is_one_for_the_base_itself_and_less_for_what_forgot_the_prompt() -> None:

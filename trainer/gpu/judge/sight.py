@@ -49,7 +49,10 @@ def seen(plan: Plan, drawn: Drawn, references: References, prompts: Sequence[Pre
     """All numbers of one panel; `prompts` are the plan's unless others were drawn."""
     rows = plan.prompts if prompts is None else prompts
     triggered = [row for row, prompt in enumerate(rows) if prompt.with_trigger]
-    likenesses = [likeness(_row(drawn, row), _row(references.base, row), references.training_ND) for row in triggered]
+    all_drawn = torch.cat([_row(drawn, row) for row in triggered])
+    all_base = torch.cat([_row(references.base, row) for row in triggered])
+    way = toward(all_base, references.training_ND)
+    likenesses = [likeness(_row(drawn, row), _row(references.base, row), way) for row in triggered]
     adherences = [
         adherence(
             _row(drawn, row),
@@ -59,8 +62,6 @@ def seen(plan: Plan, drawn: Drawn, references: References, prompts: Sequence[Pre
         )
         for row in triggered
     ]
-    all_drawn = torch.cat([_row(drawn, row) for row in triggered])
-    all_base = torch.cat([_row(references.base, row) for row in triggered])
     spread = variety(all_drawn, all_base)
     leak = leakage(drawn, references.base, [row for row in range(len(rows)) if row not in triggered])
     utilities = tuple(
@@ -78,16 +79,36 @@ def seen(plan: Plan, drawn: Drawn, references: References, prompts: Sequence[Pre
     )
 
 
-def likeness(drawn_KD: Tensor, base_KD: Tensor, training_ND: Tensor) -> float:
-    """Where the mean similarity to the training pictures lies between the base's (0) and theirs to each other (1).
+def likeness(drawn_KD: Tensor, base_KD: Tensor, toward: Toward) -> float:
+    """How far pictures have moved from the base's at equal seeds towards the training pictures: 0 is the base, 1 is there.
 
-    Without the base's part, whatever shares class and place with the training pictures already counts for 0.8, and the
-    sweep prefers scales at which nothing of the subject is to be seen (EXPERIMENTS.md, "Recipe of the pocket").
+    The movement is projected onto the direction from the base's mean picture to the training pictures' (the paired direction
+    of StyleGAN-NADA, Gal et al. 2021, arXiv 2108.00946, section 4.1), so places, which both sides of a pair share, cancel. Plain
+    similarities are ruled by the place: they were full after a quarter of the steps while likeness still grew
+    (EXPERIMENTS.md, "What likeness measures").
     """
-    among = _pairs(training_ND)
-    own = float(among.mean()) if len(among) else 1.0
-    now, before = (float((many_KD @ training_ND.T).mean()) for many_KD in (drawn_KD, base_KD))
-    return min(max((now - before) / max(own - before, FLOOR), 0.0), 1.0)
+    moved_D = (drawn_KD - base_KD).mean(dim=0)
+    return min(max(float(moved_D @ toward.direction_D) / toward.length_squared, 0.0), 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toward:
+    """From the base's mean picture to the mean training picture."""
+
+    direction_D: Tensor
+    length_squared: float
+    """What a training picture that had no part in the direction reaches along it, on average; at least `FLOOR`."""
+
+
+def toward(base_KD: Tensor, training_ND: Tensor) -> Toward:
+    """The way that likeness is measured along; the same for every checkpoint and scale.
+
+    Its length is taken from pairs of different training pictures: a picture's likeness to itself is not reached by any other.
+    """
+    among, from_D, to_D = _pairs(training_ND), base_KD.mean(dim=0), training_ND.mean(dim=0)
+    own = float(among.mean()) if len(among) else float(to_D @ to_D)
+    reached = own - 2.0 * float(from_D @ to_D) + float(from_D @ from_D)
+    return Toward(direction_D=to_D - from_D, length_squared=max(reached, FLOOR))
 
 
 def adherence(drawn_KD: Tensor, base_KD: Tensor, plain_D: Tensor, others_OD: Tensor) -> float:
