@@ -59,6 +59,11 @@ class LorasmithClient(discord.Client):
         """The token was taken: calls to Discord work from now on."""
         self.logged_in.set()
 
+    async def on_ready(self) -> None:
+        """A new session of the gateway, the first one or one after events were lost; a resumed one replays them instead."""
+        if self._story is not None:
+            self._story.on_new_session()
+
     async def on_guild_available(self, guild: discord.Guild) -> None:
         """A server that the bot is in has come into view."""
         if self.settings.serves(guild.id):

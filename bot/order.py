@@ -12,8 +12,8 @@
 A handler reads the row and acts so that doing it twice is doing it once. It writes first; what Discord shows is brought up
 to what storage says by the announcer, so that neither a kill nor an hour without Discord loses or doubles anything.
 
-`client.py` makes one `Story` and hands it four things: stage workflows (`on_stage`), presses (`register`), raw reaction
-events (`on_reaction`), and a task for `run`.
+`__main__.py` makes one `Story` and hands it stage workflows (`on_stage`), presses (`register`) and a task for `run`;
+`client.py` hands it raw reaction events (`on_reaction`) and new gateway sessions (`on_new_session`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from bot.presses import Presses
 from bot.recount import Recounts
 from bot.web import serve
 from storage.domain.lifecycle import Stage
-from storage.orders import open_orders
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +71,13 @@ class Story:
             return
         self.recounts.look_again(str(event.message_id))
 
+    def on_new_session(self) -> None:
+        """The gateway began anew instead of replaying what was missed: reactions may have come and gone unheard."""
+        self.recounts.look_again_everywhere()
+
     async def run(self) -> None:
         """Everything that goes on by itself, until cancelled. Ballots are counted anew first: votes came while nobody looked."""
-        for order in await self.parts.database.transact(open_orders, Stage.TRAINING, Stage.VOTING):
-            self.recounts.look_again_at(order.id)
+        self.recounts.look_again_everywhere()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.announcer.run())
             tasks.create_task(self.recounts.run())

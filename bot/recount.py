@@ -17,6 +17,8 @@ from bot.parts import Parts
 from bot.posting import UNKNOWN_CHANNEL, UNKNOWN_MESSAGE
 from bot.shown import Shown, look_at
 from bot.wording_order import VOTE_EMOJI
+from storage.domain.lifecycle import Stage
+from storage.orders import open_orders
 from storage.tables import Ballot, Checkpoint, Order, Post, Vote, now
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Recounts:
         self.parts = parts
         self._messages: set[str] = set()
         self._orders: set[str] = set()
+        self._everywhere = False
         self._later: dict[str, float] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._woken = asyncio.Event()
@@ -60,6 +63,11 @@ class Recounts:
         self._orders.add(order_id)
         self._woken.set()
 
+    def look_again_everywhere(self) -> None:
+        """Count every order anew that can still be voted on: nobody knows what was missed."""
+        self._everywhere = True
+        self._woken.set()
+
     async def run(self) -> None:
         """Count what changed, gathered over `recount_s`, until cancelled."""
         while True:
@@ -67,7 +75,8 @@ class Recounts:
             try:
                 await self._count_changed()
             except Exception:
-                log.exception("counting votes failed; it is tried again")
+                log.exception("what is to be counted could not be found out; it is tried again")
+                asyncio.get_running_loop().call_later(AGAIN_S, self._woken.set)
 
     async def _wait(self) -> None:
         pause = min(self._later.values(), default=0.0) - asyncio.get_running_loop().time() if self._later else None
@@ -79,19 +88,28 @@ class Recounts:
         self._woken.clear()
 
     async def _count_changed(self) -> None:
+        """What is to be counted is forgotten only when it was: whatever fails in between is looked at again."""
         at = asyncio.get_running_loop().time()
-        ripe = {order_id for order_id, when in self._later.items() if when <= at}
-        messages, self._messages = self._messages, set()
-        orders, self._orders = self._orders | ripe, set()
-        orders |= await self.parts.database.transact(_orders_of, messages)
-        for order_id in sorted(orders):
-            self._later.pop(order_id, None)
-            try:
-                await self.count(order_id)
-            except Uncounted as error:
-                log.warning("votes of %s not counted: %s", order_id, error)
-                if not error.for_good:
-                    self._later[order_id] = at + AGAIN_S
+        messages, everywhere = frozenset(self._messages), self._everywhere
+        self._orders |= await self.parts.database.transact(_orders_of, messages, everywhere)
+        self._orders |= {order_id for order_id, when in self._later.items() if when <= at}
+        self._messages -= messages
+        self._everywhere = False  # said once more meanwhile, it is still counted below
+        for order_id in sorted(self._orders):
+            await self._count_or_later(order_id, at + AGAIN_S)
+
+    async def _count_or_later(self, order_id: str, again_at: float) -> None:
+        self._orders.discard(order_id)
+        self._later.pop(order_id, None)
+        try:
+            await self.count(order_id)
+        except Uncounted as error:
+            log.warning("votes of %s not counted: %s", order_id, error)
+            if not error.for_good:
+                self._later[order_id] = again_at
+        except Exception:
+            log.exception("votes of %s not counted", order_id)
+            self._later[order_id] = again_at
 
     async def count(self, order_id: str) -> None:
         """Count one order's votes and store them. Raises `Uncounted`, leaving what was counted last."""
@@ -166,5 +184,6 @@ def store(session: Session, order_id: str, people: Mapping[int, Collection[str]]
         ballot.counted_at = now()
 
 
-def _orders_of(session: Session, message_ids: Collection[str]) -> set[str]:
-    return set(session.exec(select(Post.order_id).where(col(Post.message_id).in_(message_ids))))
+def _orders_of(session: Session, message_ids: Collection[str], everywhere: bool) -> set[str]:  # noqa: FBT001  # `transact` passes positions
+    found = set(session.exec(select(Post.order_id).where(col(Post.message_id).in_(message_ids))))
+    return found | {order.id for order in open_orders(session, Stage.TRAINING, Stage.VOTING) if everywhere}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,16 @@ from pydantic import SecretStr
 
 from bot import connection
 from bot.__main__ import setup_error
+from bot.client import LorasmithClient
 from bot.connection import become_the_bot, stay_the_bot
-from storage import leases
+from storage import leases, orders
+from storage.artifacts import Artifacts
 from storage.database import Database, migrate
 from storage.domain.errors import SecondBot, SetupError
+from storage.engine import Engine
 from storage.settings import StorageSettings
-from tests.bot.living import drafted, house
+from tests.bot.hands import Hands
+from tests.bot.living import House, drafted, house
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +45,54 @@ async def test_a_torn_connection_is_resumed_and_nothing_is_lost(tmp_path: Path) 
         await home.director.direct("abort")
         ada = home.people["Ada"]
         await home.reply(ada, await ada.click(card, "Start", timeout_s=10), "Started")
+
+
+async def test_a_vote_that_came_while_the_session_was_lost_for_good_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event ever tells of it: the new session begins after it."""
+    voted = asyncio.Event()
+    voted.set()
+    monkeypatch.setattr(LorasmithClient, "before_identify_hook", lambda *_a, **_k: voted.wait())
+    async with house(tmp_path, recount_s=0.05, look_s=0.05) as home, hands(home) as worker:
+        gateway, bruno = home.server.service.gateway, home.people["Bruno"]
+        order_id = await worker.begin(ada_in(home))
+        await worker.checkpoint(order_id, 2)
+        grid = await bruno.wait_message(lambda m: any(f.filename == f"{order_id}-2.png" for f in m.files), timeout_s=20)
+        await bruno.react(grid, "👍")
+        await counted(worker, order_id, 1)
+        voted.clear()
+        await home.director.direct("invalidate", resumable=False)
+        await home.people["Chidi"].react(grid, "👍")
+        assert (gateway.identifies, gateway.resumes, gateway.connected) == (1, 0, False)
+        voted.set()
+        await counted(worker, order_id, 2)
+        assert (gateway.identifies, gateway.resumes) == (2, 0)
+
+
+def ada_in(home: House) -> dict[str, str]:
+    guild = home.server.world.channels[home.channel()].guild_id
+    return {
+        "community_id": str(guild),
+        "owner_id": str(home.people["Ada"].user_id),
+        "channel_id": str(home.channel()),
+    }
+
+
+@asynccontextmanager
+async def hands(home: House) -> AsyncIterator[Hands]:
+    async with home.database() as database:
+        engine = Engine(home.settings, database, "worker")
+        try:
+            yield Hands(database=database, engine=engine, artifacts=Artifacts(home.settings))
+        finally:
+            await engine.close()
+
+
+async def counted(worker: Hands, order_id: str, votes: int) -> None:
+    async with asyncio.timeout(20):
+        while [c.votes for c in await worker.database.transact(orders.checkpoints_of, order_id)] != [votes]:  # noqa: ASYNC110  # from outside
+            await asyncio.sleep(0.05)
 
 
 async def test_a_wrong_token_ends_the_bot_with_a_plain_sentence(tmp_path: Path) -> None:
