@@ -90,6 +90,8 @@ def votes_words(count: int) -> str:
 
 def scale_sentence(scale: ScaleChoice) -> str:
     """The recommended scale and its band."""
+    if not scale.measured:
+        return f"Scale {scale.recommended:.2f} to begin with: at the {len(scale.points)} scales tried, none was better."
     return (
         f"Recommended scale {scale.recommended:.2f}; good from {scale.low:.2f} to {scale.high:.2f} "
         f"(measured at {len(scale.points)} scales)."

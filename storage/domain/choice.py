@@ -25,6 +25,9 @@ LIKENESS_WEIGHT: dict[SubjectType, float] = {
 BAND_SHARE = 0.95
 """The scale band is where the fitted utility stays within 5 % of its best."""
 
+SMALLEST_DIFFERENCE = 0.01
+"""Utilities of a sweep that differ by less say nothing about the scale: a LoRA that does nothing has them all alike."""
+
 
 class Because(StrEnum):
     """Why a checkpoint was chosen."""
@@ -71,9 +74,10 @@ def utility(*, likeness: float, adherence: float, leakage: float, variety: float
     """How good a checkpoint or a scale is, in [0, 1].
 
     Weighted harmonic mean of likeness and adherence (both capped at 1), times variety^0.25 (capped at 1) and a penalty for
-    leakage: a half where others change as much as by another seed, growing with its square, because others that move by half as
-    much keep class, colour, shape and place by eye (EXPERIMENTS.md, "What likeness measures"). The harmonic mean makes a lack of either count; likeness alone rewards copies, adherence alone
-    rewards the base (the trade-off of DreamBooth, Ruiz et al. 2023, arXiv 2208.12242, section 4).
+    leakage: a half where others change as much as by another seed, growing with its square, because others that move by half
+    as much keep class, colour, shape and place by eye (EXPERIMENTS.md, "What likeness measures"). The harmonic mean makes a
+    lack of either count; likeness alone rewards copies, adherence alone rewards the base (the trade-off of DreamBooth, Ruiz
+    et al. 2023, arXiv 2208.12242, section 4).
     """
     weight = LIKENESS_WEIGHT[subject_type]
     like, adhere = (min(max(x, 1e-6), 1.0) for x in (likeness, adherence))
@@ -85,9 +89,12 @@ def utility(*, likeness: float, adherence: float, leakage: float, variety: float
 def measured_best(candidates: Sequence[Candidate]) -> Candidate | None:
     """The earliest checkpoint whose paired difference to the best is within one standard error of that difference.
 
-    Pairs are the same prompt and seeds at two checkpoints. Vetoed checkpoints (held-out loss rose) stand back unless all are.
+    Pairs are the same prompt and seeds at two checkpoints; one that was measured on fewer, or not in numbers, cannot be
+    compared and is passed over. Vetoed checkpoints (held-out loss rose) stand back unless all are.
     """
-    measured = [c for c in candidates if c.measurement is not None and c.measurement.utilities and not c.broken]
+    measured = [c for c in candidates if _comparable(c) and not c.broken]
+    pairs = max((len(_utilities(c)) for c in measured), default=0)
+    measured = [c for c in measured if len(_utilities(c)) == pairs]
     allowed = [c for c in measured if Flag.VALIDATION_VETO not in _flags(c)] or measured
     if not allowed:
         return None
@@ -127,6 +134,10 @@ def _within_one_error(best: Candidate, other: Candidate) -> bool:
     return _mean(differences) <= _standard_error(differences)
 
 
+def _comparable(candidate: Candidate) -> bool:
+    return bool(_utilities(candidate)) and all(map(math.isfinite, _utilities(candidate)))
+
+
 def _flags(candidate: Candidate) -> tuple[Flag, ...]:
     return candidate.measurement.flags if candidate.measurement else ()
 
@@ -150,11 +161,19 @@ def choose_scale(points: Sequence[ScalePoint]) -> ScaleChoice:
     """The recommended scale and its band: the top of a parabola through utility over scale, least squares.
 
     Where the parabola has no top (utility still rises, or the points bend upwards) the best measured point is taken and the
-    band is read from straight lines between the points. Raises `NothingToChoose` without points.
+    band is read from straight lines between the points. Where no scale is better than another, 1.0 is given as not measured.
+    Raises `NothingToChoose` without points.
     """
     if not points:
         raise NothingToChoose("no scale was measured")
     ordered = tuple(sorted(points, key=lambda p: p.scale))
+    heights = [p.utility for p in ordered]
+    if len(ordered) > 1 and max(heights) - min(heights) < SMALLEST_DIFFERENCE:
+        return ScaleChoice(recommended=1.0, low=1.0, high=1.0, points=ordered, measured=False)
+    return _top_of(ordered)
+
+
+def _top_of(ordered: tuple[ScalePoint, ...]) -> ScaleChoice:
     curve = _smooth_curve(ordered)
     low, high = ordered[0].scale, ordered[-1].scale
     grid = [low + (high - low) * i / 200 for i in range(201)] if high > low else [low]

@@ -32,7 +32,7 @@ class Measurement:
     training_ratio: float | None
     """The same on training pictures; the gap to `validation_ratio` is overfitting."""
     likeness: float | None
-    """How far triggered previews have moved from the base's towards the training pictures: 0 = not at all, 1 = all the way; within [0, 1]."""
+    """How far triggered previews moved from the base's towards the training pictures: 0 = not at all, 1 = all the way."""
     adherence: float | None
     """How much nearer to the own prompt (class word for trigger) than to the other rows', over the base's at equal seeds."""
     variety: float | None
@@ -51,7 +51,7 @@ class Measurement:
 
     def to_json(self) -> str:
         """As kept in the checkpoint's row."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(asdict(self), sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Measurement:
@@ -83,10 +83,12 @@ class ScaleChoice:
     high: float
     """Within [low, high] the fitted utility stays within 5 % of its best."""
     points: tuple[ScalePoint, ...]
+    measured: bool = True
+    """Whether one scale was better than another; if not, 1.0 is advice out of habit."""
 
     def to_json(self) -> str:
         """As kept in the order's row."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(asdict(self), sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> ScaleChoice:

@@ -11,7 +11,7 @@ from PIL import Image
 from storage import faults
 from storage.domain.choice import choose_scale, utility
 from storage.domain.measurement import ScaleChoice, ScalePoint
-from storage.domain.plan import PreviewPrompt
+from storage.domain.plan import PreviewPrompt, Validation
 from trainer.gpu import judge, preview
 from trainer.gpu.bench import Bench
 from trainer.gpu.grid import Row, sheet
@@ -58,8 +58,9 @@ def _by_eye(bench: Bench, file: Path) -> list[ScalePoint]:
 def _by_loss(bench: Bench, file: Path) -> list[ScalePoint]:
     """Without an eye: what is gone of the base's loss for likeness, what predictions changed for other texts for the rest."""
     plan, stick = bench.task.plan, bench.stick
-    pictures = stick.held_out or stick.training
-    base_loss = stick.base_held_out_N82 if stick.held_out else stick.base_training_N82
+    full = plan.validation is Validation.FULL  # one or two held-out pictures only veto
+    pictures = stick.held_out if full else stick.training
+    base_loss = stick.base_held_out_N82 if full else stick.base_training_N82
     others = [p.text for p in plan.prompts if not p.with_trigger]
     plain = [p.plain for p in plan.prompts if p.with_trigger and p.plain]
     bench.base.wear(None)

@@ -174,6 +174,20 @@ def test_without_a_top_inside_the_best_measured_point_is_taken(utilities: tuple[
     assert choose_scale(points).recommended == pytest.approx(best)
 
 
+@pytest.mark.parametrize("height", [0.0, 0.9])
+def test_where_no_scale_is_better_than_another_full_strength_is_advised_as_not_measured(height: float) -> None:
+    choice = choose_scale([replace(p, utility=height + p.scale / 1000) for p in curve(0.8)])
+    assert (choice.recommended, choice.measured) == (1.0, False)
+    assert choose_scale(curve(0.8)).measured
+
+
+def test_what_was_measured_on_fewer_prompts_or_in_no_numbers_is_not_compared() -> None:
+    cut = candidate(50, 0, 0.99)
+    spoilt = replace(candidate(60, 0, 0.9, 0.9), measurement=replace(measured(0.9, 0.9), utilities=(0.9, math.nan)))
+    choice = choose_checkpoint([cut, spoilt, candidate(100, 0, 0.5, 0.5)])
+    assert (choice.step, choice.because) == (100, Because.MEASUREMENT)
+
+
 def test_one_point_is_its_own_answer_and_none_is_no_answer() -> None:
     one = choose_scale(curve(0.8, scales=(0.8,)))
     assert (one.recommended, one.low, one.high) == (0.8, 0.8, 0.8)
@@ -194,10 +208,12 @@ def test_the_recommendation_lies_in_its_band_and_near_the_measured_scales(pairs:
     choice = choose_scale(points)
     assert choice.low <= choice.recommended <= choice.high
     scales = [s for s, _ in pairs]
+    assert ScaleChoice.from_json(choice.to_json()) == choice
+    if not choice.measured:
+        return
     assert min(scales) - 0.026 <= choice.low
     assert choice.high <= max(scales) + 0.026
     assert choice.points == tuple(sorted(points, key=lambda p: p.scale))
-    assert ScaleChoice.from_json(choice.to_json()) == choice
 
 
 def test_measurements_come_back_from_json_as_they_were() -> None:

@@ -174,6 +174,21 @@ def test_a_full_voice_lowers_the_worth_of_a_checkpoint_past_the_lowest_loss() ->
     )
     full, veto = (replace(tiny_plan(), validation=validation) for validation in (Validation.FULL, Validation.VETO))
     now, lower, higher = (0.9,) * 16, {1: (0.6,) * 16}, {1: (1.0,) * 16}
-    assert _utilities(full, look, now, lower) == pytest.approx((0.4 * 0.6 / 0.9, 0.6 * 0.6 / 0.9))
-    assert _utilities(full, look, now, higher) == look.utilities
-    assert _utilities(veto, look, now, lower) == look.utilities
+    assert _utilities(full, look, now, now, lower) == pytest.approx((0.4 * 0.6 / 0.9, 0.6 * 0.6 / 0.9))
+    assert _utilities(full, look, now, now, higher) == look.utilities
+    assert _utilities(veto, look, now, now, lower) == look.utilities
+
+
+def test_without_an_eye_one_held_out_picture_only_vetoes_and_training_pictures_compare() -> None:
+    full, veto = (replace(tiny_plan(), validation=validation) for validation in (Validation.FULL, Validation.VETO))
+    held_out, training = (0.9,) * 16, (0.7,) * 16
+    assert _utilities(veto, None, held_out, training, {}) == pytest.approx((0.3,) * losses.STRATA)
+    assert _utilities(full, None, held_out, training, {}) == pytest.approx((0.1,) * losses.STRATA)
+
+
+def test_a_loss_that_is_no_number_compares_with_nothing_and_spoils_no_later_one() -> None:
+    full, nan = replace(tiny_plan(), validation=Validation.FULL), (float("nan"),) * 16
+    look = Seen(likeness=1, adherence=1, variety=1, leakage=0, memorisation=0, nearest=0, utilities=(0.5, 0.5))
+    assert _utilities(full, look, nan, nan, {}) == ()
+    assert _utilities(full, look, (0.9,) * 16, (0.9,) * 16, {1: nan}) == look.utilities
+    assert not losses.rose([1.0] * 16, [list(nan)])

@@ -105,7 +105,8 @@ def measure(
     look = seen(plan, looked_at(stick.eye, drawn), stick.references) if stick.eye and stick.references else None
     finite = bool(torch.isfinite(now_training).all() and torch.isfinite(now_held_out).all())
     triggered = [image for (row, _), image in drawn.items() if plan.prompts[row].with_trigger]
-    utilities = _utilities(plan, look, relative, earlier)
+    on_training = tuple(losses.relative(now_training, stick.base_training_N82).flatten().tolist())
+    utilities = _utilities(plan, look, relative, on_training, earlier)
     measurement = Measurement(
         validation_ratio=_number(losses.ratio(now_held_out, stick.base_held_out_N82)),
         training_ratio=_number(losses.ratio(now_training, stick.base_training_N82)),
@@ -123,20 +124,29 @@ def measure(
 
 
 def _utilities(
-    plan: Plan, look: Seen | None, relative: Sequence[float], earlier: Mapping[int, tuple[float, ...]]
+    plan: Plan,
+    look: Seen | None,
+    held_out: Sequence[float],
+    training: Sequence[float],
+    earlier: Mapping[int, tuple[float, ...]],
 ) -> tuple[float, ...]:
-    """What checkpoints are compared by.
+    """What checkpoints are compared by; nothing where a number is none.
 
     With an eye: one utility a triggered prompt; where validation has a full voice, they shrink as the held-out loss rises
-    above its lowest. Without an eye: how much of the base's held-out loss is gone, a number a stratum; nothing otherwise.
+    above its lowest. Without an eye: how much of the base's loss is gone, a number a stratum: on held-out pictures where they
+    have a full voice, else on training pictures, so that one or two held-out ones only veto.
     """
+    full = plan.validation is Validation.FULL and bool(held_out)
     if look is None:
-        by_stratum = torch.tensor(relative, dtype=torch.float64).view(-1, losses.STRATA, 2).mean(dim=(0, 2))
-        return tuple((1.0 - by_stratum).clamp(0.0, 1.0).tolist()) if relative else ()
-    if plan.validation is not Validation.FULL or not relative:
-        return look.utilities
-    lowest = min([sum(values) for values in earlier.values()] + [sum(relative)])
-    return tuple(u * min(1.0, lowest / sum(relative)) for u in look.utilities)
+        draws = torch.tensor(held_out if full else training, dtype=torch.float64).view(-1, losses.STRATA, 2)
+        found = (1.0 - draws.mean(dim=(0, 2))).clamp(0.0, 1.0).tolist() if len(draws) else []
+    elif full:
+        known = [math.fsum(values) for values in (held_out, *earlier.values())]
+        lowest = min(filter(math.isfinite, known), default=math.nan)
+        found = [u * lowest / known[0] for u in look.utilities]
+    else:
+        found = list(look.utilities)
+    return tuple(found) if all(map(math.isfinite, found)) else ()
 
 
 def _number(value: float | None) -> float | None:

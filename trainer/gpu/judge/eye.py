@@ -22,7 +22,9 @@ class Eye:
 
     def __init__(self, folder: Path, tokenizer: Path, device: torch.device) -> None:
         """Raises `OSError` where there is no such model."""
-        self._model = CLIPModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+        self._model = CLIPModel.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
+        )
         self._model.eval().requires_grad_(requires_grad=False).to(device)
         self._tokenizer = CLIPTokenizer.from_pretrained(tokenizer, local_files_only=True)
         self._px = int(self._model.config.vision_config.image_size)

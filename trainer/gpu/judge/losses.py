@@ -72,7 +72,7 @@ def ratio(now_N82: Tensor, base_N82: Tensor) -> float | None:
 
 def rose(now: Sequence[float], earlier: Sequence[Sequence[float]]) -> bool:
     """Whether relative losses are clearly above the lowest so far: by more than two standard errors, paired over draws."""
-    same = [known for known in earlier if len(known) == len(now)]
+    same = [known for known in earlier if len(known) == len(now) and all(map(math.isfinite, known))]
     if not now or not same:
         return False
     lowest = min(same, key=math.fsum)
