@@ -164,7 +164,7 @@ class Gateway:
             return DECODE_ERROR
         self.service.record.gateway_log.append({"at": self.service.clock.now(), "op": op})
         if op == HEARTBEAT_OP:
-            connection.send(ACK)
+            asyncio.get_running_loop().call_later(self.service.rules.ack_after_s, connection.send, ACK)
             return None
         session = self._session_of(connection)
         if op == IDENTIFY:

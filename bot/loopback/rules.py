@@ -32,6 +32,9 @@ class Rules:
     """The whole body of a request."""
     heartbeat_ms: int = 41_250
     """What HELLO asks for."""
+    ack_after_s: float = 0.05
+    """How long a heartbeat waits for its acknowledgement. At once is faster than any network: on a busy machine discord.py then
+    hears it before it has noted that it sent one, and warns that it is a whole interval behind."""
     identify_gap_s: float = 0.0
     """Two IDENTIFYs must be this far apart; Discord has 5.0, which only slows restarts in tests."""
     session_life_s: float = 5 * 60

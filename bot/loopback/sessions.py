@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DISPATCH, HEARTBEAT, RECONNECT, INVALID_SESSION, HELLO, ACK = 0, 1, 7, 9, 10, 11
 KEPT_EVENTS = 5_000
+FLUSHED = b"\x00\x00\xff\xff"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -55,11 +56,19 @@ class Connection:
                 await self.socket.send_str(text)
                 return
             packed = self.deflater.compress(text.encode()) + self.deflater.flush(zlib.Z_SYNC_FLUSH)
-            size = max(1, -(-len(packed) // self.rules.zlib_pieces))
-            for start in range(0, len(packed), size):
-                await self.socket.send_bytes(packed[start : start + size])
+            for piece in cut(packed, self.rules.zlib_pieces):
+                await self.socket.send_bytes(piece)
         except ConnectionError:
             return  # the peer is gone; the reader notices
+
+
+def cut(packed: bytes, pieces: int) -> list[bytes]:
+    """A compressed message in at most so many frames. The last one holds the four bytes of the flush whole: clients know the
+    end of a message by them, and look at one frame only (https://discord.com/developers/docs/events/gateway#zlibstream).
+    """
+    size = max(1, -(-len(packed) // pieces))
+    ends = [end for end in range(size, len(packed), size) if end <= len(packed) - len(FLUSHED)]
+    return [packed[a:b] for a, b in zip([0, *ends], [*ends, len(packed)], strict=True)]
 
 
 @dataclass(kw_only=True, eq=False)
