@@ -31,7 +31,7 @@ def checkpoint(
     preview.save(drawn, folder, lambda row, seed: f"preview-{row}-{seed}.png")
     grid = _grid(bench, drawn, folder, step)
     channel.progress("measuring", step, task.plan.steps)
-    verdict = judge.measure(bench.base, stick, bench.words, drawn, earlier)
+    verdict = judge.measure(bench.base, stick, bench.words, drawn, step=step, earlier=earlier)
     bench.base.wear(None)
     event = Checkpointed(
         step=step,

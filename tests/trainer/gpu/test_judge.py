@@ -107,13 +107,15 @@ def test_utilities_come_one_a_triggered_prompt_in_the_plans_order() -> None:
     assert better.utilities[0] > worse.utilities[0]
 
 
-def test_a_clear_rise_above_the_lowest_is_a_veto_and_chance_is_not() -> None:
+def test_a_clear_rise_far_past_the_lowest_is_a_veto_and_chance_or_a_rise_soon_after_is_not() -> None:
     low = [0.8, 0.9, 0.7, 0.85] * 4
-    assert losses.rose([x + 0.1 + 0.01 * (i % 3) for i, x in enumerate(low)], [[1.0] * 16, low])
+    high = [x + 0.1 + 0.01 * (i % 3) for i, x in enumerate(low)]
+    assert losses.overfits(high, 101, {20: [1.0] * 16, 50: low})
+    assert not losses.overfits(high, 100, {20: [1.0] * 16, 50: low})
     noisy = [x + (0.3 if i % 2 else -0.28) for i, x in enumerate(low)]
-    assert not losses.rose(noisy, [low])
-    assert not losses.rose(low, [])
-    assert not losses.rose([], [low])
+    assert not losses.overfits(noisy, 200, {50: low})
+    assert not losses.overfits(low, 200, {})
+    assert not losses.overfits([], 200, {50: low})
 
 
 @pytest.mark.parametrize(
@@ -126,11 +128,11 @@ def test_a_clear_rise_above_the_lowest_is_a_veto_and_chance_is_not() -> None:
     ],
 )
 def test_broken_pictures_are_flagged_and_sound_ones_are_not(pictures: list[Image.Image], expected: set[Flag]) -> None:
-    assert set(flags(pictures, finite=True, seen=None, rose=False)) == expected
+    assert set(flags(pictures, finite=True, seen=None, overfits=False)) == expected
 
 
 def test_losses_that_are_no_numbers_and_risen_ones_are_flagged() -> None:
-    found = flags(drawn_pictures(4), finite=False, seen=None, rose=True)
+    found = flags(drawn_pictures(4), finite=False, seen=None, overfits=True)
     assert set(found) == {Flag.NAN, Flag.VALIDATION_VETO}
 
 
@@ -191,4 +193,4 @@ def test_a_loss_that_is_no_number_compares_with_nothing_and_spoils_no_later_one(
     look = Seen(likeness=1, adherence=1, variety=1, leakage=0, memorisation=0, nearest=0, utilities=(0.5, 0.5))
     assert _utilities(full, look, nan, nan, {}) == ()
     assert _utilities(full, look, (0.9,) * 16, (0.9,) * 16, {1: nan}) == look.utilities
-    assert not losses.rose([1.0] * 16, [list(nan)])
+    assert not losses.overfits([1.0] * 16, 200, {50: nan})

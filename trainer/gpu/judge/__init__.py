@@ -93,15 +93,20 @@ def looked_at(eye: Eye, drawn: Panel) -> Drawn:
 
 
 def measure(
-    base: Base, stick: Yardstick, words: dict[str, Words], drawn: Panel, earlier: Mapping[int, tuple[float, ...]]
+    base: Base,
+    stick: Yardstick,
+    words: dict[str, Words],
+    drawn: Panel,
+    *,
+    step: int,
+    earlier: Mapping[int, tuple[float, ...]],
 ) -> Verdict:
-    """Measures what the base wears; `earlier` holds the held-out losses of earlier checkpoints, by step."""
+    """Measures what the base wears after `step` steps; `earlier` holds the held-out losses of earlier checkpoints, by step."""
     began = time.monotonic()
     plan = stick.plan
     now_held_out = losses.draws(base, stick.held_out, plan, words, most=stick.most)
     now_training = losses.draws(base, stick.training, plan, words, most=stick.most)
     relative = tuple(losses.relative(now_held_out, stick.base_held_out_N82).flatten().tolist())
-    rose = losses.rose(relative, list(earlier.values()))
     look = seen(plan, looked_at(stick.eye, drawn), stick.references) if stick.eye and stick.references else None
     finite = bool(torch.isfinite(now_training).all() and torch.isfinite(now_held_out).all())
     triggered = [image for (row, _), image in drawn.items() if plan.prompts[row].with_trigger]
@@ -117,7 +122,7 @@ def measure(
         memorisation=look.memorisation if look else None,
         utility=sum(utilities) / len(utilities) if utilities else None,
         utilities=utilities,
-        flags=flags(triggered, finite=finite, seen=look, rose=rose),
+        flags=flags(triggered, finite=finite, seen=look, overfits=losses.overfits(relative, step, earlier)),
         seconds=round(time.monotonic() - began, 3),
     )
     return Verdict(measurement=measurement, held_out=relative)

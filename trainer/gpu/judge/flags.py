@@ -25,14 +25,14 @@ COPY_ABOVE = 0.95
 """... and as near as a copy: the right subject in the right place alone comes to 0.8-0.9 (EXPERIMENTS, pocket recipe)."""
 
 
-def flags(triggered: Sequence[Image.Image], *, finite: bool, seen: Seen | None, rose: bool) -> tuple[Flag, ...]:
+def flags(triggered: Sequence[Image.Image], *, finite: bool, seen: Seen | None, overfits: bool) -> tuple[Flag, ...]:
     """All that apply, in the order of `Flag`."""
     grey = [np.asarray(image.convert("L"), dtype=np.float32) for image in triggered]
     applies = {
         Flag.NAN: not finite,
         Flag.BLACK: sum(float(g.mean()) < BLACK_BELOW for g in grey) * 2 > len(grey),
         Flag.COLLAPSED: _collapsed(grey),
-        Flag.VALIDATION_VETO: rose,
+        Flag.VALIDATION_VETO: overfits,
         Flag.MEMORISED: seen is not None and min(seen.memorisation / MEMORISED_ABOVE, seen.nearest / COPY_ABOVE) > 1.0,
         Flag.LEAKS: seen is not None and seen.leakage > LEAKS_ABOVE,
     }

@@ -7,7 +7,7 @@ says nothing (Voronov et al. 2023, arXiv 2302.04841). The draws come from the pi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -70,14 +70,23 @@ def ratio(now_N82: Tensor, base_N82: Tensor) -> float | None:
     return float(relative(now_N82, base_N82).mean()) if len(now_N82) else None
 
 
-def rose(now: Sequence[float], earlier: Sequence[Sequence[float]]) -> bool:
-    """Whether relative losses are clearly above the lowest so far: by more than two standard errors, paired over draws."""
-    same = [known for known in earlier if len(known) == len(now) and all(map(math.isfinite, known))]
+FAR_PAST = 2.0
+"""How many times the step of the lowest held-out loss a checkpoint may be: likeness is best near that minimum, and variety is
+lost slowly for about three times as long (spacepxl, demystifying-sd-finetuning), so a rise alone is no reason to stand back."""
+
+
+def overfits(now: Sequence[float], step: int, earlier: Mapping[int, Sequence[float]]) -> bool:
+    """Whether relative losses are clearly above the lowest so far and that lowest is far behind.
+
+    Clearly: by more than two standard errors, paired over draws. `earlier` holds the losses of earlier checkpoints, by step.
+    """
+    same = {at: known for at, known in earlier.items() if len(known) == len(now) and all(map(math.isfinite, known))}
     if not now or not same:
         return False
-    lowest = min(same, key=math.fsum)
-    differences = torch.tensor([a - b for a, b in zip(now, lowest, strict=True)], dtype=torch.float64)
-    return float(differences.mean()) > 2.0 * float(differences.std() / math.sqrt(len(differences)))
+    lowest = min(same, key=lambda at: math.fsum(same[at]))
+    differences = torch.tensor([a - b for a, b in zip(now, same[lowest], strict=True)], dtype=torch.float64)
+    risen = float(differences.mean()) > 2.0 * float(differences.std() / math.sqrt(len(differences)))
+    return risen and step > FAR_PAST * lowest
 
 
 @torch.no_grad()
