@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bot.loopback import commands, components, interactions, moving, objects, posting, reacting, sayings, threads
 from bot.loopback.failures import Refusal, invalid
 from bot.loopback.forms import submitted
-from bot.loopback.permissions import BITS, has, in_channel
+from bot.loopback.permissions import has, in_channel
 from bot.loopback.service import person
 from bot.loopback.world import DM, Channel, Message
 
@@ -79,10 +79,9 @@ def on_message(service: Service, user_id: int, order: JSON) -> JSON:
 
 def _may_run(service: Service, command: Command, place: Channel, user_id: int) -> None:
     granted = in_channel(service.world, place, user_id)
-    needed = int(command.definition.get("default_member_permissions") or 0)
     if not has(granted, "USE_APPLICATION_COMMANDS") and place.kind != DM:
         raise Refusal(50013)
-    if granted & needed != needed and not granted & BITS["ADMINISTRATOR"]:
+    if not commands.allowed(command, granted):
         raise Refusal(50013)
 
 

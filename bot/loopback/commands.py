@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.loopback import objects
 from bot.loopback.failures import Refusal, invalid
+from bot.loopback.permissions import BITS
 from bot.loopback.world import Command
 
 if TYPE_CHECKING:
@@ -133,6 +134,14 @@ def available(service: Service, guild_id: int | None) -> list[Command]:
         for c in service.world.commands.values()
         if (c.guild_id is None and _fits_place(c, guild_id)) or (c.guild_id is not None and c.guild_id == guild_id)
     ]
+
+
+def allowed(command: Command, granted: int) -> bool:
+    """Whether a member with these permissions is shown the command; a command for nobody is for administrators."""
+    needed = command.definition.get("default_member_permissions")
+    if needed is None or granted & BITS["ADMINISTRATOR"]:
+        return True
+    return int(needed) != 0 and granted & int(needed) == int(needed)
 
 
 def fill_in(command: Command, words: list[str], values: JSON) -> tuple[list[JSON], list[JSON]]:

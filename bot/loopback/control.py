@@ -19,6 +19,7 @@ from aiohttp import web
 from bot.loopback import acts, commands, directions, objects, sayings
 from bot.loopback.calls import Incoming, clean_name
 from bot.loopback.failures import Refusal
+from bot.loopback.permissions import in_guild
 from bot.loopback.routes_messages import page
 from bot.loopback.world import DM, PUBLIC_THREAD
 
@@ -86,7 +87,11 @@ class ControlRoom:
             ],
             "members": [objects.member(world, m) for m in guild.members.values()],
             "roles": [objects.role(r) for r in guild.roles.values()],
-            "commands": [objects.command(world, c) for c in commands.available(self.service, guild.id)],
+            "commands": [
+                objects.command(world, c)
+                for c in commands.available(self.service, guild.id)
+                if viewer is None or commands.allowed(c, in_guild(guild, viewer))
+            ],
         }
 
     async def messages(self, request: web.Request) -> web.Response:

@@ -1,5 +1,5 @@
 // Talking to /loopback, and making elements. Nothing is ever put in as HTML.
-const state = { me: "", channel: "", world: null, after: 0, seen: new Map(), news: new Set(), picked: [], typing: 0 };
+const state = { me: "", channel: "", world: null, after: 0, seen: new Map(), news: new Set(), picked: [], typing: 0, suggest: null };
 const $ = (id) => document.getElementById(id);
 
 function make(tag, props = {}, ...children) {
@@ -60,4 +60,4 @@ const nameOf = (id) => person(id)?.global_name ?? "someone";
 const channels = () => [...(state.world?.guilds ?? []).flatMap((g) => g.channels), ...(state.world?.dms ?? [])];
 const channelOf = (id) => channels().find((c) => c.id === id);
 const guildOf = (id) => state.world?.guilds.find((g) => g.channels.some((c) => c.id === id));
-const sizeOf = (bytes) => bytes < 1e3 ? `${bytes} B` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+const sizeOf = (bytes) => bytes < 1024 ? `${bytes} B` : bytes < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 ** 2).toFixed(1)} MiB`;

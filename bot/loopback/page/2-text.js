@@ -1,5 +1,5 @@
 // The part of Discord's Markdown that a bot's messages use, built as elements.
-const INLINE = /(`[^`]+`)|(\*\*[^*]+\*\*)|(__[^_]+__)|(~~[^~]+~~)|(\*[^*\n]+\*)|(\[[^\]]+\]\(<?https?:\/\/[^)\s>]+>?\))|(<?https?:\/\/[^\s<>]+>?)|(<@!?\d+>)|(<#\d+>)|(<t:-?\d+(?::[tTdDfFR])?>)|(<\/[^:>]+:\d+>)|(\\[*_~`|>#[\]\\-])/g;
+const INLINE = /(\\[^0-9A-Za-z\s])|(`[^`]+`)|(\*\*(?:\\.|[^*\\])+\*\*)|(__(?:\\.|[^_\\])+__)|(~~(?:\\.|[^~\\])+~~)|(\*(?:\\.|[^*\\\n])+\*)|(\[[^\]]+\]\(<?https?:\/\/[^)\s>]+>?\))|(<?https?:\/\/[^\s<>]+>?)|(<@!?\d+>)|(<#\d+>)|(<t:-?\d+(?::[tTdDfFR])?>)|(<\/[^:>]+:\d+>)/g;
 
 function inline(text) {
   const parts = [];
@@ -34,10 +34,15 @@ function inlinePart(piece) {
 
 const outward = (url, words) => make("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, words);
 
+const CLOCKS = {
+  t: { timeStyle: "short" }, T: { timeStyle: "medium" }, d: { dateStyle: "short" }, D: { dateStyle: "long" },
+  f: { dateStyle: "long", timeStyle: "short" }, F: { dateStyle: "full", timeStyle: "short" },
+};
+
 function stamp(piece) {
   const [, seconds, style] = piece.match(/^<t:(-?\d+)(?::(\w))?>$/);
   const when = new Date(Number(seconds) * 1000);
-  const words = style === "R" ? relative(when) : style === "t" ? clockTime(when) : when.toLocaleString();
+  const words = style === "R" ? relative(when) : when.toLocaleString([], CLOCKS[style] ?? CLOCKS.f);
   return make("time", { datetime: when.toISOString(), title: when.toLocaleString() }, words);
 }
 

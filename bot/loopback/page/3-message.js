@@ -51,13 +51,26 @@ function embedNode(embed) {
 const isPicture = (item) => (item.content_type ?? "image/").startsWith("image/") && !/heic|heif|svg/.test(item.content_type ?? "");
 
 function pictureNode(item, className = "picture") {
-  const picture = make("img", { class: className, src: item.url, alt: item.description || item.filename || "a picture without a description", loading: "lazy", width: item.width ?? null, height: item.height ?? null });
-  return make("a", { href: item.url, target: "_blank", rel: "noopener" }, picture);
+  const alt = item.description || item.filename || "a picture without a description";
+  const picture = make("img", { class: className, src: item.url, alt, loading: "lazy", width: item.width ?? null, height: item.height ?? null });
+  const around = make("a", { href: item.url, target: "_blank", rel: "noopener", onclick: (event) => enlarge(event, item.url, alt) }, picture);
+  picture.addEventListener("error", () => around.replaceWith(fileNode({ size: 0, filename: alt, ...item })));
+  return around;
+}
+
+// A plain click shows the picture large on this page; with a key held down the link works as links do.
+function enlarge(event, url, alt) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const viewer = $("viewer");
+  viewer.replaceChildren(make("button", { type: "button", "aria-label": "Close the picture", onclick: () => viewer.close() }, "Close"),
+    make("img", { src: url, alt, onclick: () => viewer.close() }));
+  viewer.showModal();
 }
 
 function fileNode(item) {
   return make("div", { class: "file" }, make("a", { href: item.url, download: item.filename }, `⬇ ${item.filename}`),
-    make("small", {}, sizeOf(item.size)), item.description ? make("small", {}, item.description) : null);
+    item.size ? make("small", {}, sizeOf(item.size)) : null, item.description ? make("small", {}, item.description) : null);
 }
 
 function attachmentNodes(items) {
@@ -120,7 +133,7 @@ function footNode(message) {
     const people = (message.reacted_by[key] ?? []).map(nameOf).join(", ");
     foot.append(make("button", {
       type: "button", "aria-pressed": String(reaction.me), title: people, "aria-label": `${reaction.emoji.name}, ${reaction.count}: ${people}`,
-      onclick: () => tried(() => act(reaction.me ? "unreact" : "react", { channel_id: message.channel_id, message_id: message.id, emoji: key })),
+      onclick: (event) => interact(event.currentTarget, reaction.me ? "unreact" : "react", { channel_id: message.channel_id, message_id: message.id, emoji: key }),
     }, `${reaction.emoji.name} ${reaction.count}`));
   }
   if (message.visible_to === null && !message.thinking) foot.append(make("button", { type: "button", class: "plain tools", "aria-label": "React or do more with this message", onclick: () => messageSheet(message) }, "☺ …"));

@@ -50,21 +50,26 @@ async function loadWorld() {
   drawPlaces();
 }
 
-let drawing = null;
+// A place that is gone or closed to this member is empty; a loopback that does not answer is another matter.
+const nothingThere = (error) => { if (error instanceof TypeError) throw error; return []; };
+
+let draws = 0;
+let wantsEnd = false;
+// The newest look wins: an answer that another look has overtaken is of the past, or of another place.
 async function drawLog(toEnd = false) {
-  const wanted = state.channel;
-  drawing ??= ask(`channels/${wanted}/messages?as=${state.me}`).finally(() => { drawing = null; });
-  const messages = await drawing.catch(() => []);
-  if (wanted !== state.channel) return drawLog(toEnd);
+  const mine = ++draws;
+  wantsEnd ||= toEnd;
+  const messages = await ask(`channels/${state.channel}/messages?as=${state.me}`).catch(nothingThere);
+  if (mine !== draws) return;
   const log = $("log");
-  const stick = toEnd || log.scrollHeight - log.scrollTop - log.clientHeight < 120;
+  const stick = wantsEnd || log.scrollHeight - log.scrollTop - log.clientHeight < 120;
   const kept = new Set(messages.map((m) => m.id));
   for (const [id, entry] of state.seen) if (!kept.has(id)) { entry.node.remove(); state.seen.delete(id); }
   log.querySelector(".empty")?.remove();
   for (const message of messages) place(log, message);
-  if (!messages.length) log.append(make("p", { class: "empty" }, "Nothing has been said here yet."));
+  if (!messages.length) log.append(make("p", { class: "empty" }, "Nothing has been said here yet. “/ Commands” below shows what the bot can do, for example /train."));
+  wantsEnd = false;
   if (stick) toBottom(log);
-  return undefined;
 }
 
 function place(log, message) {
@@ -96,6 +101,7 @@ function hear(event) {
 function hearInteraction(data) {
   if (data.state === "failed") toast(`${data.name}: the application did not respond`);
   if (data.state === "modal") modalSheet(data.interaction_id, data.modal);
+  if (data.choices) state.suggest?.(data.choices);
 }
 
 function showTyping(user) {
@@ -140,7 +146,7 @@ async function become(id) {
 async function send(event) {
   event.preventDefault();
   const words = $("words").value.trim();
-  if (words.startsWith("/") && !state.picked.length) { $("words").value = ""; commandSheet(); return; }
+  if (words.startsWith("/") && !state.picked.length) { $("words").value = ""; typedCommand(words); return; }
   if (!words && !state.picked.length) return;
   await tried(async () => {
     const attachments = await uploadAll(state.picked);
@@ -152,8 +158,9 @@ async function send(event) {
 
 function pick(files) {
   state.picked = [...files];
-  if (!files.length) $("files").value = "";
-  $("picked").replaceChildren(...state.picked.map((f) => make("li", {}, `${f.name} (${sizeOf(f.size)})`)));
+  $("files").value = "";
+  $("picked").replaceChildren(...state.picked.map((f) => make("li", {}, `${f.name} (${sizeOf(f.size)}) `,
+    make("button", { type: "button", "aria-label": `Leave out ${f.name}`, onclick: () => pick(state.picked.filter((other) => other !== f)) }, "✕"))));
 }
 
 async function begin() {
@@ -171,7 +178,7 @@ async function begin() {
 $("who").addEventListener("change", (event) => become(event.target.value));
 $("composer").addEventListener("submit", send);
 $("commands").addEventListener("click", commandSheet);
-$("files").addEventListener("change", (event) => pick(event.target.files));
+$("files").addEventListener("change", (event) => pick([...state.picked, ...event.target.files]));
 $("words").addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey) send(event); });
 $("menu").addEventListener("click", () => {
   const open = document.body.classList.toggle("browsing");

@@ -180,6 +180,117 @@ async def test_a_person_can_train_react_and_submit_a_modal(
     assert [f.filename for f in said.files] == ["one.png"]
 
 
+class Choices:
+    """A command with pictures, a choice that the bot offers while it is typed, and one for moderators."""
+
+    def __init__(self) -> None:
+        self.ran: list[list[str]] = []
+
+    def prepare(self, player: Player) -> None:
+        """Register them."""
+
+        @player.tree.command(description="Train a LoRA from pictures")
+        async def train(
+            interaction: discord.Interaction,
+            image1: discord.Attachment | None = None,
+            image2: discord.Attachment | None = None,
+            image3: discord.Attachment | None = None,
+        ) -> None:
+            self.ran.append([image.filename for image in (image1, image2, image3) if image])
+            await interaction.response.send_message("thank you", ephemeral=True)
+
+        async def offer(_: discord.Interaction, typed: str) -> list[app_commands.Choice[str]]:
+            return [app_commands.Choice(name=f"Rex, {typed or 'nothing'} typed", value="o7")]
+
+        @player.tree.command(description="Cancel an order")
+        @app_commands.autocomplete(order=offer)
+        async def cancel(interaction: discord.Interaction, order: str) -> None:
+            await interaction.response.send_message(f"cancelled {order}", ephemeral=True)
+
+        @player.tree.command(description="Stop an order")
+        @app_commands.default_permissions(manage_messages=True)
+        async def stop(interaction: discord.Interaction) -> None:
+            await interaction.response.send_message("stopped", ephemeral=True)
+
+
+def some_files(folder: Path, *names: str) -> list[Path]:
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.write_bytes(b"not yet a picture")
+    return paths
+
+
+async def test_pictures_are_chosen_at_once_and_a_form_pressed_twice_is_sent_once(
+    stage: Stage, open_browser: Callable[[], AbstractAsyncContextManager[Page]], tmp_path: Path
+) -> None:
+    choices = Choices()
+    await stage.bot(choices.prepare)
+    ada = await stage.member("Ada")
+    async with open_browser() as tab:
+        await tab.show(f"{stage.server.url}/#as={ada.user_id}&in={stage.lora}", width=390)
+        await tab.until("document.querySelector('.empty')")
+        await tab.run("words.value = '/train'; composer.requestSubmit()")
+        await tab.choose("dialog input[type=file]", some_files(tmp_path, *"abcd"))
+        await tab.run("document.querySelector('dialog form').requestSubmit()")
+        assert not await tab.run("document.querySelector('dialog form').checkValidity()")  # four for three places
+        await assert_tidy(tab)
+        await tab.choose("dialog input[type=file]", some_files(tmp_path, "a.png", "b.png"))
+        await tab.run("document.querySelector('dialog form').requestSubmit()")
+        await tab.run("document.querySelector('dialog form').requestSubmit()")
+        await tab.until("log.textContent.includes('thank you') && !sheet.open")
+        assert choices.ran == [["a.png", "b.png"]]
+
+        await tab.choose("#files", some_files(tmp_path, "c.png", "d.png"))
+        await tab.run("picked.querySelector('button').click(); composer.requestSubmit()")
+        await tab.until("log.textContent.includes('d.png')")
+        assert not await tab.run("log.textContent.includes('c.png')")
+        assert tab.complaints == []
+
+
+async def test_commands_are_shown_to_those_who_may_run_them_with_what_the_bot_offers(
+    stage: Stage, open_browser: Callable[[], AbstractAsyncContextManager[Page]]
+) -> None:
+    await stage.bot(Choices().prepare)
+    ada, mira = await stage.member("Ada"), await stage.member("Mira")
+    shown = "[...document.querySelectorAll('dialog .list strong')].map(s => s.textContent)"
+    async with open_browser() as tab:
+        for who, commands in ((ada, ["/train", "/cancel"]), (mira, ["/train", "/cancel", "/stop"])):
+            await tab.show(f"{stage.server.url}/#as={who.user_id}&in={stage.lora}", width=1280)
+            await tab.until("document.querySelector('.empty')")
+            await tab.run("commands.click()")
+            assert await tab.run(shown) == commands
+        await tab.run("[...document.querySelectorAll('dialog .list button')][1].click()")
+        await tab.until("document.querySelector('dialog option')?.value === 'o7'")
+        assert await tab.run("document.querySelector('dialog option').textContent") == "Rex, nothing typed"
+        await tab.run("document.querySelector('dialog input').value = 'o7'")
+        await tab.run("document.querySelector('dialog form').requestSubmit()")
+        await tab.until("log.textContent.includes('cancelled o7')")
+
+
+async def test_marks_are_read_as_on_discord_and_pictures_open_large(
+    stage: Stage, open_browser: Callable[[], AbstractAsyncContextManager[Page]]
+) -> None:
+    channel = (await stage.bot()).get_channel(stage.lora)
+    await channel.send("00\\.jpg \\@\u200beveryone **bold \\*x\\* on** \\_low\\_ <t:0:t> <t:0:f>")
+    await channel.send(files=[picture("a.png"), discord.File(io.BytesIO(b"a text"), "notes.png")])
+    address = f"{stage.server.url}/#as={stage.server.user_id('Ada')}&in={stage.lora}"
+    async with open_browser() as tab:
+        for width in (390, 1280):
+            await tab.show(address, width=width)
+            await tab.until("document.querySelector('.file a')?.textContent === '⬇ notes.png'")  # no picture, so a file
+            await tab.run("document.querySelector('.gallery img').click()")
+            await tab.until("viewer.open && viewer.querySelector('img').complete")
+            assert await tab.run("viewer.querySelector('img').naturalWidth") == 1600
+            assert await tab.run("document.documentElement.scrollWidth") == width
+            assert await tab.run(NAMELESS) == []
+            await tab.run("viewer.querySelector('button').click()")
+            assert not await tab.run("viewer.open")
+        text = await tab.run("document.querySelector('.message .text').textContent")
+        assert text.startswith("00.jpg @\u200beveryone bold *x* on _low_ ")
+        assert await tab.run("document.querySelector('.text strong').textContent") == "bold *x* on"
+        assert text.count(":00") == 2  # to the minute, as Discord shows both
+
+
 def test_the_page_loads_nothing_from_elsewhere_and_runs_only_its_own_script() -> None:
     text = page.document()
     assert text.count("<script") == text.count("<style") == 1
