@@ -1,0 +1,118 @@
+"""What every family does alike with a stock diffusers pipeline: load it frozen, put a LoRA file on, draw a seed's noise.
+
+Shapes as in `family`.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft.tuners.lora import LoraLayer
+from PIL import Image
+from torch import Tensor, nn
+
+from trainer.gpu.families.family import Drawing, Worn
+
+ADAPTER = "file"
+"""What the worn LoRA is called inside the pipeline."""
+MAX_INDEX_BYTES = 1 << 20
+
+
+class WrongBase(OSError):
+    """The folder holds no base model of the family that the plan names."""
+
+
+def loaded(pipeline_class: Any, source: str, device: torch.device, dtype: torch.dtype) -> Any:  # noqa: ANN401 -- diffusers ships no types
+    """The pipeline of a local folder or hub id, frozen; the autoencoder in fp32, where rounding would be seen.
+
+    Only safetensors are read, and no code of the model's. Raises `WrongBase`, or `OSError` where there is no such model.
+    """
+    folder = Path(source)
+    if folder.is_absolute() and not folder.is_dir():
+        raise WrongBase("the base model's folder is not there")
+    if folder.is_dir():
+        _check(folder, pipeline_class.__name__)
+    pipeline = pipeline_class.from_pretrained(
+        source, dtype=dtype, use_safetensors=True, local_files_only=folder.is_dir()
+    ).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            part.requires_grad_(requires_grad=False).eval()
+    if dtype != torch.float32:
+        pipeline.vae.to(torch.float32)
+    return pipeline
+
+
+def _check(folder: Path, wanted: str) -> None:
+    try:
+        with (folder / "model_index.json").open("rb") as file:
+            found = json.loads(file.read(MAX_INDEX_BYTES)).get("_class_name")
+    except (OSError, ValueError, AttributeError) as error:
+        raise WrongBase("the base model's folder has no readable model_index.json") from error
+    if found != wanted:
+        raise WrongBase(f"the base model's folder holds a {str(found)[:60]}, and a {wanted} is wanted")
+    if not list((folder / "transformer").glob("diffusion_pytorch_model*.safetensors")):
+        raise WrongBase("the base model's folder has no safetensors weights of its transformer")
+
+
+def copied(denoiser: nn.Module) -> nn.Module:
+    """A denoiser of its own modules over the same weights: adapters go on without a second copy in memory."""
+    weights = {id(tensor): tensor for tensor in (*denoiser.parameters(), *denoiser.buffers())}
+    return copy.deepcopy(denoiser, dict(weights))
+
+
+def wear(pipeline: Any, denoiser: nn.Module, file: Path) -> dict[str, Worn]:  # noqa: ANN401 -- diffusers ships no types
+    """Loads a LoRA file through the pipeline's own loader, and says what arrived, by module path."""
+    pipeline.load_lora_weights(
+        str(file.parent), weight_name=file.name, adapter_name=ADAPTER, use_safetensors=True, local_files_only=True
+    )
+    denoiser.eval()
+    return {
+        path: Worn(
+            down=layer.lora_A[ADAPTER].weight, up=layer.lora_B[ADAPTER].weight, scaling=float(layer.scaling[ADAPTER])
+        )
+        for path, layer in denoiser.named_modules()
+        if isinstance(layer, LoraLayer) and ADAPTER in layer.lora_A
+    }
+
+
+def targets(denoiser: nn.Module, endings: Mapping[str, Sequence[str]], wanted: str, family: str) -> tuple[str, ...]:
+    """Paths of linear layers that end as the preset says, sorted. Raises `ValueError` for a preset that is not there."""
+    if wanted not in endings:
+        raise ValueError(f"{family} has no layers for {wanted!r}; it has: {', '.join(endings)}")
+    ends = tuple(f".{ending}" for ending in endings[wanted])
+    return tuple(
+        sorted(path for path, layer in denoiser.named_modules() if isinstance(layer, nn.Linear) and path.endswith(ends))
+    )
+
+
+def seeded_noise(drawings: Sequence[Drawing], size: tuple[int, int, int]) -> Tensor:
+    """The initial noise of each drawing (C, H, W) from its seed alone, drawn on the CPU in fp32."""
+    return torch.stack(
+        [torch.randn(size, generator=torch.Generator().manual_seed(drawing.seed)) for drawing in drawings]
+    )
+
+
+def decoded(pipeline: Any, latents_BCHW: Tensor) -> list[Image.Image]:  # noqa: ANN401 -- diffusers ships no types
+    """Pictures of latents as the autoencoder takes them, one at a time; undefined numbers become black."""
+    found = [pipeline.vae.decode(one_CHW[None].float(), return_dict=False)[0] for one_CHW in latents_BCHW]
+    pictures: list[Image.Image] = pipeline.image_processor.postprocess(
+        torch.nan_to_num(torch.cat(found), nan=-1.0), output_type="pil"
+    )
+    return pictures
+
+
+def fingerprint(module: nn.Module) -> str:
+    """SHA-256 of the weights by name, as fp32."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
