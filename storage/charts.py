@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 340, 190
+TICKS = 4
+"""About so many numbers stand at the upright axis."""
 LEFT, RIGHT, TOP, BOTTOM = 42, 12, 14, 30
 """Space around the plot in px of the view box, for the numbers of the axes."""
 
@@ -18,7 +21,9 @@ class Line:
     title: str
     """Read aloud by screen readers, with the numbers."""
     points: Sequence[tuple[float, float]]
-    """(x, y), ascending in x."""
+    """(x, y), ascending in x; each is a dot."""
+    fitted: Sequence[tuple[float, float]] = ()
+    """A curve to draw in place of straight lines between the points."""
     marked: float | None = None
     """The x that was chosen."""
     mark: str = "chosen"
@@ -51,15 +56,22 @@ def chart(line: Line) -> str:
 class _Frame:
     x_low: float
     x_high: float
-    y_low: float
-    y_high: float
+    ticks: tuple[float, ...]
+    """The round numbers at the upright axis; the first and the last are its ends."""
 
     @classmethod
     def around(cls, line: Line) -> _Frame:
         xs = [x for x, _ in line.points]
-        ys = [y for _, y in line.points]
-        room = max((max(ys) - min(ys)) * 0.15, 0.02)
-        return cls(x_low=min(xs), x_high=max(xs), y_low=max(0.0, min(ys) - room), y_high=max(ys) + room)
+        ys = [y for _, y in (*line.points, *line.fitted)]
+        return cls(x_low=min(xs), x_high=max(xs), ticks=round_numbers(min(ys), max(ys)))
+
+    @property
+    def y_low(self) -> float:
+        return self.ticks[0]
+
+    @property
+    def y_high(self) -> float:
+        return self.ticks[-1]
 
     def x(self, value: float) -> float:
         share = (value - self.x_low) / ((self.x_high - self.x_low) or 1.0)
@@ -70,6 +82,15 @@ class _Frame:
         return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
 
 
+def round_numbers(low: float, high: float) -> tuple[float, ...]:
+    """Numbers a reader can count by (steps of 1, 2 or 5 times a power of ten) that enclose low and high, at least 0.01 apart."""
+    rough = max((high - low) / (TICKS - 1), 0.01)
+    power = 10.0 ** math.floor(math.log10(rough) + 1e-9)
+    step = next(power * k for k in (1, 2, 5, 10) if power * k >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return tuple(round(k * step, 10) for k in range(first, max(last, first + 1) + 1))
+
+
 def _number(value: float, *, percent: bool) -> str:
     return f"{100 * value:.0f} %" if percent else f"{value:.2f}"
 
@@ -77,7 +98,7 @@ def _number(value: float, *, percent: bool) -> str:
 def _axes(frame: _Frame, line: Line) -> str:
     floor = HEIGHT - BOTTOM
     parts = [f'<path class="axis" d="M{LEFT} {TOP}V{floor}H{WIDTH - RIGHT}"/>']
-    for value in (frame.y_low, (frame.y_low + frame.y_high) / 2, frame.y_high):
+    for value in frame.ticks:
         y = frame.y(value)
         parts.append(f'<path class="gridline" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
         label = _number(value, percent=line.percent)
@@ -119,6 +140,7 @@ def _marked(frame: _Frame, line: Line) -> str:
 
 def _curve(frame: _Frame, line: Line) -> str:
     at = [(frame.x(x), frame.y(y)) for x, y in line.points]
-    path = "M" + "L".join(f"{x} {y}" for x, y in at)
+    through = [(frame.x(x), frame.y(y)) for x, y in line.fitted] or at
+    path = "M" + "L".join(f"{x} {y}" for x, y in through)
     dots = "".join(f'<circle cx="{x}" cy="{y}" r="4"/>' for x, y in at)
     return f'<path class="curve" d="{path}"/>{dots}'

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from storage import words
 from storage.charts import Line, chart
+from storage.domain.choice import smooth_curve
 from storage.domain.lifecycle import TABLE, Stage
-from storage.domain.measurement import Measurement
+from storage.domain.measurement import Measurement, ScaleChoice
 from storage.domain.orders import file_stem
 from storage.usage import how_to_use
 from storage.view import CheckpointView, OrderView
@@ -33,7 +34,7 @@ CURVES = (
     Curve(
         field="likeness",
         title="Likeness",
-        hint="Higher: more like the pictures. 100 % is as alike as those are to each other.",
+        hint="How far it has come from the base model's own pictures (0 %) to the training pictures (100 %).",
     ),
     Curve(
         field="adherence",
@@ -73,20 +74,20 @@ def order_page(view: OrderView) -> str:
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
         f'<meta name="robots" content="noindex"><title>{title}</title><style>{style}</style></head>'
         f'<body><main id="top">{"".join(sections)}'
-        f"<footer>Order {escape(view.id)}, made {view.created_at:%Y-%m-%d}. Drawn and measured from the delivered "
-        "file itself.</footer></main></body></html>"
+        f"<footer>Order {escape(view.id)}, made {view.created_at:%Y-%m-%d}. Every grid was drawn and measured from the very "
+        "file of its checkpoint.</footer></main></body></html>"
     )
 
 
 def _head(view: OrderView) -> str:
     chosen = view.chosen
     facts = {
-        "Subject": f"{view.subject_type}, a {view.class_word}",
+        "Subject": f"{view.class_word} ({view.subject_type})",
         "Trigger word": view.trigger,
         "Base model": view.base,
         "Pictures": f"{view.kept} used" + (f", {view.refused} refused" if view.refused else ""),
         "Chosen": f"step {chosen.step}, {words.votes_words(chosen.votes)}" if chosen else "not yet",
-        "Scale": f"{view.scale.recommended:.2f} ({view.scale.low:.2f} to {view.scale.high:.2f})" if view.scale else "not yet",
+        "Scale": _scale_fact(view.scale),
     }  # fmt: skip
     boxes = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
     why = f"<p>{escape(words.because_sentence(view.choice))}</p>" if view.choice else ""
@@ -94,6 +95,16 @@ def _head(view: OrderView) -> str:
     return (
         f'<header><p class="soft">LoRA order {escape(view.id)}: {sight}</p><h1>{escape(view.name)}</h1></header>'
         f'<dl class="facts">{boxes}</dl>{why}'
+    )
+
+
+def _scale_fact(scale: ScaleChoice | None) -> str:
+    if scale is None:
+        return "not yet"
+    return (
+        f"{scale.recommended:.2f} ({scale.low:.2f} to {scale.high:.2f})"
+        if scale.measured
+        else f"{scale.recommended:.2f} to begin with"
     )
 
 
@@ -170,15 +181,6 @@ def _row(view: OrderView, checkpoint: CheckpointView) -> str:
 def _scale(view: OrderView) -> str:
     if view.scale is None:
         return ""
-    points = [(p.scale, p.utility) for p in view.scale.points]
-    line = Line(
-        title="Usefulness over scale",
-        points=points,
-        marked=view.scale.recommended,
-        mark="recommended",
-        band=(view.scale.low, view.scale.high),
-        x_name="scale",
-    )
     strip = _data(view.pictures.get(view.files.get("strip", "")))
     figure = (
         f'<figure id="strip"><a class="close" href="#top">Close</a><a href="#strip" title="Show large"><img src="{strip}" '
@@ -188,9 +190,28 @@ def _scale(view: OrderView) -> str:
         else ""
     )
     return (
-        f"<h2>How strong to use it</h2><p>{escape(words.scale_sentence(view.scale))} In the shaded band the result stays "
-        f'within 5 % of the best.</p><div class="charts"><div class="plot">{chart(line)}</div>{figure}</div>'
+        f"<h2>How strong to use it</h2><p>{escape(words.scale_sentence(view.scale))}</p>"
+        f'<div class="charts">{_usefulness(view.scale)}{figure}</div>'
     )
+
+
+def _usefulness(scale: ScaleChoice) -> str:
+    """What was measured at each scale, and the curve through it that the recommendation and its band were read from."""
+    curve = smooth_curve(scale.points)
+    low, high = scale.points[0].scale, scale.points[-1].scale
+    at = [low + (high - low) * k / 40 for k in range(41)]
+    line = Line(
+        title="Usefulness",
+        points=[(p.scale, p.utility) for p in scale.points],
+        fitted=[(x, curve(x)) for x in at],
+        marked=scale.recommended if scale.measured else None,
+        mark="recommended",
+        band=(scale.low, scale.high) if scale.measured else None,
+        x_name="scale",
+    )
+    hint = "Likeness and following the prompt in one number, less for spill; dots are measured, the curve is fitted to them."
+    band = " In the shaded band the curve stays within 5 % of its best." if scale.measured else ""
+    return f"<section><h3>Usefulness over scale</h3>{chart(line)}<p>{hint}{band}</p></section>"
 
 
 def _use(view: OrderView) -> str:
@@ -221,6 +242,23 @@ def _training(view: OrderView) -> str:
     )
 
 
+TIMES = {
+    "gpu": "computing",
+    "start to last grid": "from Start to the last grid",
+    "start to delivery": "from Start to delivery",
+}
+"""Spans that read better under another name."""
+
+
 def _times(view: OrderView) -> str:
-    items = "".join(f"<div><dt>{escape(n)}</dt><dd>{words.duration(s)}</dd></div>" for n, s in view.seconds.items())
-    return f'<h2>How long it took</h2><dl class="facts">{items}</dl>' if view.seconds else ""
+    spans = ((TIMES.get(name, name), _span(s)) for name, s in view.seconds.items())
+    items = "".join(f"<div><dt>{escape(n[0].upper() + n[1:])}</dt><dd>{s}</dd></div>" for n, s in spans)
+    return f'<h2>How long it took</h2><dl class="facts">{items}</dl>' if items else ""
+
+
+def _span(seconds: float) -> str:
+    """How long something took, to the second under an hour: it is over, so nothing is rounded up."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return words.duration(seconds)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -19,7 +19,7 @@ FLAG_WORDS: dict[Flag, str] = {
 }
 
 HOW_TO_READ = (
-    "Likeness: how alike the drawn pictures are to yours (100 % = as alike as yours are to each other). "
+    "Likeness: how far the drawn pictures have come from the base model's own (0 %) to yours (100 %). "
     "Prompt: how well it still follows the words, next to the base model. "
     "Spill: how much it changes pictures without the trigger (lower is better). "
     "Unseen error: its error on pictures kept aside, next to the base model's (below 1.00 it has learned; rising again "
@@ -156,6 +156,5 @@ def departure_sentence(departure: Departure) -> str:
     kinds = {
         "learning_rate_halved": "the learning rate was halved",
         "micro_batch_halved": "the batch was split in two",
-        "stopped_early": "the training ended",
     }
     return f"At step {departure.step} {kinds[departure.kind]}: {departure.reason}."

@@ -174,7 +174,7 @@ def choose_scale(points: Sequence[ScalePoint]) -> ScaleChoice:
 
 
 def _top_of(ordered: tuple[ScalePoint, ...]) -> ScaleChoice:
-    curve = _smooth_curve(ordered)
+    curve = smooth_curve(ordered)
     low, high = ordered[0].scale, ordered[-1].scale
     grid = [low + (high - low) * i / 200 for i in range(201)] if high > low else [low]
     heights = [curve(s) for s in grid]
@@ -193,7 +193,7 @@ def _top_of(ordered: tuple[ScalePoint, ...]) -> ScaleChoice:
     )
 
 
-def _smooth_curve(points: Sequence[ScalePoint]) -> Callable[[float], float]:
+def smooth_curve(points: Sequence[ScalePoint]) -> Callable[[float], float]:
     """Utility over scale: a least-squares parabola where it has a top inside the points, else straight lines between them."""
     if len(points) >= 4:
         a, b, c = _parabola([p.scale for p in points], [p.utility for p in points])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from storage.charts import Line, chart
+from storage.charts import Line, chart, round_numbers
 from storage.domain.choice import Because, Choice, choose_scale
 from storage.domain.measurement import Flag, Measurement, ScalePoint
 from storage.domain.orders import SubjectType
@@ -31,6 +31,7 @@ PLAN = plan_for(
     seed=5,
     pictures=[PictureOf(id=f"p{i}", dhash=i) for i in range(8)],
 )
+CHOSEN = PLAN.checkpoint_steps[2]
 FIT = Fit(device="cpu", precision="fp32", micro_batch=8, gradient_checkpointing=False, threads=2, deterministic=True)
 
 
@@ -85,7 +86,9 @@ def view() -> OrderView:
         fits=(FIT,),
         departures=(Departure(step=80, kind="learning_rate_halved", reason="the loss was <b>NaN</b>"),),
         checkpoints=checkpoints,
-        choice=Choice(step=120, because=Because.VOTES, measured_best=160, votes=4, runner_up_votes=2),
+        choice=Choice(
+            step=CHOSEN, because=Because.VOTES, measured_best=PLAN.checkpoint_steps[3], votes=4, runner_up_votes=2
+        ),
         scale=choose_scale(points),
         files={"strip": "strip"},
         way="attach",
@@ -128,7 +131,7 @@ def test_the_page_holds_everything_and_asks_nothing_of_any_server(view: OrderVie
     assert "script" not in outline(page).tags
     for words in (
         "zorvex",
-        "step 120, 4 votes",
+        f"step {CHOSEN}, 4 votes",
         "Recommended scale 0.90",
         "4 people voted for it",
         "Learning rate",
@@ -165,7 +168,7 @@ def test_an_order_that_has_hardly_begun_has_a_page_too(view: OrderView) -> None:
 
 def test_what_was_not_measured_is_a_dash_and_never_zero(view: OrderView) -> None:
     page = order_page(view)
-    assert re.search(r'<th scope="row">50</th>.*?<td>–</td></tr>', page)
+    assert re.search(rf'<th scope="row">{PLAN.checkpoint_steps[0]}</th>.*?<td>–</td></tr>', page)
 
 
 def test_a_chart_marks_the_chosen_step_and_shades_the_band_inside_its_frame() -> None:
@@ -175,6 +178,43 @@ def test_a_chart_marks_the_chosen_step_and_shades_the_band_inside_its_frame() ->
     width = float(re.search(r'class="band"[^>]*width="([\d.]+)"', drawn)[1])  # type: ignore[index]
     assert 0 < width <= 340
     assert chart(Line(title="t", points=[])) == ""
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.3, 0.76, (0.2, 0.4, 0.6, 0.8)),
+        (0.94, 0.97, (0.94, 0.95, 0.96, 0.97)),
+        (1.0, 1.0, (1.0, 1.01)),
+        (0.0, 1.29, (0.0, 0.5, 1.0, 1.5)),
+    ],
+)
+def test_the_upright_axis_has_round_numbers_around_all_points(
+    low: float, high: float, expected: tuple[float, ...]
+) -> None:
+    assert round_numbers(low, high) == pytest.approx(expected)
+
+
+def test_the_band_of_the_scale_is_drawn_with_the_curve_that_it_was_read_from(view: OrderView) -> None:
+    page = order_page(view)
+    scale_part = page[page.index("How strong to use it") : page.index("How to use it")]
+    path = re.search(r'class="curve" d="M([^"]+)"', scale_part)
+    assert path is not None
+    assert len(path[1].split("L")) == 41, "a curve, not straight lines from dot to dot"
+    assert scale_part.count("<circle") == 6
+    assert "within 5 %" in scale_part
+    even = tuple(replace(p, utility=0.5) for p in view.scale.points) if view.scale else ()
+    page = order_page(replace(view, scale=choose_scale(even)))
+    assert "within 5 %" not in page
+    assert 'class="band"' not in page
+    assert "1.00 to begin with" in page
+
+
+def test_what_is_over_is_told_to_the_second(view: OrderView) -> None:
+    page = order_page(replace(view, seconds={"training": 117.4, "start to delivery": 3700.0, "gpu": 59.6}))
+    assert "<dt>Training</dt><dd>1 min 57 s</dd>" in page
+    assert "<dt>From Start to delivery</dt><dd>1 h 1 min</dd>" in page
+    assert "<dt>Computing</dt><dd>1 min 0 s</dd>" in page
 
 
 @pytest.mark.parametrize("width", [390, 1280])
