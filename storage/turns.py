@@ -21,7 +21,19 @@ from storage.pieces import Enqueues, waiting
 from storage.switches import is_paused, set_paused
 from storage.tables import Attempt, Piece, now
 
-__all__ = ["Outcome", "Taken", "ensure_turns", "give_back", "give_up", "holds", "pause", "pick", "resume", "waiting"]
+__all__ = [
+    "Outcome",
+    "Taken",
+    "awaited",
+    "ensure_turns",
+    "give_back",
+    "give_up",
+    "holds",
+    "pause",
+    "pick",
+    "resume",
+    "waiting",
+]
 
 MAX_FAILURES = 3
 """Turns in a row without progress after which the order fails: a piece that kills its worker must not go round for ever."""
@@ -43,6 +55,11 @@ class Taken:
     step: int
     """Steps that are trained and stored."""
     base: str
+
+
+def awaited(session: Session, bases: Collection[str]) -> bool:
+    """Whether a worker with these bases would be given something now; takes nothing."""
+    return not is_paused(session) and fairness.next_for(frozenset(bases), waiting(session)) is not None
 
 
 def pick(session: Session, engine: Enqueues, executor_id: str, bases: Collection[str], turn_key: str) -> Taken | None:
@@ -127,7 +144,7 @@ def _wait_again(session: Session, engine: Enqueues, piece: Piece, reason: str) -
         orders.fail(session, engine, piece.order_id, Fault.MACHINE, reason)
         return
     session.flush()
-    piece.estimate_s = pieces.estimate_s(session, piece.base, piece.kind)
+    piece.estimate_s = pieces.estimate_s(session, orders.plan_of(session, piece.order_id), piece.kind)
     engine.enqueue_turn(session, f"{piece.id}:{piece.turn + 1}")
 
 

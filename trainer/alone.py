@@ -42,6 +42,8 @@ from trainer.worker import opened
 
 STOPPED = 130
 """Exit code of a command that was stopped by Ctrl-C, as shells know it."""
+PAUSE_S = 0.5
+"""Between two looks for a turn where there was none to take."""
 
 
 async def train(wish: Wish, settings: WorkerSettings) -> OrderView:
@@ -57,6 +59,7 @@ async def _train(wish: Wish, settings: WorkerSettings) -> OrderView:
     await asyncio.to_thread(migrate, settings)
     async with opened(settings, f"alone:{secrets.token_hex(4)}", serves=False) as bench:
         try:
+            await bench.seat.prove()
             order_id = await ordered(bench, wish)
             await _trained(bench, order_id)
             await _chosen(bench, order_id)
@@ -94,7 +97,8 @@ async def _turns_while(bench: Bench, order_id: str, *stages: Stage) -> None:
     """Raises `LorasmithError` where the order fails."""
     await bench.database.transact(_free, bench, order_id)
     while (order := await bench.database.transact(_order, order_id)).stage in [s.value for s in stages]:
-        await take_turn(bench, f"alone:{secrets.token_hex(6)}")
+        if await take_turn(bench, f"alone:{secrets.token_hex(6)}") is None:
+            await asyncio.sleep(PAUSE_S)
     if order.stage == Stage.FAILED.value:
         raise LorasmithError(terminal.failed(order))
 
@@ -185,6 +189,10 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
     parser.add_argument("--name", default="", help="what the LoRA is called; the folder's name if not given")
     parser.add_argument("--base", default="pocket", choices=KNOWN_BASES, help="pocket (a demonstration) or sdxl")
     parser.add_argument("--steps", type=int, help="another number of steps than the recipe's")
+    parser.add_argument("--leave-out", action="append", default=[], metavar="FILE", help="a picture not to use")
+    parser.add_argument(
+        "--keep", action="append", default=[], metavar="FILE", help="a picture to use whatever was found about it"
+    )
     parser.add_argument("--json", action="store_true", help="print result.json to standard output at the end")
     given = parser.parse_args(arguments)
     if given.steps is not None and not 1 <= given.steps <= 100_000:
@@ -199,6 +207,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         name=clean_word(given.name or given.pictures.resolve().name) or "lora",
         base=given.base,
         steps=given.steps,
+        leave_out=tuple(given.leave_out),
+        keep=tuple(given.keep),
     )
     return wish, given.json
 

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from storage.domain.errors import LorasmithError
 from storage.lifeline import tied
-from trainer.events import EVENT, MAX_LINE_BYTES, Command, Event, Ready
+from trainer.events import EVENT, GPU_HELD, MAX_LINE_BYTES, Command, Event, Ready
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,10 @@ class ChildLost(LorasmithError):
         self.reason = reason
         self.returncode = returncode
         self.stderr = stderr
+
+
+class NeverReady(ChildLost):
+    """The GPU child was never there to work. The machine is the reason, whatever order would have come next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +99,7 @@ class Child:
 
     @classmethod
     async def start(cls, launch: Launch) -> Child:
-        """A child that has said it is ready. Raises `ChildLost` where it ends, babbles or stays silent instead."""
+        """A child that has said it is ready. Raises `NeverReady` where it ends, babbles or stays silent instead."""
         process = await asyncio.create_subprocess_exec(
             *tied(launch.program, ends_by=signal.SIGKILL, nice=launch.nice),
             stdin=PIPE,
@@ -108,6 +112,9 @@ class Child:
         child = cls(process)
         try:
             child.ready = await child._first_word(launch.startup_s)
+        except ChildLost as lost:
+            await child.kill()
+            raise NeverReady(_why(lost, launch), returncode=lost.returncode, stderr=lost.stderr) from lost
         except BaseException:
             await child.kill()
             raise
@@ -200,3 +207,11 @@ class Child:
         while chunk := await self._process.stderr.read(4096):
             self._stderr += chunk
             del self._stderr[:-STDERR_KEPT_BYTES]
+
+
+def _why(lost: ChildLost, launch: Launch) -> str:
+    """One sentence for the operator."""
+    if lost.returncode == GPU_HELD:
+        return f"another program of lorasmith holds the GPU and did not let go of it in time (its lock: {launch.lock})"
+    last = lost.stderr.strip().rpartition("\n")[2].strip()
+    return f"the GPU child cannot be started: {lost.reason}" + (f"; it wrote: {last[:300]}" if last else "")

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 MAX_LINE_BYTES = 1 << 20
 """A longer line ends the child: something else is writing to the pipe."""
 
+GPU_HELD = 3
+"""Exit code of a child that waited in vain for another program to let go of the GPU."""
+
 
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -79,7 +82,9 @@ class Departed(_Line):
 
     event: Literal["departed"] = "departed"
     step: int
-    kind: Literal["learning_rate_halved", "micro_batch_halved", "stopped_early"]
+    kind: Literal["learning_rate_halved", "micro_batch_halved"]
+    ordinal: int = 0
+    """How many of this kind came at this step before: a run that is done again says the same, and it is kept once."""
     reason: str
 
 

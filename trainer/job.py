@@ -24,7 +24,7 @@ from storage.leases import Fence
 from storage.tables import Progress, now
 from storage.turns import Outcome, Taken
 from trainer import folder, records
-from trainer.child import Child, ChildLost
+from trainer.child import Child, ChildLost, NeverReady
 from trainer.events import Checkpointed, Departed, Event, Failed, Finish, Finished, Progressed, Ready, Train, Trained
 from trainer.fit import fit_for
 from trainer.folder import Papers
@@ -66,12 +66,35 @@ class Turn:
 async def take_turn(bench: Bench, turn_key: str) -> Taken | None:
     """Do the fairest piece of work that waits, up to its next boundary. None where there is nothing to do.
 
-    Never raises for an order's fault; `CancelledError` ends the child and leaves the piece to be taken again.
+    Never raises for an order's fault; `CancelledError` ends the child and leaves the piece to be taken again. Raises
+    `NeverReady` where this machine cannot work at all: no order is touched for that, and another worker can take it.
     """
-    wanted = bench.settings.bases
-    taken = await bench.database.transact(turns.pick, bench.engine, bench.executor_id, wanted, turn_key)
-    if taken is None:
+    if not await bench.database.transact(turns.awaited, bench.settings.bases):
         return None
+    try:
+        await bench.seat.child()
+        taken = await _picked(bench, turn_key)
+        return None if taken is None else await _done(bench, taken)
+    finally:
+        bench.seat.rest()
+
+
+async def _picked(bench: Bench, turn_key: str) -> Taken | None:
+    """A row that says "running" is never left behind: where this is cancelled half-way, what was picked is given back."""
+    picking = asyncio.ensure_future(
+        bench.database.transact(turns.pick, bench.engine, bench.executor_id, bench.settings.bases, turn_key)
+    )
+    try:
+        return await asyncio.shield(picking)
+    except asyncio.CancelledError:
+        taken = await picking
+        if taken is not None:
+            await _stop(bench, Turn(taken=taken, folder=bench.settings.work / taken.order_id), "more")
+        raise
+
+
+async def _done(bench: Bench, taken: Taken) -> Taken:
+    """The turn, whatever becomes of it. Raises `NeverReady` and `CancelledError`."""
     turn = Turn(taken=taken, folder=bench.settings.work / taken.order_id)
     log.info("turn %s of %s, from step %s", taken.turn, taken.piece_id, taken.step)
     try:
@@ -81,6 +104,9 @@ async def take_turn(bench: Bench, turn_key: str) -> Taken | None:
     except Stopped:
         await _stop(bench, turn, "cancelled")
     except asyncio.CancelledError:
+        await _stop(bench, turn, "more")
+        raise
+    except NeverReady:  # it was up before this turn was picked, and died since
         await _stop(bench, turn, "more")
         raise
     except ChildLost as lost:
@@ -118,17 +144,15 @@ async def _train(bench: Bench, turn: Turn, papers: Papers) -> None:
         return
     child = await _ready_child(bench, turn, papers)
     await child.send(Train(folder=str(turn.folder), until=until))
-    early = any(d.kind == "stopped_early" for d in papers.departures)
     async for event in _events(bench, turn, child):
         match event:
             case Departed():
                 await bench.database.transact(records.departed, turn.taken, event)
-                early = early or event.kind == "stopped_early"
             case Checkpointed():
                 await _keep_checkpoint(bench, turn, event)
             case Trained():
                 await folder.store_state(turn.folder, turn.taken.order_id, event.step, event.state, bench.artifacts)
-                await _segment_over(bench, turn, event.step, over=early or event.step >= papers.plan.steps)
+                await _segment_over(bench, turn, event.step, over=event.step >= papers.plan.steps)
                 return
             case _:
                 raise _out_of_turn(event)

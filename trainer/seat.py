@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Sequence
 from typing import Literal
 
-from trainer.child import Child, ChildLost, Launch
+from trainer.child import Child, Launch, NeverReady
 from trainer.fit import Device
 
 log = logging.getLogger(__name__)
@@ -14,26 +16,64 @@ log = logging.getLogger(__name__)
 class Seat:
     """Holds at most one live child."""
 
-    def __init__(self, launch: Launch, *, memory_gib: float | None = None, deterministic: bool = False) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        memory_gib: float | None = None,
+        deterministic: bool = False,
+        need_gpu: Sequence[str] = (),
+    ) -> None:
         self.launch = launch
         self._memory_gib = memory_gib
         self._deterministic = deterministic
+        self._need_gpu = tuple(need_gpu)
         self._child: Child | None = None
+        self._working = False
+        self._since = time.monotonic()
+
+    async def prove(self) -> None:
+        """Look before the first order comes whether bases that need a GPU find one here. Raises `NeverReady`."""
+        if self._need_gpu:
+            await self.child()
+            self.rest()
 
     async def child(self) -> Child:
-        """The child that sits here, or a new one. Raises `ChildLost`."""
+        """The child that sits here, or a new one; it stays until `rest` and then for a while. Raises `NeverReady`."""
+        self._working = True
         if self._child is None or not self._child.alive:
             self._child = None
+            if self.launch.device == "cpu" and self._need_gpu:
+                raise NeverReady(self._no_gpu("LORASMITH_DEVICE is cpu"))
             self._child = await Child.start(self.launch)
+            await self._require_gpu(self._child)
             log.info("the GPU child is up: pid %s", self._child.pid)
         return self._child
 
+    async def _require_gpu(self, child: Child) -> None:
+        if (self.launch.device == "cuda" or self._need_gpu) and not _on_gpu(child):
+            await self.clear()
+            raise NeverReady(self._no_gpu("PyTorch finds no GPU on this machine"), stderr=child.stderr)
+
+    def _no_gpu(self, found: str) -> str:
+        if not self._need_gpu:
+            return f"LORASMITH_DEVICE is cuda, but {found}; look at its driver, or set LORASMITH_DEVICE=auto"
+        names = " and ".join(self._need_gpu)
+        return f"{found}, and {names} cannot be trained without one in any useful time; here only the pocket can"
+
+    def rest(self) -> None:
+        """The work is over for now."""
+        self._working, self._since = False, time.monotonic()
+
+    async def leave_if_idle(self, idle_s: float) -> None:
+        """Whoever sat here for so long without work goes, so that other programs find the GPU free."""
+        if self._child is not None and not self._working and time.monotonic() - self._since >= idle_s:
+            log.info("no work for %.0f s; the GPU is free for others", idle_s)
+            await self.leave()
+
     def device(self, child: Child) -> Device:
-        """What the child computes on. Raises `ChildLost` where the operator wanted a GPU and there is none."""
-        on_gpu = child.ready is not None and child.ready.device != "cpu"
-        if self.launch.device == "cuda" and not on_gpu:
-            raise ChildLost("the GPU child found no GPU to compute on")
-        kind: Literal["cpu", "cuda"] = "cuda" if on_gpu and self.launch.device != "cpu" else "cpu"
+        """What the child computes on."""
+        kind: Literal["cpu", "cuda"] = "cuda" if _on_gpu(child) and self.launch.device != "cpu" else "cpu"
         return Device(
             kind=kind,
             memory_gib=self._memory_gib if kind == "cuda" else None,
@@ -48,7 +88,11 @@ class Seat:
             await child.kill()
 
     async def leave(self) -> None:
-        """Whoever sits here is asked to go, at the end of a worker's day."""
+        """Whoever sits here is asked to go: after a while without work, and at the end of a worker's day."""
         child, self._child = self._child, None
         if child is not None:
             await child.quit()
+
+
+def _on_gpu(child: Child) -> bool:
+    return child.ready is not None and child.ready.device != "cpu"

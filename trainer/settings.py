@@ -16,6 +16,8 @@ from storage.settings import StorageSettings
 from trainer.child import Launch
 
 KNOWN_BASES = ("pocket", "sdxl")
+WITHOUT_GPU = ("pocket",)
+"""Bases that a CPU trains in minutes; all others would take days."""
 POCKET = Path(__file__).parent / "pocket" / "weights"
 SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
@@ -46,6 +48,8 @@ class WorkerSettings(StorageSettings):
     """After so many seconds without a word from the child the members are told."""
     hang_s: float = Field(default=1800.0, gt=0)
     """After so many seconds without a word the child is ended and the turn tried again."""
+    idle_s: float = Field(default=60.0, gt=0)
+    """After so many seconds without work the child is ended, so that other programs find the GPU free."""
     watch_s: float = Field(default=1.0, gt=0)
     """How often a running turn looks whether it was cancelled, and how seldom it writes progress."""
 
@@ -66,6 +70,11 @@ class WorkerSettings(StorageSettings):
     def work(self) -> Path:
         """Where the job folders are."""
         return ((self.work_dir or self.data_dir / "work") / "jobs").resolve()
+
+    @property
+    def need_gpu(self) -> tuple[str, ...]:
+        """Those of this worker's bases that need a GPU."""
+        return tuple(base for base in self.bases if base not in WITHOUT_GPU)
 
     def weights(self, base: str) -> str:
         """Folder or hub id of a base model's weights. Raises `KeyError` for one that this worker does not serve."""

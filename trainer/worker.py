@@ -29,6 +29,7 @@ from storage.leases import Fence
 from storage.reaper import reap
 from storage.tables import Order
 from trainer import folder
+from trainer.child import NeverReady
 from trainer.fetch import missing, present
 from trainer.job import Bench, take_turn
 from trainer.seat import Seat
@@ -48,11 +49,13 @@ class Worker:
         self.bench = bench
         self._draining = asyncio.Event()
         self._turn: asyncio.Task[None] | None = None
+        self._broken: NeverReady | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def run(self) -> None:
-        """Work until drained. Raises `SetupError` where this worker may not work here."""
+        """Work until drained. Raises `SetupError` where this worker may not or cannot work here."""
+        await self._prove()
         await self._beat()
         self.bench.engine.handle_turn(self._take)
         await self.bench.engine.launch()
@@ -63,6 +66,14 @@ class Worker:
             await self._idle.wait()
         finally:
             await self._close(beats)
+        if self._broken is not None:
+            raise SetupError(str(self._broken))
+
+    async def _prove(self) -> None:
+        try:
+            await self.bench.seat.prove()
+        except NeverReady as broken:
+            raise SetupError(str(broken)) from broken
 
     def drain(self) -> None:
         """Told to stop: once, at the boundary; twice, at once."""
@@ -85,6 +96,10 @@ class Worker:
         self._turn = asyncio.current_task()
         try:
             await take_turn(self.bench, turn_key)
+        except NeverReady as broken:  # the same would happen at every turn; others may do better
+            log.error("%s; its last words:\n%s", broken.reason, broken.stderr)  # noqa: TRY400  # the words say more than the stack
+            self._broken = broken
+            self._draining.set()
         finally:
             self._turn = None
             self._idle.set()
@@ -104,6 +119,7 @@ class Worker:
                     if beats % TIDY_BEATS == 0:
                         await self._tidy()
                     beats += 1
+                    await bench.seat.leave_if_idle(bench.settings.idle_s)
             except Exception as error:  # noqa: BLE001  # a database that is away comes back; the fence watches over the time until then
                 log.warning("could not say that this worker lives: %s", type(error).__name__)
             if bench.fence.lost:
@@ -157,7 +173,12 @@ async def opened(settings: WorkerSettings, executor_id: str, *, serves: bool = T
             database=database,
             engine=Engine(settings, database, executor_id, ("gpu",) if serves else ()),
             artifacts=Artifacts(settings),
-            seat=Seat(settings.launch(), memory_gib=gpu_memory_gib(settings.gpu), deterministic=settings.deterministic),
+            seat=Seat(
+                settings.launch(),
+                memory_gib=gpu_memory_gib(settings.gpu),
+                deterministic=settings.deterministic,
+                need_gpu=settings.need_gpu,
+            ),
             fence=Fence(settings.lease_s),
             executor_id=executor_id,
         )
@@ -204,12 +225,12 @@ async def work(settings: WorkerSettings) -> None:
         await worker.run()
 
 
-def main() -> int:
-    """Exit 0 when drained, 2 where the set-up is wrong (`lorasmith up` then does not start it again)."""
+def main(kind: type[WorkerSettings] = WorkerSettings) -> int:
+    """Exit 0 when drained, 2 where set-up or machine are wrong (`lorasmith up` then does not start it again)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        settings = WorkerSettings()
+        settings = kind()
         for base in settings.bases:
             if not present(settings.weights(base)):
                 return _refuse(missing(base, settings.weights(base)))

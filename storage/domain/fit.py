@@ -38,7 +38,7 @@ class Departure:
 
     step: int
     """The first step that it holds for."""
-    kind: Literal["learning_rate_halved", "micro_batch_halved", "stopped_early"]
+    kind: Literal["learning_rate_halved", "micro_batch_halved"]
     reason: str
 
 

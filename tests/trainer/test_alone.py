@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from storage.domain.errors import LorasmithError
 from storage.domain.orders import SubjectType
@@ -79,6 +80,20 @@ async def test_a_folder_of_pictures_becomes_a_folder_with_a_lora(
     assert "step 6" in said
 
 
+async def test_pictures_are_left_out_and_kept_by_name(
+    wish: Wish, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.open(wish.pictures / "1.png").resize((128, 128)).save(wish.pictures / "like-1.png")
+    told = replace(wish, leave_out=("0.png",), keep=("like-1.png",))
+    view = await train(told, scripted(told, tmp_path))
+    assert view.pictures == 6
+    said = capsys.readouterr().err
+    assert "0.png was left out, as you asked." in said
+    assert "like-1.png" not in said
+    with pytest.raises(LorasmithError, match=r"there is no picture nobody\.png"):
+        await train(replace(told, keep=("nobody.png",)), scripted(told, tmp_path))
+
+
 async def test_the_same_command_goes_on_where_it_was_stopped_and_then_finds_all_done(
     wish: Wish, tmp_path: Path
 ) -> None:
@@ -135,6 +150,15 @@ def test_a_base_that_is_not_here_is_refused_with_the_command_that_fetches_it(
     given = [str(wish.pictures), "--subject", "style", "--out", str(wish.out), "--base", "sdxl"]
     assert main(given) == 1
     assert "lorasmith fetch sdxl (about 7 GB)" in capsys.readouterr().err.replace("\n", " ")
+
+
+async def test_a_base_that_needs_a_gpu_is_refused_without_one_before_any_picture_is_read(
+    wish: Wish, tmp_path: Path
+) -> None:
+    asked = replace(wish, base="sdxl")
+    with pytest.raises(LorasmithError, match="sdxl cannot be trained without one"):
+        await train(asked, scripted(asked, tmp_path, bases=("sdxl",)))
+    assert not list((asked.out / ".lorasmith").glob("artifacts/orders/*"))
 
 
 def test_words_of_the_command_line_are_cleaned() -> None:

@@ -1,6 +1,7 @@
 """The child: started, spoken to, validated and ended for real."""
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.ordering import PROGRAM, ROOT
-from trainer.child import Child, ChildLost, Launch, environment_for
+from trainer.child import Child, ChildLost, Launch, NeverReady, environment_for
 from trainer.events import Finish, Finished, Progressed, Quit
 
 
@@ -100,6 +101,17 @@ async def test_a_program_that_cannot_start_says_so(tmp_path: Path) -> None:
     with pytest.raises(ChildLost, match="ended") as lost:
         await Child.start(launch(tmp_path, program=(sys.executable, "-c", "raise SystemExit('no torch here')")))
     assert "no torch here" in lost.value.stderr
+
+
+async def test_a_gpu_that_another_program_holds_is_named_with_its_lock(tmp_path: Path) -> None:
+    lock = tmp_path / "gpu.lock"
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        impatient = "import trainer.gpu.__main__ as gpu; gpu.LOCK_WAIT_S = 0.1; gpu.main()"
+        program = (sys.executable, "-c", impatient)
+        with pytest.raises(NeverReady, match="another program of lorasmith holds the GPU") as held:
+            await Child.start(launch(tmp_path, program=program, lock=lock))
+    assert str(lock) in str(held.value)
 
 
 def test_the_childs_environment_holds_no_secret() -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import Session, select
@@ -17,7 +20,8 @@ from storage.domain.plan import Fit
 from storage.tables import Attempt, Checkpoint, Delivery, DepartureRow, Order, Piece, Progress
 from tests.trainer.conftest import MakeBench
 from tests.trainer.ordering import STEPS, order_of, script
-from trainer.child import Child
+from trainer import folder
+from trainer.child import Child, NeverReady
 from trainer.job import Bench, take_turn
 
 
@@ -52,10 +56,15 @@ async def trained(bench: Bench, order_id: str, most: int = 20) -> list[str]:
 
 
 async def a_child_of(bench: Bench) -> Child:
-    """The child, once the turn has started one."""
-    while bench.seat._child is None:  # noqa: ASYNC110  # nothing in the product announces it
+    """The child, once it works on a turn."""
+    while bench.executor_id not in await bench.database.transact(executors):  # noqa: ASYNC110  # nothing announces it
         await asyncio.sleep(0.02)
+    assert bench.seat._child is not None
     return bench.seat._child
+
+
+def executors(session: Session) -> list[str]:
+    return [attempt.executor_id for attempt in session.exec(select(Attempt)).all()]
 
 
 async def undisturbed(bench: Bench, order_id: str) -> list[str]:
@@ -147,6 +156,65 @@ async def test_a_child_that_always_dies_fails_the_order_after_three_turns(make_b
         assert [o for _, o in attempts(session)] == ["failed"] * 3
 
 
+async def test_a_machine_that_cannot_work_touches_no_order_and_another_does_it(make_bench: MakeBench) -> None:
+    broken = await make_bench(script=script({"at": "start", "do": "kill", "times": 99}))
+    id_ = await an_order(broken)
+    for turn in range(4):
+        with pytest.raises(
+            NeverReady, match="cannot be started: the GPU child ended by SIGKILL; it wrote: about to kill"
+        ):
+            await take_turn(broken, f"turn-{turn}")
+    with broken.database.session() as session:
+        assert session.exec(select(Attempt)).all() == []
+        piece = piece_row(session, id_)
+        assert (piece.state, piece.failures, order_row(session, id_).stage) == ("waiting", 0, "queued")
+    assert len(await trained(await make_bench(), id_)) == 5
+
+
+async def test_a_child_that_dies_before_its_turn_and_is_not_replaced_costs_the_order_nothing(
+    make_bench: MakeBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await make_bench(script=script({"at": "start", "do": "kill", "times": 2}))
+    id_ = await an_order(bench)
+    used_up = [tmp_path / "memory" / f"done-0-{n}" for n in range(2)]
+    for mark in used_up:
+        mark.touch()
+    prepare = folder.prepare
+
+    async def prepare_while_it_dies(*given: Any, **named: Any) -> None:
+        await prepare(*given, **named)
+        for mark in used_up:
+            mark.unlink(missing_ok=True)
+        await bench.seat.clear()
+
+    monkeypatch.setattr(folder, "prepare", prepare_while_it_dies)
+    with pytest.raises(NeverReady):
+        await take_turn(bench, "turn")
+    with bench.database.session() as session:
+        assert (piece_row(session, id_).state, piece_row(session, id_).failures) == ("waiting", 0)
+    monkeypatch.undo()
+    for mark in used_up:
+        mark.touch()
+    assert len(await trained(bench, id_)) == 5
+
+
+async def test_a_child_without_work_leaves_after_a_while_and_comes_back_for_the_next_turn(bench: Bench) -> None:
+    id_ = await an_order(bench)
+    await take_turn(bench, "first")
+    child = bench.seat._child
+    assert child is not None
+    await bench.seat.leave_if_idle(3600)
+    assert child.alive
+    await bench.seat.leave_if_idle(0)
+    assert not child.alive
+    assert len(await trained(bench, id_)) == 5
+
+
+async def test_nothing_is_started_where_nothing_waits(make_bench: MakeBench) -> None:
+    bench = await make_bench(script=script({"at": "start", "do": "kill", "times": 99}))
+    assert await take_turn(bench, "turn") is None
+
+
 async def test_a_fault_that_another_turn_may_mend_is_tried_again(make_bench: MakeBench) -> None:
     bench = await make_bench(script=script({"at": "train", "step": 3, "do": "fail machine retry", "times": 2}))
     id_ = await an_order(bench)
@@ -236,6 +304,27 @@ async def test_a_turn_that_is_cut_off_is_taken_again_and_not_counted_as_a_failur
         await turn
     piece = await bench.database.transact(piece_row, id_)
     assert (piece.state, piece.failures, piece.step) == ("waiting", 0, 0)
+
+
+async def test_a_turn_that_is_cut_off_while_it_is_picked_leaves_nothing_running(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = await an_order(bench)
+    pick, picked = turns.pick, threading.Event()
+
+    def slow_pick(*given: Any) -> Any:
+        taken = pick(*given)
+        picked.set()
+        time.sleep(0.2)
+        return taken
+
+    monkeypatch.setattr(turns, "pick", slow_pick)
+    turn = asyncio.create_task(take_turn(bench, "first"))
+    await asyncio.to_thread(picked.wait)
+    turn.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await turn
+    assert (await bench.database.transact(piece_row, id_)).state == "waiting"
 
 
 async def test_a_worker_that_was_taken_for_dead_writes_nothing_more(make_bench: MakeBench) -> None:

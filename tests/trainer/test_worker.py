@@ -20,7 +20,7 @@ from storage.database import Database, migrate
 from storage.settings import StorageSettings
 from storage.tables import Attempt, Checkpoint, Lease, Order, Piece
 from tests.trainer.conftest import MakeBench
-from tests.trainer.ordering import ROOT, order_of
+from tests.trainer.ordering import ROOT, order_of, script
 from tests.trainer.test_child import gone
 from trainer import folder
 from trainer.job import Bench
@@ -176,6 +176,48 @@ async def test_another_worker_takes_over_when_a_lease_runs_out(start: Start, off
     wait_for(office, in_stage(id_, "voting"))
     assert len({a.executor_id for a in rows(office, Attempt)}) == 2
     assert [a.outcome for a in rows(office, Attempt)].count("lost") == 1
+
+
+async def test_a_worker_whose_child_cannot_start_ends_with_a_sentence_and_leaves_the_order_to_others(
+    start: Start, office: Bench
+) -> None:
+    id_ = await order_of(office.database, office.engine, office.artifacts)
+    broken = start(script=script({"at": "start", "do": "kill", "times": 1}))
+    assert broken.process.wait(30) == 2
+    assert "lorasmith worker: the GPU child cannot be started" in broken.said
+    assert rows(office, Attempt) == []
+    assert rows(office, Lease) == []
+    start()
+    wait_for(office, in_stage(id_, "voting"))
+    assert [a.outcome for a in rows(office, Attempt)] == ["more"] * 4 + ["done"]
+
+
+async def test_a_worker_without_work_lets_go_of_the_gpu(start: Start, office: Bench) -> None:
+    worker = start(idle_s=0.2)
+    id_ = await order_of(office.database, office.engine, office.artifacts)
+    wait_for(office, in_stage(id_, "voting"))
+    worker.until("the GPU is free for others")
+    assert gone(worker.child(), 5)
+    assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_a_base_that_needs_a_gpu_is_refused_without_one_before_any_order_comes(
+    data_dir: Path, tmp_path: Path, device: str
+) -> None:
+    (tmp_path / "model_index.json").touch()
+    worker = Process(
+        log=tmp_path / "worker.log",
+        memory=tmp_path / "memory",
+        data_dir=data_dir,
+        bases="sdxl",
+        base_sdxl=tmp_path,
+        device=device,
+    )
+    assert worker.process.wait(30) == 2
+    why = "LORASMITH_DEVICE is cpu" if device == "cpu" else "PyTorch finds no GPU on this machine"
+    assert f"lorasmith worker: {why}, and sdxl cannot be trained without one" in worker.said
+    assert "Traceback" not in worker.said
 
 
 async def test_a_worker_waits_for_the_database_and_says_so(start: Start, tmp_path: Path) -> None:

@@ -29,10 +29,10 @@ from typing import IO
 from pydantic import ValidationError
 
 from storage.lifeline import end_with_parent
-from trainer.events import COMMAND, MAX_LINE_BYTES, Failed, Finish, Quit, Ready, Train
+from trainer.events import COMMAND, GPU_HELD, MAX_LINE_BYTES, Failed, Finish, Quit, Ready, Train
 
-LOCK_WAIT_S = 30.0
-"""A child that is being killed lets go of its GPU within this."""
+LOCK_WAIT_S = 90.0
+"""A child that is being killed lets go of its GPU within moments, an idle worker's after its `idle_s`: 60 s by default."""
 
 
 def main() -> int:
@@ -100,7 +100,7 @@ def _lock() -> IO[str] | None:
         except BlockingIOError:
             if time.monotonic() > until:
                 print("another process holds this GPU", file=sys.stderr)  # noqa: T201 -- stderr is the log
-                os._exit(3)
+                os._exit(GPU_HELD)
             time.sleep(0.1)
         else:
             return file

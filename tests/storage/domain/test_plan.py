@@ -27,9 +27,3 @@ def test_the_rate_halves_from_the_step_of_each_departure_on() -> None:
 def test_the_micro_batch_halves_and_never_reaches_nothing() -> None:
     left = tuple(departure(step, "micro_batch_halved") for step in (5, 6, 7, 8, 9))
     assert [micro_batch(FIT, left, step) for step in (4, 5, 6, 7, 8, 9)] == [8, 4, 2, 1, 1, 1]
-
-
-def test_stopping_early_changes_neither() -> None:
-    left = (departure(1, "stopped_early"),)
-    assert learning_rate_factor(left, 5) == 1
-    assert micro_batch(FIT, left, 5) == 8
