@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -15,17 +16,27 @@ from rich.table import Table
 
 COLOURS = {"bot": "magenta", "worker": "green", "demo": "cyan"}
 """Everybody else is a member and yellow."""
+MARK = re.compile(r"[a-z0-9]{8}-(plan|sheet|choice|card)")
+"""The line by which the bot finds its own message again; it tells a reader nothing."""
+MARGIN = 19
+"""Characters before what is said: seconds and who."""
+QUOTE = "[dim]                 │[/dim] "
+NARROWEST = 24
 
 
 def plain(text: str) -> str:
     """What a member reads, without Discord's marks: times as times, no bold, no small lines."""
     timed = re.sub(r"<t:(\d+):R>", "", re.sub(r"<t:(\d+):f>", lambda m: _time(int(m[1])), text)).replace(" ()", "")
-    kept = [line for line in timed.splitlines() if line.strip() and not line.startswith("-# ")]
+    lines = (line for line in timed.splitlines() if line.strip() and not line.startswith("-# "))
+    kept = [line for line in lines if not MARK.fullmatch(line)]
     return re.sub(r"\\(\W)\u200b?", r"\1", "\n".join(kept).replace("**", ""))
 
 
 def _time(stamp: int) -> str:
-    return time.strftime("%H:%M", time.localtime(stamp))
+    """The time of day, with the day where it is another one."""
+    at = time.localtime(stamp)
+    today = at[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if today else "%A %H:%M", at)
 
 
 class Screen:
@@ -58,12 +69,19 @@ class Screen:
         """One line of the trip."""
         colour = COLOURS.get(who, "yellow")
         seconds = f"{time.monotonic() - self.began:6.1f}s"
-        self._bars.console.print(f"[dim]{seconds}[/dim] [{colour}]{who:>7}[/{colour}]  {escape(what)}")
+        self._print(f"[dim]{seconds}[/dim] [{colour}]{who:>7}[/{colour}]  ", " " * MARGIN, what)
 
     def quote(self, text: str, lines: int = 40) -> None:
         """What was said on Discord, set apart."""
         for line in plain(text).splitlines()[:lines]:
-            self._bars.console.print(f"[dim]                 │[/dim] {escape(line)}")
+            self._print(QUOTE, QUOTE, line)
+
+    def _print(self, first: str, later: str, text: str) -> None:
+        """A text under its margin; words and paths stay whole."""
+        room = max(NARROWEST, self.console.width - MARGIN)
+        lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+        for start, line in zip([first, *[later] * (len(lines) - 1)], lines, strict=True):
+            self._bars.console.print(f"{start}{escape(line)}", soft_wrap=True)
 
     def bar(self, name: str, done: float, total: float, note: str = "") -> None:
         """Move the bar of what goes on; another name begins another bar."""

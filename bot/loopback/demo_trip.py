@@ -14,7 +14,7 @@ from sqlmodel import Session, select
 from bot.loopback.demo_household import Ended, Household
 from bot.loopback.demo_people import People, get, link_in
 from bot.loopback.demo_screen import Screen
-from storage import orders, words
+from storage import leases, orders, words
 from storage.domain.choice import Candidate, measured_best
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import MAX_PICTURES, MIN_PICTURES
@@ -97,6 +97,7 @@ class Trip:
 
         await self.people.until(commands, 60, "the bot's commands")
         self.screen.say("bot", "connected over a websocket; /train is there")
+        await self.people.until(self._worker, 60, "the worker")
 
     async def order(self, pictures: list[Path], class_word: str) -> None:
         """`/train`, the plan card, Start."""
@@ -232,6 +233,10 @@ class Trip:
     async def _candidates(self) -> list[Candidate]:
         return await self.house.database.transact(orders.candidates, self.order_id)
 
+    async def _worker(self) -> bool | None:
+        self.house.check()
+        return await self.house.database.transact(_works)
+
     async def _newest(self) -> str | None:
         return await self.house.database.transact(_started)
 
@@ -242,6 +247,10 @@ class Trip:
 
 def _state(session: Session, order_id: str) -> tuple[Order, Progress | None]:
     return session.get_one(Order, order_id), session.get(Progress, order_id)
+
+
+def _works(session: Session) -> bool | None:
+    return bool(leases.workers(session)) or None
 
 
 def _started(session: Session) -> str | None:
