@@ -35,7 +35,7 @@ class Line:
 def prospect_of(session: Session, order: Order, plan: Plan) -> Prospect:
     """When this order would come, or will come once queued, if nothing else is started."""
     waiting = pieces.waiting(session)
-    mine = next((w for w in waiting if w.piece_id.startswith(f"{order.id}:")), None) or _newcomer(session, order)
+    mine = next((w for w in waiting if w.piece_id.startswith(f"{order.id}:")), None) or _newcomer(session, order, plan)
     others = [w for w in waiting if w.piece_id != mine.piece_id]
     return _prospect(session, mine, [*others, mine], len(plan.checkpoint_steps))
 
@@ -73,7 +73,7 @@ def _prospect(session: Session, mine: Waiting, waiting: Sequence[Waiting], turns
     )
 
 
-def _newcomer(session: Session, order: Order) -> Waiting:
+def _newcomer(session: Session, order: Order, plan: Plan) -> Waiting:
     """The piece that a Start now would add: a flow begins at the virtual time of now."""
     community = session.get(Community, order.community_id) or Community(id=order.community_id)
     member = session.get(Member, (order.community_id, order.owner_id))
@@ -87,7 +87,7 @@ def _newcomer(session: Session, order: Order) -> Waiting:
         member_tag=fairness.start_tag(member.tag if member else 0.0, float(inside.value) if inside else 0.0),
         weight=community.weight,
         since=now().timestamp(),
-        estimate_s=pieces.estimate_s(session, order.base, "train"),
+        estimate_s=pieces.estimate_s(session, plan, "train"),
         base=order.base,
     )
 

@@ -26,7 +26,7 @@ from storage.drafts import (
     twins,
 )
 from storage.faults import gap
-from storage.pieces import Enqueues, add_piece, end_pieces
+from storage.pieces import Enqueues, add_piece, end_pieces, plan_of
 from storage.tables import Checkpoint, DepartureRow, Member, Order, Piece, PlanRow, now
 
 __all__ = [
@@ -178,11 +178,6 @@ def open_orders(session: Session, *stages: Stage) -> Sequence[Order]:
     """The orders in these stages, oldest first; without stages all that still move."""
     wanted = [s.value for s in (stages or OPEN)]
     return session.exec(select(Order).where(col(Order.stage).in_(wanted)).order_by(col(Order.created_at))).all()
-
-
-def plan_of(session: Session, order_id: str) -> Plan:
-    """The frozen plan. Raises `sqlalchemy.exc.NoResultFound` for a draft."""
-    return Plan.from_json(session.exec(select(PlanRow).where(PlanRow.order_id == order_id)).one().plan_json)
 
 
 def checkpoints_of(session: Session, order_id: str) -> Sequence[Checkpoint]:

@@ -8,13 +8,13 @@ from typing import Protocol
 from sqlmodel import Session, col, func, select
 
 from storage.domain import fairness
+from storage.domain.pace import turn_s
+from storage.domain.plan import Plan
 from storage.switches import VIRTUAL_TIME, locked
-from storage.tables import Attempt, Community, Member, Order, Piece, Switch
+from storage.tables import Attempt, Community, Member, Order, Piece, PlanRow, Switch
 
-FIRST_ESTIMATE_S = {"train": 60.0, "sweep": 60.0}
-"""Seconds of a turn before any was measured."""
 REMEMBERED_TURNS = 20
-"""Estimates are the mean of so many measured turns of the same base and kind."""
+"""Estimates lean on so many measured turns of the same base and kind."""
 LIVE = ("waiting", "running")
 
 
@@ -44,7 +44,7 @@ def add_piece(session: Session, engine: Enqueues, order: Order, kind: str, *, st
         community_id=order.community_id,
         member_id=order.owner_id,
         base=order.base,
-        estimate_s=estimate_s(session, order.base, kind),
+        estimate_s=estimate_s(session, plan_of(session, order.id), kind),
         step=step,
     )
     session.add(piece)
@@ -72,16 +72,37 @@ def end_pieces(session: Session, order_id: str, state: str) -> list[str]:
     return running
 
 
-def estimate_s(session: Session, base: str, kind: str) -> float:
-    """Seconds that a turn of this kind on this base takes, by the newest measured ones."""
+def plan_of(session: Session, order_id: str) -> Plan:
+    """The frozen plan. Raises `sqlalchemy.exc.NoResultFound` for a draft."""
+    return Plan.from_json(session.exec(select(PlanRow.plan_json).where(PlanRow.order_id == order_id)).one())
+
+
+def estimate_s(session: Session, plan: Plan, kind: str) -> float:
+    """Seconds that a turn of this plan takes.
+
+    What the plan alone lets expect (`storage.domain.pace`), times how much longer or shorter the newest measured turns of
+    the same base and kind took than their own plans let expect. Plans of one size: simply the mean of the measured.
+    """
     rows = session.exec(
-        select(Attempt.gpu_s)
+        select(Attempt.gpu_s, PlanRow.plan_json)
         .join(Piece, col(Piece.id) == col(Attempt.piece_id))
-        .where(Piece.base == base, Piece.kind == kind, col(Attempt.outcome).in_(("more", "done")), Attempt.gpu_s > 0)
+        .join(PlanRow, col(PlanRow.order_id) == col(Piece.order_id))
+        .where(Piece.base == plan.base, Piece.kind == kind)
+        .where(col(Attempt.outcome).in_(("more", "done")), Attempt.gpu_s > 0)
         .order_by(col(Attempt.ended_at).desc())
         .limit(REMEMBERED_TURNS)
     ).all()
-    return sum(rows) / len(rows) if rows else FIRST_ESTIMATE_S[kind]
+    measured = [(gpu_s, expected) for gpu_s, text in rows if (expected := _expected_s(text, kind)) > 0]
+    stretch = sum(m for m, _ in measured) / sum(e for _, e in measured) if measured else 1.0
+    return turn_s(plan, kind) * stretch
+
+
+def _expected_s(plan_json: str, kind: str) -> float:
+    """What was expected of a turn of an old plan; 0 for one that this version cannot read any more."""
+    try:
+        return turn_s(Plan.from_json(plan_json), kind)
+    except (TypeError, ValueError, KeyError):
+        return 0.0
 
 
 def waiting(session: Session) -> list[fairness.Waiting]:

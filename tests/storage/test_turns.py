@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from sqlmodel import Session, select
@@ -10,6 +11,7 @@ from sqlmodel import Session, select
 from storage import orders, pieces, turns
 from storage.database import Database
 from storage.domain.lifecycle import Stage
+from storage.domain.pace import turn_s
 from storage.engine import Engine
 from storage.tables import Attempt, Community, Order, Piece
 from storage.turns import Taken
@@ -42,7 +44,7 @@ def test_the_first_turn_moves_the_order_to_training_and_charges_the_estimate(
     assert (taken.order_id, taken.kind, taken.turn, taken.step, taken.base) == (order.id, "train", 1, 0, "pocket")
     with database.session() as session:
         assert session.get_one(Order, order.id).stage == "training"
-        assert tag(session, "A") == 60.0
+        assert tag(session, "A") == pytest.approx(turn_s(orders.plan_of(session, order.id), "train"))
         piece = session.get_one(Piece, taken.piece_id)
         assert (piece.state, piece.executor_id, piece.turn_key) == ("running", "w1", "turn-7")
         assert pick(session, client) is None, "a running piece is not given twice"
@@ -268,10 +270,15 @@ def test_a_sweep_is_a_piece_like_any_other(database: Database, client: Engine) -
 
 def test_estimates_are_the_mean_of_measured_turns_of_the_same_kind(database: Database, client: Engine) -> None:
     with database.session() as session:
-        started(session, client)
+        order = started(session, client)
         for n, seconds in enumerate((10.0, 30.0)):
             taken = picked(session, client, key=f"k{n}")
             turns.give_back(session, client, taken, gpu_s=seconds, step=n + 1, outcome="more")
-        assert pieces.estimate_s(session, "pocket", "train") == pytest.approx(20)
-        assert pieces.estimate_s(session, "pocket", "sweep") == pieces.FIRST_ESTIMATE_S["sweep"]
-        assert pieces.estimate_s(session, "sdxl", "train") == pieces.FIRST_ESTIMATE_S["train"]
+        plan = orders.plan_of(session, order.id)
+        assert pieces.estimate_s(session, plan, "train") == pytest.approx(20)
+        assert pieces.estimate_s(session, plan, "sweep") == turn_s(plan, "sweep")
+        other = replace(plan, base="sdxl")
+        assert pieces.estimate_s(session, other, "train") == turn_s(other, "train")
+        longer = replace(plan, steps=2 * plan.steps)
+        share = turn_s(longer, "train") / turn_s(plan, "train")
+        assert pieces.estimate_s(session, longer, "train") == pytest.approx(20 * share)

@@ -1,0 +1,79 @@
+"""How long a turn takes before anything was measured here: from what the plan asks for and what one picture costs its base.
+
+The guess is for a modest machine. It only weighs orders against each other and fills the plan card until the first turn was
+measured; from then on `storage.pieces` stretches it to what turns really took on this installation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage.domain.plan import Plan
+
+CARD_TFLOPS = 13.0
+"""What a 24 GB card of 2021 really does with these models: a training step of SDXL at 1024 px is 14.2 TFLOP and takes 1.1 to 1.2 s
+on an RTX 3090 (kohya-ss/sd-scripts#827, bmaltais/kohya_ss#1730), a guided sampler step of SD 1.5 is 1.6 TFLOP and takes 0.11 s
+(nod-ai/SHARK#603)."""
+STEP_OVER_FORWARD = 2.1
+"""A LoRA step over one forward pass: no gradients of the frozen weights. Counted for every base below; 2.0 to 2.2."""
+SWEEP_PANELS = 6
+"""Five scales and the base without the LoRA (`trainer/gpu/scale.py`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """Seconds of one base on a modest machine."""
+
+    view_s: float
+    """A picture that is learned from, once."""
+    forward_s: float
+    """A picture that is drawn, one evaluation of the network."""
+    px: int
+    """The side of the square at which these hold; the area counts."""
+    checkpoint_s: float
+    """Writing and measuring a checkpoint, besides its previews; for a sweep, the packing."""
+
+
+def _on_card(forward_tflop: float, px: int) -> Pace:
+    forward_s = forward_tflop / CARD_TFLOPS
+    return Pace(view_s=STEP_OVER_FORWARD * forward_s, forward_s=forward_s, px=px, checkpoint_s=15.0)
+
+
+POCKET = Pace(view_s=0.45 / 8, forward_s=0.018, px=64, checkpoint_s=1.0)
+"""Measured on two hyperthreads of one core: 0.45 s a step of 8 views, 7 s a checkpoint with 12 previews of 14 guided steps."""
+PACES: dict[str, Pace] = {
+    "pocket": POCKET,
+    "sd15": _on_card(0.80, 512),
+    "sdxl": _on_card(6.76, 1024),
+    "flux1-dev": _on_card(74.4, 1024),
+    "flux2-klein-4b": _on_card(34.8, 1024),
+    "flux2-klein-9b": _on_card(75.5, 1024),
+    "z-image": _on_card(56.6, 1024),
+}
+"""TFLOP of a forward pass of one picture: counted with torch's FlopCounterMode on the models' configurations."""
+
+
+def turn_s(plan: Plan, kind: str) -> float:
+    """Seconds of a turn of this plan: of the whole sweep, or of a training from one checkpoint to the next, on average."""
+    pace = PACES.get(plan.base, PACES["sdxl"])
+    return (_sweep_s if kind == "sweep" else _segment_s)(plan, pace)
+
+
+def _segment_s(plan: Plan, pace: Pace) -> float:
+    views = plan.steps * plan.batch_size * plan.accumulation / max(1, len(plan.checkpoint_steps))
+    previews = sum(len(prompt.seeds) for prompt in plan.prompts)
+    return views * pace.view_s * _area(plan, pace) + _drawing_s(plan, pace, previews) + pace.checkpoint_s
+
+
+def _sweep_s(plan: Plan, pace: Pace) -> float:
+    panel = sum(1 if prompt.with_trigger else len(prompt.seeds) for prompt in plan.prompts)
+    return _drawing_s(plan, pace, SWEEP_PANELS * panel) + pace.checkpoint_s
+
+
+def _drawing_s(plan: Plan, pace: Pace, pictures: int) -> float:
+    evaluations = plan.preview_steps * (2 if plan.guidance > 1 else 1)
+    return pictures * evaluations * pace.forward_s * _area(plan, pace)
+
+
+def _area(plan: Plan, pace: Pace) -> float:
+    return (plan.resolution / pace.px) ** 2
