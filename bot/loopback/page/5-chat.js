@@ -110,21 +110,27 @@ function showTyping(user) {
   state.typing = setTimeout(() => { $("typing").textContent = ""; }, 8000);
 }
 
+let listening = new AbortController();
+
 async function follow() {
-  for (;;) {
+  for (let failures = 0; ;) {
     try {
       const me = state.me;
-      const news = await ask(`events?as=${me}&after=${state.after}&timeout=20`);
+      listening = new AbortController();
+      const news = await ask(`events?as=${me}&after=${state.after}&timeout=20`, { signal: listening.signal });
+      failures = 0;
       if (me !== state.me) continue;
       state.after = news.last;
       news.events.forEach(hear);
       if (!news.events.length || news.events.some((e) => WORLD.test(e.type))) await loadWorld();
       if (news.events.some((e) => MESSAGES.test(e.type) && e.channel_id === state.channel)) await drawLog();
       if (news.events.some((e) => e.type === "MESSAGE_CREATE" && e.channel_id !== state.channel)) drawPlaces();
-    } catch {
+    } catch (error) {
+      if (error.name === "AbortError") continue;
       $("bot").textContent = "the loopback is away";
       $("bot").className = "status down";
-      await new Promise((done) => setTimeout(done, 1500));
+      failures += 1;
+      await new Promise((done) => setTimeout(done, Math.min(1500 * failures, 15000)));
       await comeBack().catch(() => undefined);
     }
   }
@@ -136,10 +142,11 @@ async function comeBack() {
   await drawLog();
 }
 
+// Somebody else looks: who, what they see, and from when on they listen change together, and the old ear is closed.
 async function become(id) {
-  state.me = id;
-  await loadWorld();
-  state.after = state.world.last_event;
+  const world = await ask(`world?as=${id}`);
+  [state.me, state.world, state.after] = [id, world, world.last_event];
+  listening.abort();
   await go(channelOf(state.channel) ? state.channel : channels()[0]?.id ?? "");
 }
 
@@ -175,7 +182,7 @@ async function begin() {
   follow();
 }
 
-$("who").addEventListener("change", (event) => become(event.target.value));
+$("who").addEventListener("change", (event) => tried(() => become(event.target.value)));
 $("composer").addEventListener("submit", send);
 $("commands").addEventListener("click", commandSheet);
 $("files").addEventListener("change", (event) => pick([...state.picked, ...event.target.files]));

@@ -259,6 +259,12 @@ async def test_commands_are_shown_to_those_who_may_run_them_with_what_the_bot_of
             await tab.until("document.querySelector('.empty')")
             await tab.run("commands.click()")
             assert await tab.run(shown) == commands
+        await tab.run("sheet.close()")
+        await tab.run(
+            f"who.value = '{ada.user_id}'; who.dispatchEvent(new Event('change'))"
+        )  # heard as Ada from now on
+        await tab.until(f"location.hash.includes('as={ada.user_id}')")
+        await tab.run("commands.click()")
         await tab.run("[...document.querySelectorAll('dialog .list button')][1].click()")
         await tab.until("document.querySelector('dialog option')?.value === 'o7'")
         assert await tab.run("document.querySelector('dialog option').textContent") == "Rex, nothing typed"
