@@ -22,12 +22,13 @@ SPARE_BYTES = 64 * 1024
 """Room for what surrounds a file in an upload."""
 ENDINGS = {
     "lora": ".safetensors",
-    "compact": "-compact.safetensors",
+    "compact": ".safetensors",
     "sidecar": ".json",
     "preview": ".png",
     "strip": "-scales.png",
 }
-"""What a delivered file is called after its stem, by role."""
+"""What a delivered file is called after its stem, by role. The compact version goes out in the whole file's place and under its
+name: A1111 finds the notes by it, and the picture's ComfyUI workflow and the card name it."""
 ALTS = {
     "preview": "A picture drawn with the LoRA at the recommended scale; its file carries the ComfyUI workflow.",
     "strip": "The same prompts drawn at rising scales of the LoRA, from left to right.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage.domain.orders import SubjectType
+from storage.domain.orders import prompt_with
 
 LICENCES: dict[str, str] = {
     "pocket": "the embedded pocket model, MIT",
@@ -14,11 +14,6 @@ LICENCES: dict[str, str] = {
 def licence_of(base: str) -> str:
     """The licence line of a base model."""
     return LICENCES.get(base, f"the licence of {base}")
-
-
-def prompt_with(*, trigger: str, class_word: str, subject_type: str) -> str:
-    """The shortest prompt that calls the subject."""
-    return f"{trigger} style" if subject_type == SubjectType.STYLE else f"{trigger} {class_word}"
 
 
 def how_to_use(

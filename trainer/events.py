@@ -130,7 +130,7 @@ class Finished(_Line):
     scale: str
     """`ScaleChoice.to_json()`."""
     files: dict[str, str]
-    """By role: lora, sidecar, preview, strip, and compact where one was wanted."""
+    """By role: lora, sidecar, preview, strip, and compact where one was wanted and can be so small."""
     compact_loss: float | None = None
     """Share of the adapter's energy that the compact version lost."""
     seconds: float

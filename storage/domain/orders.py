@@ -80,6 +80,11 @@ def seed_for(order_id_: str) -> int:
     return int.from_bytes(hashlib.sha256(f"seed:{order_id_}".encode()).digest()[:4], "big") >> 1
 
 
+def prompt_with(*, trigger: str, class_word: str, subject_type: str) -> str:
+    """The shortest prompt that calls what was learned: the words of the training captions, for every file, card and page."""
+    return f"{trigger} style" if subject_type == SubjectType.STYLE else f"{trigger} {class_word}".strip()
+
+
 def clean_word(text: str, limit: int = 32) -> str:
     """What a person typed, as one plain word or name: letters, digits, spaces, hyphens; nothing that can ping or format."""
     plain = re.sub(r"[^\w \-]", "", text, flags=re.UNICODE).replace("_", " ")

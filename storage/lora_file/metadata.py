@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from storage.domain.orders import prompt_with
 from storage.lora_file.architectures import Architecture, architecture_named
 from storage.lora_file.writer import Tensors, data_sha256, legacy_hash
 
@@ -23,20 +24,20 @@ class About:
     architecture: str  # "sdxl" or "pocket"
     base: str  # hub id or name of the base model
     trigger: str  # the new word
-    class_word: str  # "dog"; "" for a style
+    class_word: str  # "dog"; of a style it is in no prompt
     subject: str  # subject type: person, character, object, style
     rank: int
     alpha: float
     conv: bool  # whether convolutions wider than 1x1 are trained: then the file is what kohya calls LoCon
     width: int  # px, of a training picture
     height: int
-    pictures: int
+    pictures: int  # that were trained on; held-out ones are not
     step: int  # the checkpoint's step
     steps: int  # the plan's steps
     batch: int
     learning_rate: float
     seed: int
-    precision: str  # of the stored weights: "fp16", "bf16", "fp32"
+    precision: str  # of the training, as kohya's trainers say it: "no" for fp32, "fp16", "bf16"
     created_at: datetime  # when the order was made; must know its time zone
     order: str  # id of the order
     author: str = "lorasmith"
@@ -133,8 +134,8 @@ def own_entries(about: About) -> dict[str, str]:
 
 
 def prompt_words(about: About) -> str:
-    """What to write in a prompt: the trigger, and the class word that it was trained with."""
-    return f"{about.trigger} {about.class_word}".strip()
+    """What to write in a prompt: the words that it was trained with."""
+    return prompt_with(trigger=about.trigger, class_word=about.class_word, subject_type=about.subject)
 
 
 def description(about: About) -> str:

@@ -72,7 +72,12 @@ class Child:
         files = package.pack(bench, file, command.step, choice=choice, strip=strip, best=best)
         loss = None
         if command.max_bytes is not None and file.stat().st_size > command.max_bytes:
-            files["compact"], loss = package.pack_compact(bench, file, command.step, command.max_bytes)
+            try:
+                files["compact"], loss = package.pack_compact(
+                    bench, file, command.step, choice=choice, max_bytes=command.max_bytes
+                )
+            except CannotShrink as error:  # what was voted for is handed over whole
+                print(f"no compact version: {error}", file=sys.stderr)  # noqa: T201 -- stderr is the log
         self._channel.tell(
             Finished(scale=choice.to_json(), files=files, compact_loss=loss, seconds=round(time.monotonic() - began, 3))
         )
@@ -108,7 +113,7 @@ def failure(error: Exception) -> Failed:
     """Whose fault an error is. Texts of unknown errors stay in the log: they may hold paths."""
     if isinstance(error, UnreadablePicture):
         return _failed("pictures", "a kept picture cannot be read any more", retry=False)
-    if isinstance(error, job.JobRefused | ReadBackFailed | Diverged | CannotShrink | FileRefused):
+    if isinstance(error, job.JobRefused | ReadBackFailed | Diverged | FileRefused):
         return _failed("program", str(error), retry=False)
     if is_out_of_memory(error):
         return _failed("machine", "memory ran out", retry=True)

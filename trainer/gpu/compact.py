@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from torch import Tensor
 from storage.lora_file import About
 from trainer.gpu.export import Pairs, write
 
-HEADER_BYTES = 64 << 10
-"""Left for the header when the rank is chosen; ours has 20-40 KiB for the pocket."""
+SPARE_BYTES = 1 << 10
+"""For what a compact file's header says more than the whole file's: the measured strength."""
+ALPHA_BYTES = 4
+"""One float32 a module."""
 
 
 class CannotShrink(ValueError):
@@ -40,12 +43,16 @@ class _Svd:
     outer: tuple[int, ...]
 
 
-def shrunk(pairs: Pairs, max_bytes: int) -> Compact:
-    """The largest rank whose file has at most `max_bytes`. Raises `CannotShrink`."""
+def shrunk(pairs: Pairs, max_bytes: int, *, header_bytes: int) -> Compact:
+    """The largest rank whose file has at most `max_bytes`. Raises `CannotShrink`.
+
+    `header_bytes` is the length of the whole file's header: the same names with longer numbers, 325 kB for SDXL.
+    """
     row_bytes = sum(2 * (down[0].numel() + up.shape[0]) for down, up in pairs.values())
-    rank = min((max_bytes - HEADER_BYTES) // max(1, row_bytes), max(down.shape[0] for down, _ in pairs.values()))
+    fixed = header_bytes + SPARE_BYTES + ALPHA_BYTES * len(pairs)
+    rank = min((max_bytes - fixed) // max(1, row_bytes), max(down.shape[0] for down, _ in pairs.values()))
     if rank < 1:
-        raise CannotShrink(f"rank 1 needs {HEADER_BYTES + row_bytes} bytes, {max_bytes} are allowed")
+        raise CannotShrink(f"rank 1 needs {fixed + row_bytes} bytes, {max_bytes} are allowed")
     parts = {module: _svd(down, up) for module, (down, up) in pairs.items()}
     whole = sum(float(part.values.square().sum()) for part in parts.values())
     gone = sum(float(part.values[rank:].square().sum()) for part in parts.values())
@@ -56,10 +63,12 @@ def shrunk(pairs: Pairs, max_bytes: int) -> Compact:
     )
 
 
-def write_compact(path: Path, pairs: Pairs, header: About, max_bytes: int) -> Compact:
-    """Writes the smaller file and reads it back. Raises `CannotShrink`."""
-    compact = shrunk(pairs, max_bytes)
-    write(path, compact.pairs, header)
+def write_compact(
+    path: Path, pairs: Pairs, header: Callable[[int], About], max_bytes: int, *, header_bytes: int
+) -> Compact:
+    """Writes the smaller file, with the header of its rank, and reads it back. Raises `CannotShrink`."""
+    compact = shrunk(pairs, max_bytes, header_bytes=header_bytes)
+    write(path, compact.pairs, header(compact.rank))
     if path.stat().st_size > max_bytes:
         path.unlink()
         raise CannotShrink(f"rank {compact.rank} came out larger than {max_bytes} bytes")

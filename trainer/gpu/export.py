@@ -29,6 +29,7 @@ from storage.lora_file import (
     read_tensor,
     write_lora,
 )
+from storage.usage import licence_of
 from trainer.gpu.families.family import Base
 from trainer.gpu.job import Task
 
@@ -63,15 +64,16 @@ def about(task: Task, step: int, rank: int) -> About:
         conv=plan.targets == "attention+ff+conv",
         width=plan.resolution,
         height=plan.resolution,
-        pictures=len(task.job.pictures),
+        pictures=sum(not picture.held_out for picture in task.job.pictures),
         step=step,
         steps=plan.steps,
         batch=plan.batch_size,
         learning_rate=plan.learning_rate,
         seed=plan.seed,
-        precision="fp16",
+        precision="no" if task.fit.precision == "fp32" else task.fit.precision,
         created_at=task.created_at,
         order=task.job.order_id,
+        licence=licence_of(plan.base),
         own={"plan_sha256": task.plan_sha256, "recipe": plan.recipe},
     )
 

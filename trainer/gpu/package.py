@@ -12,6 +12,7 @@ from PIL import Image
 from storage import faults
 from storage.domain.measurement import ScaleChoice
 from storage.lora_file import About, read_header
+from storage.lora_file.architectures import architecture_named
 from storage.lora_file.sidecar import sidecar_text
 from storage.lora_file.workflow import Preview, png_with_workflow
 from trainer.gpu import export, preview
@@ -30,11 +31,7 @@ def pack(
     task = bench.task
     folder = task.path("delivery")
     folder.mkdir(parents=True, exist_ok=True)
-    header = replace(
-        export.about(task, step, task.plan.rank),
-        recommended_scale=choice.recommended,
-        scale_band=(choice.low, choice.high),
-    )
+    header = measured(export.about(task, step, task.plan.rank), choice)
     stem = task.job.stem
     contents = {
         "lora": (f"{stem}.safetensors", checkpoint.read_bytes()),
@@ -48,14 +45,26 @@ def pack(
     return {role: task.relative(folder / name) for role, (name, _) in contents.items()}
 
 
-def pack_compact(bench: Bench, checkpoint: Path, step: int, max_bytes: int) -> tuple[str, float]:
+def measured(header: About, choice: ScaleChoice) -> About:
+    """The header with the strength that was measured after the file was written."""
+    return replace(header, recommended_scale=choice.recommended, scale_band=(choice.low, choice.high))
+
+
+def pack_compact(
+    bench: Bench, checkpoint: Path, step: int, *, choice: ScaleChoice, max_bytes: int
+) -> tuple[str, float]:
     """Writes the compact version; its path and the share of energy that it lost. Raises `CannotShrink`."""
     task = bench.task
     pairs = export.read(checkpoint, bench.base.lora_targets(task.plan.targets))
     file = task.path("delivery", f"{task.job.stem}-compact.safetensors")
     file.parent.mkdir(parents=True, exist_ok=True)
-    header = export.about(task, step, task.plan.rank)
-    compact = write_compact(file, pairs, header, max_bytes)
+    compact = write_compact(
+        file,
+        pairs,
+        lambda rank: measured(export.about(task, step, rank), choice),
+        max_bytes,
+        header_bytes=read_header(checkpoint).data_start,
+    )
     export.load_as_a_user(bench.base, file, compact.pairs)
     bench.base.wear(None)
     return task.relative(file), compact.loss
@@ -72,7 +81,7 @@ def _preview(bench: Bench, checkpoint: Path, header: About, best: Image.Image) -
         lora=f"{bench.task.job.stem}.safetensors",
         lora_sha256=read_header(checkpoint).metadata["sshs_model_hash"],
         scale=header.recommended_scale if header.recommended_scale is not None else 1.0,
-        checkpoint=f"{plan.base}.safetensors",
+        checkpoint=architecture_named(plan.base).checkpoint,
         width=shape.width,
         height=shape.height,
         steps=plan.preview_steps,

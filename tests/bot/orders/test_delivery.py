@@ -121,7 +121,12 @@ async def test_without_an_address_a_file_too_large_comes_as_its_compact_version_
     await bench.artifacts.put(f"orders/{order_id}/delivery/compact.json", json.dumps({"loss": 0.042}).encode())
     await bench.swept(running, order_id, lora=BIG, compact=True)
     card = await bench.said(order_id, "is ready")
-    assert any(f.filename.endswith("-compact.safetensors") for f in card.files)
+    lora, notes = (
+        next(f.filename for f in card.files if f.filename.endswith(end)) for end in (".safetensors", ".json")
+    )
+    stem = lora.removesuffix(".safetensors")
+    assert notes == f"{stem}.json", "A1111 finds the notes by the file's name"
+    assert f"<lora:{stem}:" in card.content
     assert "4.2 %" in card.content
 
 

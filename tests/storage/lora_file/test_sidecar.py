@@ -27,9 +27,9 @@ def test_without_a_measured_scale_the_weight_is_left_to_the_tool() -> None:
     assert sidecar(ABOUT)["preferred weight"] == 0
 
 
-def test_a_style_has_the_trigger_alone_and_the_pocket_no_version_that_a_tool_knows() -> None:
-    made = sidecar(replace(ABOUT, architecture="pocket", class_word="", subject="style"))
-    assert made["activation text"] == "sks"
+def test_a_style_is_called_as_a_style_and_the_pocket_has_no_version_that_a_tool_knows() -> None:
+    made = sidecar(replace(ABOUT, architecture="pocket", class_word="picture", subject="style"))
+    assert made["activation text"] == "sks style"
     assert made["sd version"] == "Unknown"
 
 
