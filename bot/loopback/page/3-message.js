@@ -64,7 +64,7 @@ function enlarge(event, url, alt) {
   event.preventDefault();
   const viewer = $("viewer");
   viewer.replaceChildren(make("button", { type: "button", "aria-label": "Close the picture", onclick: () => viewer.close() }, "Close"),
-    make("img", { src: url, alt, onclick: () => viewer.close() }));
+    make("img", { src: url, alt, onclick: (pressed) => pressed.currentTarget.classList.toggle("near") }));
   viewer.showModal();
 }
 
