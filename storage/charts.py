@@ -10,7 +10,7 @@ from html import escape
 WIDTH, HEIGHT = 340, 190
 TICKS = 4
 """About so many numbers stand at the upright axis."""
-LEFT, RIGHT, TOP, BOTTOM = 42, 12, 14, 30
+LEFT, RIGHT, TOP, BOTTOM = 42, 12, 20, 30
 """Space around the plot in px of the view box, for the numbers of the axes."""
 
 
@@ -131,10 +131,10 @@ def _marked(frame: _Frame, line: Line) -> str:
         return ""
     x = frame.x(line.marked)
     anchor = "end" if x > WIDTH * 0.75 else "start"
-    shift = -5 if anchor == "end" else 5
+    shift = 4 if anchor == "end" else -4
     return (
         f'<path class="chosen" d="M{x} {TOP}V{HEIGHT - BOTTOM}"/>'
-        f'<text class="chosen" x="{x + shift}" y="{TOP + 10}" text-anchor="{anchor}">{escape(line.mark)}</text>'
+        f'<text class="chosen" x="{x + shift}" y="{TOP - 6}" text-anchor="{anchor}">{escape(line.mark)}</text>'
     )
 
 
