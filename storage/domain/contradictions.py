@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from itertools import pairwise
 
+from storage.domain.knobs import knobs
 from storage.domain.plan import Plan
+
+FLOW_BASES = frozenset({"flux1-dev", "flux2-klein-4b", "flux2-klein-9b", "z-image"})
+"""Bases whose noise is mixed in along a straight line; all others are diffusion models."""
+
+NEEDS = (
+    ("cosine_cycles", "schedule", "cosine"),
+    ("prodigy_d_coef", "optimizer", "prodigy"),
+    ("timestep_mean", "timestep_density", "logit-normal"),
+    ("timestep_std", "timestep_density", "logit-normal"),
+)
+"""(field, the field it means something with, that one's value)."""
 
 
 def contradictions(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -19,8 +32,21 @@ def contradictions(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "warmup_steps", "it is longer than the training"
     if (plan.validation.value == "none") == bool(plan.held_out):
         yield "validation", "it needs held-out pictures, and held-out pictures need it"
+    yield from _meaningless(plan)
     for prompt in plan.prompts:
         if len(prompt.text) > 300 or len(prompt.plain) > 300:
             yield "prompts", "a text is longer than 300 characters"
         if not 1 <= len(prompt.seeds) <= 8 or not all(0 <= seed < 2**63 for seed in prompt.seeds):
             yield "prompts", "each has 1 to 8 seeds, none negative"
+
+
+def _meaningless(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Fields that would be accepted and ignored."""
+    usual = {field.name: field.default for field in fields(plan)}
+    for name, other, value in NEEDS:
+        if getattr(plan, name) != usual[name] and getattr(plan, other) != value:
+            yield name, f"it means something with {other} {value} alone"
+    kind = "flow" if plan.base in FLOW_BASES else "diffusion"
+    for field in knobs(Plan):
+        if field.knob.only not in (None, kind) and getattr(plan, field.name):
+            yield field.name, f"it belongs to {field.knob.only} models, and {plan.base} is none"

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass, fields
 from enum import Enum
-from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 
@@ -42,7 +41,6 @@ class Field:
     knob: Knob
 
 
-@cache
 def knobs(of: type) -> tuple[Field, ...]:
     """The fields of a plan's class, in order. Raises `TypeError` for a field without a knob."""
     hints = get_type_hints(of, include_extras=True)

@@ -123,3 +123,104 @@ class Learning:
             most=1e9,
         ),
     ]
+    optimizer: Annotated[
+        Literal["adamw", "adamw8bit", "prodigy"],
+        Knob(
+            meaning="adamw; adamw8bit keeps its moments in 8 bits (of matrices from 4096 numbers); prodigy finds the rate itself",
+            change="adamw8bit where memory is short; prodigy with learning_rate 1 where no rate is known",
+            source="arXiv 1711.05101; Dettmers et al. 2021, arXiv 2110.02861; Mishchenko and Defazio 2023, arXiv 2306.06101",
+        ),
+    ] = "adamw"
+    adam_beta1: Annotated[
+        float,
+        Knob(
+            meaning="Weight of the past in the running mean of gradients",
+            source="Kingma and Ba 2015, arXiv 1412.6980, algorithm 1",
+            least=0.0,
+            most=0.9999,
+        ),
+    ] = 0.9
+    adam_beta2: Annotated[
+        float,
+        Knob(
+            meaning="Weight of the past in the running mean of squared gradients",
+            change="0.99 for runs of few hundred steps",
+            source="Kingma and Ba 2015, arXiv 1412.6980, algorithm 1",
+            least=0.0,
+            most=0.999999,
+        ),
+    ] = 0.999
+    adam_epsilon: Annotated[
+        float,
+        Knob(
+            meaning="Added to the root of the squared gradients before dividing by it",
+            source="Kingma and Ba 2015, arXiv 1412.6980, algorithm 1",
+            least=1e-16,
+            most=1.0,
+        ),
+    ] = 1e-8
+    prodigy_d_coef: Annotated[
+        float,
+        Knob(
+            meaning="Factor on the rate that prodigy finds",
+            change="0.5 or 2 where that rate is too high or too low",
+            source="prodigyopt 1.1.2, README",
+            least=0.01,
+            most=100.0,
+        ),
+    ] = 1.0
+    cosine_cycles: Annotated[
+        int,
+        Knob(
+            meaning="How often the cosine starts again at the full rate: 1 falls once, 3 is a cosine with two restarts",
+            change="with checkpoints at the ends of the cycles",
+            source="Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5",
+            least=1,
+            most=64,
+        ),
+    ] = 1
+    accumulation: Annotated[
+        int,
+        Knob(
+            meaning="Batches whose gradients are averaged into one optimiser step",
+            unit="batches",
+            change="for the calm of a large batch in the memory of a small one; a step takes as many times longer",
+            least=1,
+            most=256,
+        ),
+    ] = 1
+    ema_decay: Annotated[
+        float,
+        Knob(
+            meaning="Weight of the past in a running mean of the adapter, which is then what is exported; 0 is off",
+            change="0.99 to calm a constant rate; the ramp (1 + n) / (10 + n) keeps it short at the start",
+            source="Polyak and Juditsky 1992; ramp: TensorFlow's ExponentialMovingAverage; 0.99 in ai-toolkit",
+            least=0.0,
+            most=0.99999,
+        ),
+    ] = 0.0
+    alpha: Annotated[
+        float | None,
+        Knob(
+            meaning="The adapter's product counts alpha over rank times while training; none is the rank. Files hold alpha = rank",
+            change="1 makes one rate fit every rank; smaller needs a higher rate",
+            source=f"{LORA}, section 4.1",
+            least=0.01,
+            most=1024.0,
+        ),
+    ] = None
+    lora_dropout: Annotated[
+        float,
+        Knob(
+            meaning="Share of the adapter's inputs that a step leaves out",
+            change="0.05 to 0.1 against overfitting of small sets",
+            source=f"Srivastava et al. 2014, JMLR 15, section 4; {LORA}, appendix D",
+            least=0.0,
+            most=0.9,
+        ),
+    ] = 0.0
+
+    @property
+    def views_a_step(self) -> int:
+        """Pictures that one optimiser step learns from."""
+        return self.batch_size * self.accumulation

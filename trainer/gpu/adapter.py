@@ -1,4 +1,7 @@
-"""The LoRA that is trained: peft layers in fp32 over a frozen denoiser, alpha always equal to the rank."""
+"""The LoRA that is trained: peft layers in fp32 over a frozen denoiser.
+
+In files alpha is always the rank; where a plan trains with another one, what is handed on has it folded into B.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,20 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from storage.domain.plan import Plan
+from trainer.gpu.dropout import Draw, Dropout
 from trainer.gpu.noise import uniform
 
 NAME = "learning"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """Weights as they leave the training: W + B A, alpha equal to the rank."""
+
+    rank: int
+    downs: Mapping[str, Tensor]
+    ups: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +35,10 @@ class Adapter:
 
     denoiser: nn.Module
     rank: int
+    scale: float
+    """What the product counts: alpha over rank (Hu et al. 2021, arXiv 2106.09685, section 4.1)."""
+    draw: Draw | None
+    """What dropout is drawn for; None without dropout."""
     downs: Mapping[str, nn.Parameter]
     """A of each module, by its path: (rank, in) or (rank, in, kernel, kernel)."""
     ups: Mapping[str, nn.Parameter]
@@ -48,25 +66,43 @@ class Adapter:
                 raise ValueError(f"{name} has another shape")
             parameter.copy_(tensors[name])
 
+    @torch.no_grad()
+    def delivered(self, tensors: Mapping[str, Tensor] | None = None) -> Delivered:
+        """The parameters, or others of the same names such as their mean, with alpha folded into B."""
+        given = tensors or self.parameters
+        return Delivered(
+            rank=self.rank,
+            downs={path: given[f"{path}.down"].detach() for path in self.paths},
+            ups={path: given[f"{path}.up"].detach() * self.scale for path in self.paths},
+        )
 
-def attach(denoiser: nn.Module, paths: tuple[str, ...], *, rank: int, seed: int) -> Adapter:
+
+def attach(denoiser: nn.Module, paths: tuple[str, ...], plan: Plan) -> Adapter:
     """Freezes the denoiser and puts a fresh adapter on these modules: A uniform as peft has it, B zero.
 
     The first prediction is the base's own (Hu et al. 2021, arXiv 2106.09685, section 4.1). A is drawn from the run's seed.
     """
     denoiser.requires_grad_(False)
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(paths), lora_dropout=0.0, bias="none")
+    rank = plan.rank
+    alpha = rank if plan.alpha is None else plan.alpha
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(paths), lora_dropout=0.0, bias="none")
     inject_adapter_in_model(config, denoiser, adapter_name=NAME)
     layers = {path: layer for path, layer in denoiser.named_modules() if isinstance(layer, LoraLayer)}
     if set(layers) != set(paths):
         raise ValueError(f"{len(paths)} modules were to be adapted, {len(layers)} were")
+    draw = Draw(plan.seed) if plan.lora_dropout else None
+    if draw is not None:
+        for path, layer in layers.items():
+            layer.lora_dropout[NAME] = Dropout(draw, share=plan.lora_dropout, path=path)
     adapter = Adapter(
         denoiser=denoiser,
         rank=rank,
+        scale=alpha / rank,
+        draw=draw,
         downs={path: _fp32(layer.lora_A[NAME]) for path, layer in layers.items()},
         ups={path: _fp32(layer.lora_B[NAME]) for path, layer in layers.items()},
     )
-    adapter.load(fresh(adapter, seed))
+    adapter.load(fresh(adapter, plan.seed))
     return adapter
 
 

@@ -7,21 +7,21 @@ from pathlib import Path
 
 from trainer.events import Checkpointed, Preview
 from trainer.gpu import export, judge, preview
-from trainer.gpu.adapter import Adapter
+from trainer.gpu.adapter import Delivered
 from trainer.gpu.bench import Bench
 from trainer.gpu.grid import Row, sheet
 
 
 def checkpoint(
-    bench: Bench, adapter: Adapter, step: int, earlier: Mapping[int, tuple[float, ...]]
+    bench: Bench, weights: Delivered, step: int, earlier: Mapping[int, tuple[float, ...]]
 ) -> tuple[Checkpointed, tuple[float, ...]]:
     """The event to tell once everything is on disk, and the held-out losses. Raises `ReadBackFailed`."""
     task, channel = bench.task, bench.channel
     folder = task.path("checkpoints", str(step))
     file = folder / "lora.safetensors"
     channel.progress("exporting", step, task.plan.steps)
-    pairs = export.cast(adapter.downs, adapter.ups)
-    digest = export.write(file, pairs, export.about(task, step, adapter.rank))
+    pairs = export.cast(weights.downs, weights.ups)
+    digest = export.write(file, pairs, export.about(task, step, weights.rank))
     stick = bench.stick
     export.load_as_a_user(bench.base, file, pairs)
     channel.progress("previewing", step, task.plan.steps)

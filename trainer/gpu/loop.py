@@ -6,14 +6,16 @@ Shapes: B views, C latent channels, H x W latents.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from storage import faults
-from storage.domain.plan import Departure, Plan, learning_rate_factor
+from storage.domain.plan import Plan
+from trainer.gpu.dropout import Draw
 from trainer.gpu.families.family import Base
 from trainer.gpu.views import Batch
 
@@ -39,22 +41,6 @@ def losses(base: Base, denoiser: nn.Module, batch: Batch) -> Tensor:
     return (prediction_BCHW - target_BCHW).square().mean(dim=(1, 2, 3))
 
 
-def optimizer_for(parameters: Iterable[nn.Parameter], plan: Plan) -> torch.optim.AdamW:
-    """AdamW with its usual moments (Loshchilov and Hutter 2019, arXiv 1711.05101); the rate is set at every step."""
-    return torch.optim.AdamW(parameters, lr=plan.learning_rate, weight_decay=plan.weight_decay, foreach=True)
-
-
-def learning_rate(plan: Plan, departures: Sequence[Departure], step: int) -> float:
-    """The rate of `step` (from 1): linear warm-up, then constant or half a cosine to zero, halved by departures."""
-    rate = plan.learning_rate * learning_rate_factor(tuple(departures), step)
-    if step <= plan.warmup_steps:
-        return rate * step / plan.warmup_steps
-    if plan.schedule == "constant":
-        return rate
-    done = (step - plan.warmup_steps - 1) / max(1, plan.steps - plan.warmup_steps)
-    return rate * 0.5 * (1.0 + math.cos(math.pi * done))
-
-
 def train_step(
     base: Base,
     denoiser: nn.Module,
@@ -63,16 +49,21 @@ def train_step(
     plan: Plan,
     *,
     rate: float,
+    draw: Draw | None = None,
 ) -> StepLoss:
-    """One optimiser step over the batches of one step. Raises `NotFinite` before anything is changed."""
+    """One optimiser step over the batches of one step, their gradients added up. Raises `NotFinite` before it changes anything.
+
+    `draw` is what the adapter's dropout is drawn for; none where it has none.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     optimizer.zero_grad(set_to_none=True)
     plain: list[float] = []
     timesteps: list[int] = []
     for batch in batches:
-        losses_B = losses(base, denoiser, batch)
-        weighted = losses_B * base.schedule.weight(batch.t_B, plan.min_snr_gamma)
-        torch.autograd.backward(weighted.sum() / plan.batch_size)
+        with draw.of(batch.step, batch.places) if draw else nullcontext():
+            losses_B = losses(base, denoiser, batch)
+            weighted = losses_B * base.schedule.weight(batch.t_B, plan.min_snr_gamma)
+            torch.autograd.backward(weighted.sum() / plan.views_a_step)
         plain += losses_B.detach().cpu().tolist()
         timesteps += batch.t_B.cpu().tolist()
     norm = torch.nn.utils.clip_grad_norm_(parameters, plan.max_grad_norm)

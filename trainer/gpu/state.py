@@ -1,4 +1,4 @@
-"""The resume state: the adapter, the optimiser's moments and the step. Safetensors and JSON, never pickle.
+"""The resume state: the adapter and its mean, what the optimiser keeps, and the step. Safetensors and JSON, never pickle.
 
 Random numbers need no state: every step draws its own (`noise`). The rate needs none: it is a function of the step.
 """
@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -19,12 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainer.gpu.adapter import Adapter
+from trainer.gpu.ema import Average
+from trainer.gpu.optimizers import give_back, kept
 
 KEPT = 2
 """States kept on disk: the newest, and the one before should the newest be damaged."""
 MAX_JSON_BYTES = 4 << 20
-
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,37 +32,50 @@ class State:
 
     step: int
     tensors: Mapping[str, Tensor]
-    """`adapter/<parameter>`, `exp_avg/<parameter>`, `exp_avg_sq/<parameter>`."""
+    """`adapter/<parameter>`, `average/<parameter>` where a mean is kept, `<kind>/<parameter>` of the optimiser."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """Of the optimiser."""
+    loss_ratio: float | None = None
+    """The running loss over the base's: what a step that explodes is told by."""
     held_out_losses: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
     """By checkpoint: held-out losses of every fixed draw; the veto compares them."""
 
 
-def taken(
-    adapter: Adapter, optimizer: torch.optim.Optimizer, step: int, losses: Mapping[int, tuple[float, ...]]
-) -> State:
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """What a state is taken of and given back to."""
+
+    adapter: Adapter
+    optimizer: torch.optim.Optimizer
+    average: Average | None
+
+
+def taken(learner: Learner, step: int, *, loss_ratio: float | None, losses: Mapping[int, tuple[float, ...]]) -> State:
     """The state of a running training, copied to the CPU."""
-    tensors = {}
-    for name, parameter in adapter.parameters.items():
-        tensors[f"adapter/{name}"] = _copied(parameter)
-        for moment in _MOMENTS:
-            known = optimizer.state.get(parameter, {}).get(moment)
-            tensors[f"{moment}/{name}"] = (
-                torch.zeros_like(tensors[f"adapter/{name}"]) if known is None else _copied(known)
-            )
-    return State(step=step, tensors=tensors, held_out_losses=dict(losses))
+    tensors, numbers = kept(learner.optimizer, learner.adapter.parameters)
+    tensors |= {f"adapter/{name}": _copied(p) for name, p in learner.adapter.parameters.items()}
+    if learner.average:
+        tensors |= {f"average/{name}": _copied(mean) for name, mean in learner.average.tensors.items()}
+    return State(step=step, tensors=tensors, numbers=numbers, loss_ratio=loss_ratio, held_out_losses=dict(losses))
 
 
-def restore(state: State, adapter: Adapter, optimizer: torch.optim.Optimizer) -> None:
-    """Sets adapter and optimiser to the state. Raises `KeyError` or `ValueError` where it is another adapter's."""
-    adapter.load({name: state.tensors[f"adapter/{name}"] for name in adapter.parameters})
-    optimizer.state.clear()
-    if state.step == 0:
-        return
-    for name, parameter in adapter.parameters.items():
-        moments: dict[str, Any] = {
-            moment: state.tensors[f"{moment}/{name}"].to(parameter.device, copy=True) for moment in _MOMENTS
-        }
-        optimizer.state[parameter] = {"step": torch.tensor(float(state.step)), **moments}
+def restore(state: State, learner: Learner) -> None:
+    """Sets all to the state. Raises `KeyError` or `ValueError` where it is another adapter's."""
+    learner.adapter.load(_of("adapter", state))
+    if learner.average:
+        learner.average.load(_of("average", state) or _of("adapter", state))
+    give_back(
+        learner.optimizer,
+        learner.adapter.parameters,
+        tensors={k: v for k, v in state.tensors.items() if k.partition("/")[0] not in ("adapter", "average")},
+        numbers=state.numbers,
+        step=state.step,
+    )
+
+
+def _of(kind: str, state: State) -> dict[str, Tensor]:
+    start = f"{kind}/"
+    return {key.removeprefix(start): value for key, value in state.tensors.items() if key.startswith(start)}
 
 
 def write(folder: Path, state: State, plan_sha256: str) -> Path:
@@ -105,7 +117,14 @@ def _read(folder: Path, plan_sha256: str) -> State | None:
             return None
         losses = {int(step): tuple(map(float, values)) for step, values in data["held_out_losses"].items()}
         tensors = load_file(folder / "state.safetensors")
-        return State(step=int(data["step"]), tensors=tensors, held_out_losses=losses)
+        ratio = data.get("loss_ratio")
+        return State(
+            step=int(data["step"]),
+            tensors=tensors,
+            numbers={str(name): _number(value) for name, value in data.get("numbers", {}).items()},
+            loss_ratio=None if ratio is None else float(ratio),
+            held_out_losses=losses,
+        )
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -114,6 +133,8 @@ def _write_json(folder: Path, state: State, plan_sha256: str) -> None:
     data = {
         "step": state.step,
         "plan_sha256": plan_sha256,
+        "numbers": dict(state.numbers),
+        "loss_ratio": state.loss_ratio,
         "held_out_losses": {str(k): list(v) for k, v in state.held_out_losses.items()},
     }
     part = folder / "state.json.part"
@@ -127,6 +148,13 @@ def _steps(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     return [int(child.name) for child in folder.iterdir() if child.name.isdecimal() and child.is_dir()]
+
+
+def _number(value: object) -> float:
+    """An int stays one: it counts."""
+    if not isinstance(value, int | float):
+        raise TypeError("no number")
+    return value
 
 
 def _copied(tensor: Tensor) -> Tensor:

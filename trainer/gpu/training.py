@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -10,21 +9,30 @@ from typing import Any
 from storage.domain.plan import Departure, micro_batch
 from trainer.events import Departed, Trained
 from trainer.gpu import state as states
-from trainer.gpu.adapter import attach, fresh
+from trainer.gpu.adapter import Delivered, attach, fresh
 from trainer.gpu.bench import Bench
 from trainer.gpu.checkpoint import checkpoint
+from trainer.gpu.ema import Average
 from trainer.gpu.judge.losses import STRATA
-from trainer.gpu.loop import NotFinite, StepLoss, learning_rate, optimizer_for, train_step
+from trainer.gpu.loop import NotFinite, StepLoss, train_step
 from trainer.gpu.memory import free, is_out_of_memory
+from trainer.gpu.optimizers import optimizer_for
+from trainer.gpu.rates import learning_rate
 from trainer.gpu.views import batches, views
 
-MOST_HALVINGS = 6
+MOST_HALVINGS = 2
+"""After two a lower rate is no cure: pictures, base or machine are."""
+EXPLODED = 10.0
 SMOOTH = 0.9
 """Weight of the past in the loss ratio that members see: about ten steps."""
 
 
+class Exploded(ArithmeticError):
+    """A loss so far above the running one that the step before it must have broken the adapter."""
+
+
 class Diverged(ArithmeticError):
-    """The loss stays infinite or undefined however small the rate is."""
+    """The loss explodes or is no number, at half and at a quarter of the rate too."""
 
 
 class Training:
@@ -36,12 +44,17 @@ class Training:
         self.departures = bench.task.departures
         paths = bench.base.lora_targets(self.plan.targets)
         denoiser = bench.base.trainee()
-        self.adapter = attach(denoiser, paths, rank=self.plan.rank, seed=self.plan.seed)
+        self.adapter = attach(denoiser, paths, self.plan)
         if self.fit.gradient_checkpointing:
             denoiser.train()
             enable: Any = denoiser.enable_gradient_checkpointing  # diffusers ships no types
             enable()
-        self.optimizer = optimizer_for(self.adapter.parameters.values(), self.plan)
+        parameters = self.adapter.parameters
+        self.learner = states.Learner(
+            adapter=self.adapter,
+            optimizer=optimizer_for(parameters.values(), self.plan),
+            average=Average(parameters, self.plan.ema_decay) if self.plan.ema_decay else None,
+        )
         self.step = 0
         self.held_out_losses: dict[int, tuple[float, ...]] = {}
         self._ratio: float | None = None
@@ -57,8 +70,8 @@ class Training:
         if state is None:
             adapter = {f"adapter/{k}": v for k, v in fresh(self.adapter, self.plan.seed).items()}
             state = states.State(step=0, tensors=adapter)
-        states.restore(state, self.adapter, self.optimizer)
-        self.step, self.held_out_losses = state.step, dict(state.held_out_losses)
+        states.restore(state, self.learner)
+        self.step, self.held_out_losses, self._ratio = state.step, dict(state.held_out_losses), state.loss_ratio
         self._began, self._began_at = time.monotonic(), self.step
 
     def run(self, until: int) -> None:
@@ -83,7 +96,8 @@ class Training:
         step = self.step + 1
         try:
             loss = self._try(step)
-        except NotFinite as error:
+            self._judge(loss)
+        except (NotFinite, Exploded) as error:
             self._depart_to_smaller_rate(str(error))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or micro_batch(self.fit, self.departures, step) == 1:
@@ -92,7 +106,9 @@ class Training:
             free()
         else:
             self.step = step
-            self._progress(loss)
+            if self.learner.average:
+                self.learner.average.update(step)
+            self._progress()
             return True
         return False
 
@@ -103,16 +119,27 @@ class Training:
         return train_step(
             bench.base,
             self.adapter.denoiser,
-            self.optimizer,
+            self.learner.optimizer,
             batches(bench.base, seen, bench.words, plan, step=step, most=most),
             plan,
             rate=learning_rate(plan, self.departures, step),
+            draw=self.adapter.draw,
         )
+
+    def _judge(self, loss: StepLoss) -> None:
+        """Takes the step's loss into the running ratio. Raises `Exploded` where it is far above it."""
+        base = self.bench.stick.base_by_stratum
+        strata = [min(STRATA - 1, t * STRATA // self.bench.base.schedule.steps) for t in loss.t_B]
+        now = sum(plain / base[k] for plain, k in zip(loss.plain_B, strata, strict=True)) / len(strata)
+        before = 1.0 if self._ratio is None else self._ratio
+        if now > EXPLODED * max(1.0, before):
+            raise Exploded(f"the loss jumped to {now:.3g} times the base's, from {before:.3g} times")
+        self._ratio = now if self._ratio is None else SMOOTH * self._ratio + (1.0 - SMOOTH) * now
 
     def _depart_to_smaller_rate(self, reason: str) -> None:
         """Back to the last stored state, and on from there at half the rate."""
         if sum(d.kind == "learning_rate_halved" for d in self.departures) >= MOST_HALVINGS:
-            raise Diverged("the loss is not a finite number even at a 64th of the rate")
+            raise Diverged(f"the training does not hold even at a quarter of its rate: {reason}")
         self.rewind(self.step)
         self._depart(self.step + 1, "learning_rate_halved", reason)
 
@@ -125,16 +152,21 @@ class Training:
         """The state first: what comes after it can be done again from it."""
         if not self._stored(self.step):
             self._store()
-        event, losses = checkpoint(self.bench, self.adapter, self.step, self._before(self.step))
+        event, losses = checkpoint(self.bench, self._delivered(), self.step, self._before(self.step))
         self.held_out_losses[self.step] = losses
         states.rewrite_losses(self._folder, self._state(), self.bench.task.plan_sha256)
         self.bench.channel.tell(event)
+
+    def _delivered(self) -> Delivered:
+        """The running mean where one is kept, else the weights of the last step."""
+        average = self.learner.average
+        return self.adapter.delivered(average.tensors if average else None)
 
     def _before(self, step: int) -> dict[int, tuple[float, ...]]:
         return {at: losses for at, losses in self.held_out_losses.items() if at < step}
 
     def _state(self) -> states.State:
-        return states.taken(self.adapter, self.optimizer, self.step, self.held_out_losses)
+        return states.taken(self.learner, self.step, loss_ratio=self._ratio, losses=self.held_out_losses)
 
     def _store(self) -> None:
         states.write(self._folder, self._state(), self.bench.task.plan_sha256)
@@ -142,16 +174,12 @@ class Training:
     def _stored(self, step: int) -> bool:
         return (self._folder / str(step) / "state.json").is_file()
 
-    def _progress(self, loss: StepLoss) -> None:
-        base = self.bench.stick.base_by_stratum
-        strata = [min(STRATA - 1, t * STRATA // self.bench.base.schedule.steps) for t in loss.t_B]
-        now = sum(plain / base[k] for plain, k in zip(loss.plain_B, strata, strict=True)) / len(strata)
-        self._ratio = now if self._ratio is None else SMOOTH * self._ratio + (1.0 - SMOOTH) * now
+    def _progress(self) -> None:
         pace = (time.monotonic() - self._began) / max(1, self.step - self._began_at)
         self.bench.channel.progress(
             "training",
             self.step,
             self.plan.steps,
-            loss_ratio=round(self._ratio, 4) if math.isfinite(self._ratio) else None,
+            loss_ratio=None if self._ratio is None else round(self._ratio, 4),
             seconds_left=round(pace * (self.plan.steps - self.step), 1),
         )

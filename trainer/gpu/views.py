@@ -13,8 +13,9 @@ from storage.domain.plan import Plan
 from trainer.gpu.captions import caption
 from trainer.gpu.families.family import Base, Words, stacked
 from trainer.gpu.latents import Encoded
-from trainer.gpu.noise import shuffled, step_noise, stratified_timesteps, uniform
+from trainer.gpu.noise import shuffled, step_noise, uniform
 from trainer.gpu.pictures import Framing
+from trainer.gpu.timesteps import timesteps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +44,25 @@ class Batch:
     t_B: Tensor
     words: Words
     framing: tuple[Framing, ...]
+    step: int = 0
+    places: tuple[int, ...] = ()
+    """Numbers of the views within their step, for what is drawn a view; none where nothing is trained."""
 
 
 def views(plan: Plan, pictures: Sequence[Encoded], schedule_steps: int, step: int) -> list[View]:
     """The views of `step` (from 1). Every picture is seen once before any is seen again."""
-    timesteps = stratified_timesteps(plan.batch_size, schedule_steps, seed=plan.seed, step=step)
+    count = plan.views_a_step
+    seen = [pictures[_turn((step - 1) * count + place, len(pictures), plan.seed)] for place in range(count)]
+    moments = timesteps(plan, [encoded.picture.shape for encoded in seen], schedule_steps, step)
     return [
         View(
             place=place,
-            encoded=pictures[_turn((step - 1) * plan.batch_size + place, len(pictures), plan.seed)],
+            encoded=encoded,
             mirrored=plan.flip and float(uniform((1,), plan.seed, step, f"flip-{place}")) < 0.5,
             text=caption(plan, step=step, view=place),
-            timestep=timesteps[place],
+            timestep=moments[place],
         )
-        for place in range(plan.batch_size)
+        for place, encoded in enumerate(seen)
     ]
 
 
@@ -80,11 +86,13 @@ def batches(
 def _batch(base: Base, alike: Sequence[View], words: dict[str, Words], plan: Plan, step: int) -> Batch:
     latents_BCHW = torch.stack([view.latents for view in alike])
     shape = tuple(latents_BCHW.shape[1:])
-    noise = [step_noise(shape, seed=plan.seed, step=step, view=view.place, offset=plan.noise_offset) for view in alike]
+    noise = [step_noise(shape, plan, step=step, view=view.place) for view in alike]
     return Batch(
         latents_BCHW=latents_BCHW.to(base.device),
         noise_BCHW=torch.stack(noise).to(base.device),
         t_B=torch.tensor([view.timestep for view in alike], device=base.device),
         words=stacked([words[view.text] for view in alike]),
         framing=tuple(view.encoded.picture.framing for view in alike),
+        step=step,
+        places=tuple(view.place for view in alike),
     )

@@ -44,7 +44,7 @@ def test_a_value_beyond_its_bounds_is_refused_by_name_and_one_at_the_bound_is_no
 
     beyond = [value(knob.most + 1)] if knob.most is not None and knob.most < 2**62 else []
     if knob.least is not None and (knob.least > 0 or not (text or listed)):
-        beyond.append(value(knob.least / 2 - (0 if 0 < knob.least < 1 else 1)))
+        beyond.append(value(knob.least / 2 if 0 < knob.least < 1 else knob.least - 1))
     assert beyond
     for wrong in beyond:
         assert [at for at, _ in out_of_bounds(replace(tiny_plan(), **{name: wrong}))] == [name]
@@ -83,3 +83,19 @@ def test_a_plan_comes_back_from_json_and_later_fields_are_left_out_at_their_defa
     assert Plan.from_json(plan.to_json()) == plan
     later = {field.name for field in fields(Plan) if field.default is not MISSING}
     assert not later & json.loads(plan.to_json()).keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("cosine_cycles", {"cosine_cycles": 2}),
+        ("prodigy_d_coef", {"prodigy_d_coef": 2.0}),
+        ("timestep_mean", {"timestep_mean": 0.5}),
+        ("timestep_std", {"timestep_std": 0.5}),
+        ("min_snr_gamma", {"base": "z-image", "min_snr_gamma": 5.0}),
+        ("noise_offset", {"base": "flux1-dev", "noise_offset": 0.1}),
+        ("pyramid_noise", {"base": "flux2-klein-4b", "pyramid_noise": 0.3}),
+    ],
+)
+def test_a_field_that_would_be_ignored_is_named(name: str, changes: dict[str, object]) -> None:
+    assert [at for at, _ in contradictions(replace(tiny_plan(), **changes))] == [name]

@@ -111,7 +111,7 @@ def test_every_tool_that_storage_knows_takes_every_key_of_a_pocket_file(
     targets: str, desk: Any, job: Job, tmp_path: Path
 ) -> None:
     base = Sdxl(str(random_pipeline(tmp_path / "pocket")), CPU_FIT, squares_only=True)
-    adapter = attach(base.trainee(), base.lora_targets(targets), rank=2, seed=1)  # type: ignore[arg-type]
+    adapter = attach(base.trainee(), base.lora_targets(targets), tiny_plan())  # type: ignore[arg-type]
     task = read_job(job(plan=replace(tiny_plan(), targets=targets)))  # type: ignore[arg-type]
     file = tmp_path / "lora.safetensors"
     export.write(file, export.cast(adapter.downs, adapter.ups), export.about(task, 2, 2))

@@ -8,8 +8,9 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
+from tests.builders import tiny_plan
 from trainer.gpu.families.sdxl import _schedule
-from trainer.gpu.noise import generator, step_noise, stratified_timesteps
+from trainer.gpu.noise import generator, step_noise, stratified
 from trainer.gpu.schedules import Diffusion
 
 
@@ -47,7 +48,7 @@ def test_min_snr_caps_the_weight_of_clean_pictures_and_never_divides_by_zero() -
 
 def test_equal_step_and_purpose_give_equal_numbers_and_others_do_not() -> None:
     def draw(step: int, view: int) -> torch.Tensor:
-        return step_noise((2, 3, 3), seed=5, step=step, view=view, offset=0.0)
+        return step_noise((2, 3, 3), tiny_plan(), step=step, view=view)
 
     assert torch.equal(draw(4, 0), draw(4, 0))
     assert not torch.equal(draw(4, 0), draw(5, 0))
@@ -55,11 +56,11 @@ def test_equal_step_and_purpose_give_equal_numbers_and_others_do_not() -> None:
 
 
 def test_timesteps_of_a_step_come_from_every_part_of_the_schedule() -> None:
-    drawn = stratified_timesteps(8, 1000, seed=1, step=3)
-    assert sorted(t // 125 for t in drawn) == list(range(8))
+    drawn = stratified(8, seed=1, step=3)
+    assert sorted(int(u * 8) for u in drawn) == list(range(8))
 
 
 def test_timesteps_over_many_steps_are_uniform() -> None:
-    drawn = Counter(stratified_timesteps(1, 10, seed=1, step=step)[0] for step in range(2000))
+    drawn = Counter(int(10 * stratified(1, seed=1, step=step)[0]) for step in range(2000))
     assert set(drawn) == set(range(10))
     assert max(drawn.values()) < 1.35 * min(drawn.values())

@@ -20,7 +20,8 @@ from PIL import Image
 from tests.builders import CPU_FIT, drawn_pictures, tiny_base, tiny_plan
 from trainer.gpu.families.sdxl import Sdxl
 from trainer.gpu.latents import Encoded
-from trainer.gpu.loop import optimizer_for, train_step
+from trainer.gpu.loop import train_step
+from trainer.gpu.optimizers import optimizer_for
 from trainer.gpu.pictures import Framed, Shape, pixels
 from trainer.gpu.views import batches, views
 from trainer.pocket import WEIGHTS

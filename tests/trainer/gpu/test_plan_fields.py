@@ -48,11 +48,35 @@ OTHERS: dict[str, dict[str, Any]] = {
     "validation": {"validation": Validation.NONE, "held_out": ()},
     "held_out": {"held_out": ("p5",)},
     "prompts": {"prompts": (_OTHER_PROMPT, *tiny_plan().prompts[1:])},
+    "optimizer": {"optimizer": "prodigy"},
+    "adam_beta1": {"adam_beta1": 0.5},
+    "adam_beta2": {"adam_beta2": 0.5},
+    "adam_epsilon": {"adam_epsilon": 1e-2},
+    "prodigy_d_coef": {"prodigy_d_coef": 100.0},
+    "cosine_cycles": {"cosine_cycles": 2},
+    "accumulation": {"accumulation": 2},
+    "ema_decay": {"ema_decay": 0.9},
+    "alpha": {"alpha": 0.5},
+    "lora_dropout": {"lora_dropout": 0.3},
+    "pyramid_noise": {"pyramid_noise": 0.5},
+    "timestep_density": {"timestep_density": "logit-normal"},
+    "timestep_mean": {"timestep_mean": 1.0},
+    "timestep_std": {"timestep_std": 0.3},
+    "timestep_shift": {"timestep_shift": 3.0},
+    "timestep_shift_px": {"timestep_shift_px": 16},
     "preview_steps": {"preview_steps": 3},
     "guidance": {"guidance": 4.0},
 }
 """Field -> what is changed; `steps` moves its last checkpoint along, `validation` its pictures. What a full voice changes is
 in test_judge."""
+
+GIVEN: dict[str, dict[str, Any]] = {
+    "prodigy_d_coef": {"optimizer": "prodigy", "learning_rate": 1.0},
+    "cosine_cycles": {"schedule": "cosine"},
+    "timestep_mean": {"timestep_density": "logit-normal"},
+    "timestep_std": {"timestep_density": "logit-normal"},
+}
+"""Field -> what it means something with."""
 
 START = replace(tiny_plan(6, 3), checkpoint_steps=(3,), learning_rate=1e-3)
 
@@ -99,7 +123,8 @@ def outcomes(
 
 def changed(field: str) -> tuple[Plan, Plan]:
     assert field in OTHERS, f"the new field {field} needs a case here, or it does not belong into the plan"
-    return START, replace(START, **OTHERS[field])
+    start = replace(START, **GIVEN.get(field, {}))
+    return start, replace(start, **OTHERS[field])
 
 
 def test_the_same_plan_gives_the_same_run(
@@ -123,6 +148,9 @@ LEARNED = (
     "caption_dropout",
     "min_snr_gamma",
     "noise_offset",
+    *("optimizer", "adam_beta1", "adam_beta2", "adam_epsilon", "prodigy_d_coef", "cosine_cycles", "accumulation"),
+    *("ema_decay", "alpha", "lora_dropout", "pyramid_noise"),
+    *("timestep_density", "timestep_mean", "timestep_std", "timestep_shift", "timestep_shift_px"),
     "captions",
     "trigger",
     "class_word",
@@ -135,3 +163,11 @@ LEARNED = (
 def test_fields_that_decide_what_is_learned_change_the_weights(field: str, outcomes: Any) -> None:
     start, other = changed(field)
     assert outcomes(other)["metadata"]["sshs_model_hash"] != outcomes(start)["metadata"]["sshs_model_hash"]
+
+
+def test_moments_of_eight_bits_change_the_weights_and_not_much(outcomes: Any) -> None:
+    start = replace(START, rank=128)  # matrices of 4096 numbers and more: smaller ones keep 32 bits
+    eight = outcomes(replace(start, optimizer="adamw8bit"))
+    assert eight["metadata"]["sshs_model_hash"] != outcomes(start)["metadata"]["sshs_model_hash"]
+    ratios = [run["measured"][0]["training_ratio"] for run in (eight, outcomes(start))]
+    assert ratios[0] == pytest.approx(ratios[1], abs=0.02)

@@ -1,0 +1,102 @@
+"""The optimisers of a plan, each from the library that its authors publish.
+
+What a library needs to go on after a resume is read off its state (`kept`) and given back (`give_back`): tensors to
+safetensors, numbers to JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from storage.domain.plan import Plan
+
+SEARCHED = ("d", "d_max", "d_numerator", "d_denom", "d_hat", "k")
+"""What prodigy keeps beside its tensors: its estimates of the distance to the solution, and their count."""
+
+
+def optimizer_for(parameters: Iterable[nn.Parameter], plan: Plan) -> torch.optim.Optimizer:
+    """The plan's optimiser; the rate is set at every step.
+
+    - adamw: Loshchilov and Hutter 2019 (arXiv 1711.05101), algorithm 2.
+    - adamw8bit: the same with both moments in blocks of 256 numbers of 8 bits and a scale (Dettmers et al. 2021, arXiv
+      2110.02861, section 2.1). bitsandbytes on a GPU and on the CPU; tensors under 4096 numbers keep 32 bits there.
+    - prodigy: the step is d times the rate, with d a growing lower bound on the distance to the solution (Mishchenko and
+      Defazio 2023, arXiv 2306.06101, algorithm 4). Bias correction and the safeguard for warm-up are on, as its README
+      advises for diffusion models.
+    """
+    settings: dict[str, Any] = {
+        "lr": plan.learning_rate,
+        "betas": (plan.adam_beta1, plan.adam_beta2),
+        "eps": plan.adam_epsilon,
+        "weight_decay": plan.weight_decay,
+    }
+    if plan.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, foreach=True, **settings)
+    return _prodigy(parameters, plan, settings) if plan.optimizer == "prodigy" else _eight_bits(parameters, settings)
+
+
+def _eight_bits(parameters: Iterable[nn.Parameter], settings: dict[str, Any]) -> torch.optim.Optimizer:
+    from bitsandbytes.optim.adamw import AdamW8bit  # noqa: PLC0415 -- seconds to import, for who asks for it
+
+    made: torch.optim.Optimizer = AdamW8bit(parameters, **settings)
+    return made
+
+
+def _prodigy(parameters: Iterable[nn.Parameter], plan: Plan, settings: dict[str, Any]) -> torch.optim.Optimizer:
+    from prodigyopt import Prodigy  # noqa: PLC0415 -- as above
+
+    with contextlib.redirect_stdout(sys.stderr):  # it prints what kind of weight decay it uses
+        made: torch.optim.Optimizer = Prodigy(
+            parameters, d_coef=plan.prodigy_d_coef, use_bias_correction=True, safeguard_warmup=True, **settings
+        )
+    return made
+
+
+def kept(
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """The optimiser's tensors as `<kind>/<parameter>`, on the CPU, and its numbers."""
+    tensors = {
+        f"{kind}/{name}": value.detach().to("cpu", copy=True).contiguous()
+        for name, parameter in parameters.items()
+        for kind, value in optimizer.state.get(parameter, {}).items()
+        if kind != "step" and isinstance(value, Tensor)
+    }
+    group = optimizer.param_groups[0]
+    return tensors, {name: group[name] for name in SEARCHED if name in group}
+
+
+def give_back(
+    optimizer: torch.optim.Optimizer,
+    parameters: Mapping[str, nn.Parameter],
+    *,
+    tensors: Mapping[str, Tensor],
+    numbers: Mapping[str, float],
+    step: int,
+) -> None:
+    """Sets the optimiser to what `kept` said after `step` steps; at step 0 it is as new."""
+    optimizer.state.clear()
+    by_name: dict[str, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        kind, _, name = key.partition("/")
+        by_name.setdefault(name, {})[kind] = value
+    for name, parameter in parameters.items() if step else ():
+        if name in by_name:
+            moved = {kind: value.to(parameter.device, copy=True) for kind, value in by_name[name].items()}
+            optimizer.state[parameter] = {"step": _counted(optimizer, step), **moved}
+    for group in optimizer.param_groups:
+        for number in SEARCHED:
+            group.pop(number, None)
+        group.update({name: value for name, value in optimizer.defaults.items() if name in SEARCHED})
+        group.update(numbers)
+
+
+def _counted(optimizer: torch.optim.Optimizer, step: int) -> Tensor | int:
+    """How the library counts its steps: torch's own in a tensor."""
+    return torch.tensor(float(step)) if isinstance(optimizer, torch.optim.AdamW) else step
