@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from storage.domain.errors import FileRefused
 from storage.lora_file import comfyui
-from storage.lora_file.family import component_of, family_of, map_of
+from storage.lora_file.family import components_of, family_of
 from storage.lora_file.format import Header
 from storage.lora_file.header import read_header
 from storage.lora_file.hints import recommended_weight, trigger_of
 from storage.lora_file.inventory import Inventory, finite, inventory_of
 from storage.lora_file.keymaps import Tool
 from storage.lora_file.problems import problems_of
+from storage.lora_file.reasons import reasons
 from storage.lora_file.report import MAX_KEYS, CheckReport, Verdict, as_json, as_text, plain
+from storage.lora_file.spelling import map_of
+from storage.options import Options
+
+_LYCORIS = {"LoKr": ".lokr_w1", "LoHa": ".hada_w1_a"}
 
 
 def check_file(path: Path) -> CheckReport:
@@ -33,7 +36,8 @@ def check_file(path: Path) -> CheckReport:
         family=family,
         base_version=header.metadata.get("modelspec.architecture") or header.metadata.get("ss_base_model_version", ""),
         layout=_layout(inventory),
-        modules=dict(Counter(component_of(base) or "other" for base in inventory.modules)),
+        kind=inventory.kind,
+        modules=components_of(inventory.modules, family),
         tensors=len(header.tensors),
         dtypes=tuple(sorted({entry.dtype for entry in header.tensors.values()})),
         ranks=tuple(sorted({module.rank for module in inventory.modules.values() if module.rank is not None})),
@@ -41,14 +45,16 @@ def check_file(path: Path) -> CheckReport:
         trigger=trigger_of(path, header.metadata),
         recommended_weight=weight,
         weight_source=source,
-        tools=_verdicts(path, header, family),
+        tools=_verdicts(path, header, inventory, family),
         problems=tuple(problems_of(path, header, inventory, family)),
     )
 
 
 def run(argv: Sequence[str]) -> int:
     """The verb: prints the report and returns the exit code (see CheckReport.exit_code; 1 also for a broken file)."""
-    parser = argparse.ArgumentParser(prog="lorasmith check", description=__doc__)
+    parser = Options(
+        "check", "Say whether a LoRA file loads, in which tools, and what its header holds. Exit code 0 where it loads."
+    )
     parser.add_argument("file", type=Path, help="a LoRA in safetensors")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     asked = parser.parse_args(argv)
@@ -73,28 +79,34 @@ def _layout(inventory: Inventory) -> str:
     return "mixed" if len(inventory.namings) > 1 else next(iter(inventory.namings))
 
 
-def _verdicts(path: Path, header: Header, family: str | None) -> tuple[Verdict, ...]:
+def _verdicts(path: Path, header: Header, inventory: Inventory, family: str | None) -> tuple[Verdict, ...]:
     if family is None:
         return ()
-    folder = comfyui.folder_from_environment() if family == "sdxl" else None
+    folder = comfyui.folder_from_environment() if family in comfyui.BASES else None
     keys = list(header.tensors)
     return tuple(
-        _real_comfyui(folder, path, keys) if folder is not None and tool.id == "comfyui" else _verdict(tool, keys)
+        _real_comfyui(folder, path, keys, family)
+        if folder is not None and tool.id == "comfyui"
+        else _verdict(tool, keys, inventory, family)
         for tool in map_of(family).tools
     )
 
 
-def _verdict(tool: Tool, keys: list[str]) -> Verdict:
+def _verdict(tool: Tool, keys: list[str], inventory: Inventory, family: str) -> Verdict:
     version = " ".join(filter(None, (tool.commit[:12], tool.date)))
     if not tool.checked:
         return _unchecked(tool.name, version, tool.how)
+    if inventory.kind in ("LoKr", "LoHa") and not tool.takes(_LYCORIS[inventory.kind]):
+        return _unchecked(tool.name, version, f"whether it reads a {inventory.kind} was not asked")
     dropped = tool.dropped(keys)
-    note = f"it refuses a {tool.refuses}" if dropped and tool.refuses != "nothing" else ""
-    return _asked(tool.name, version, keys, dropped, note)
+    notes = list(reasons(tool, dropped, family))
+    if dropped and tool.refuses != "nothing":
+        notes.append(f"it refuses a {tool.refuses}")
+    return _asked(tool.name, version, keys, dropped, "; ".join(notes))
 
 
-def _real_comfyui(folder: Path, path: Path, keys: list[str]) -> Verdict:
-    answer = comfyui.ask(folder, path)
+def _real_comfyui(folder: Path, path: Path, keys: list[str], family: str) -> Verdict:
+    answer = comfyui.ask(folder, path, family)
     if answer.dropped is None:
         return _unchecked("ComfyUI", "in your folder", answer.trouble)
     return _asked("ComfyUI", "in your folder, its own loader", keys, list(answer.dropped), "")

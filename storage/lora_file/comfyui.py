@@ -11,6 +11,8 @@ from pathlib import Path
 
 VARIABLE = "LORASMITH_COMFYUI"
 TIMEOUT_S = 300
+BASES = ("sd15", "sdxl", "flux1-dev", "flux2-klein-4b", "flux2-klein-9b", "z-image")
+"""Those whose sizes `trainer.gpu.comfyui` knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,11 @@ def folder_from_environment() -> Path | None:
     return Path(named) if named else None
 
 
-def ask(folder: Path, file: Path) -> Answer:
+def ask(folder: Path, file: Path, base: str) -> Answer:
     """Runs ComfyUI's loader in a process of its own: it needs torch, which this side never imports."""
     if not (folder / "comfy" / "lora.py").is_file():
         return Answer(dropped=None, trouble=f"{VARIABLE} names {folder}, which holds no comfy/lora.py")
-    command = [sys.executable, "-m", "trainer.gpu.comfyui", str(folder.resolve()), str(file.resolve())]
+    command = [sys.executable, "-m", "trainer.gpu.comfyui", str(folder.resolve()), str(file.resolve()), base]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 from storage.lora_file.architectures import ARCHITECTURES, name_in_header
 from storage.lora_file.inventory import Inventory, Module
-from storage.lora_file.keymaps import KeyMap, keymap
-from storage.lora_file.naming import COMPONENTS, PREFIXES, Component, paths_by_key
+from storage.lora_file.spelling import Slots, map_of, meanings
+
+_WORDS = {
+    "unet": ("lora_unet_", "unet.", "diffusion_model.", "lycoris_"),
+    "transformer": ("transformer.", "lora_transformer_"),
+    "text_encoder": ("lora_te_", "lora_te1_", "text_encoder."),
+    "text_encoder_2": ("lora_te2_", "text_encoder_2."),
+}
 
 
 def family_of(metadata: Mapping[str, str], inventory: Inventory) -> str | None:
@@ -23,42 +30,34 @@ def family_of(metadata: Mapping[str, str], inventory: Inventory) -> str | None:
     return None
 
 
-def map_of(name: str) -> KeyMap:
-    """The key map of an architecture."""
-    return keymap(ARCHITECTURES[name].keymap)
-
-
 @cache
 def all_names(name: str) -> frozenset[str]:
-    """Every spelling of every module that some tool accepts."""
-    return map_of(name).names() | shapes_by_name(name).keys()
-
-
-@cache
-def shapes_by_name(name: str) -> Mapping[str, tuple[int, ...]]:
-    """Weight shape by name in the file, for kohya's and peft's spelling."""
-    modules = map_of(name).modules
-    kohya = {key: modules[part][path] for key, (part, path) in paths_by_key(modules).items()}
-    peft = {f"{part}.{path}": shape for part in COMPONENTS for path, shape in modules[part].items()}
-    return kohya | peft
+    """Every spelling of every module that some tool accepts, or that we can read."""
+    return map_of(name).names() | meanings(name).keys()
 
 
 def wrong_shapes(name: str, inventory: Inventory) -> list[str]:
     """Modules whose matrices do not fit the weight that their name means."""
-    shapes = shapes_by_name(name)
-    return [base for base, module in inventory.modules.items() if base in shapes and not _fits(module, shapes[base])]
+    known = meanings(name)
+    return [base for base, module in inventory.modules.items() if base in known and not fits(module, known[base])]
 
 
-def _fits(module: Module, shape: tuple[int, ...]) -> bool:
+def fits(module: Module, slots: Slots) -> bool:
     """A down matrix is (rank, in, ...), an up matrix (out, rank, ...) of a weight (out, in, ...)."""
     down, up = module.parts.get("down"), module.parts.get("up")
-    down_fits = down is None or (len(down.shape) >= 2 and down.shape[1] == shape[1])
-    return down_fits and (up is None or (len(up.shape) >= 2 and up.shape[0] == shape[0]))
+    rows = sum(slot.shape[0] for slot in slots)
+    down_fits = down is None or (len(down.shape) >= 2 and down.shape[1] == slots[0].shape[1])
+    return down_fits and (up is None or (len(up.shape) >= 2 and up.shape[0] == rows))
 
 
-def component_of(base: str) -> Component | None:
-    """The component that a module's name in the file points to, by its prefix."""
-    for part in reversed(COMPONENTS):  # text_encoder_2 before text_encoder
-        if base.startswith((PREFIXES[part], f"{part}.")):
+def components_of(bases: Iterable[str], family: str | None) -> dict[str, int]:
+    """How many modules point to each component; "other" where a name says nothing."""
+    known = meanings(family) if family is not None else {}
+    return dict(Counter(known[base][0].component if base in known else _by_prefix(base) for base in bases))
+
+
+def _by_prefix(base: str) -> str:
+    for part, beginnings in reversed(_WORDS.items()):  # text_encoder_2 before text_encoder
+        if base.startswith(beginnings):
             return part
-    return None
+    return "other"

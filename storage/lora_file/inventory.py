@@ -32,8 +32,26 @@ _PARTS: Mapping[str, tuple[str, str]] = {
     ".dora_scale": ("dora", ""),
     ".lora_magnitude_vector": ("dora", ""),
     ".lora_magnitude_vector.weight": ("dora", ""),
+    **{f".hada_{part}": (f"hada_{part}", "") for part in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")},
+    **{f".lokr_{part}": (f"lokr_{part}", "") for part in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")},
+    ".oft_blocks": ("oft_blocks", ""),
+    ".oft_diag": ("oft_diag", ""),
+    ".on_input": ("ia3_on_input", ""),
+    ".diff": ("diff", ""),
+    ".diff_b": ("diff_b", ""),
 }
 _BY_LENGTH = sorted(_PARTS, key=len, reverse=True)
+
+# What a file is by the tensors of its modules, beside plain LoRA; the first that fits names the whole file.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "LoKr": ("lokr_w1", "lokr_w1_a", "lokr_w2", "lokr_w2_a"),
+    "LoHa": ("hada_w1_a", "hada_w2_a"),
+    "OFT": ("oft_blocks", "oft_diag"),
+    "IA3": ("ia3_on_input",),
+    "DoRA": ("dora",),
+    "LoRA with whole weight differences": ("diff", "diff_b"),
+    "LoCon with a middle tensor": ("mid",),
+}
 
 # Exponent bits of the float dtypes: all of them set means infinity or not a number.
 _EXPONENTS: Mapping[str, tuple[str, int]] = {
@@ -71,6 +89,12 @@ class Inventory:
     def namings(self) -> frozenset[str]:
         """Which namings occur: "kohya", "peft", "diffusers"."""
         return frozenset(module.naming for module in self.modules.values() if module.naming)
+
+    @property
+    def kind(self) -> str:
+        """What the tensors are: "LoRA", "LoKr", "LoHa", "DoRA" and so on (KINDS)."""
+        roles = {role for module in self.modules.values() for role in module.parts}
+        return next((kind for kind, parts in KINDS.items() if roles.intersection(parts)), "LoRA")
 
 
 def split_key(key: str) -> tuple[str, str, str] | None:

@@ -14,11 +14,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from storage.lora_file.naming import COMPONENTS, Component
+from storage.lora_file.layouts import Component
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class Taken:
     """One way of naming that a tool takes: a module of the list followed by one of the suffixes."""
 
     suffixes: tuple[str, ...]
@@ -40,18 +40,30 @@ class Tool:
     date: str  # of the commit, "" for a release
     how: str  # how the list was made, in words
     refuses: str  # what makes it refuse the whole file, or "nothing"
-    layouts: tuple[Layout, ...]
+    layouts: tuple[Taken, ...]
 
     @property
     def checked(self) -> bool:
         """Whether there is anything to compare with."""
         return bool(self.layouts)
 
+    def takes(self, ending: str) -> bool:
+        """Whether a tensor of this kind (".lokr_w1") was among those that it was asked about and took."""
+        return any(ending in layout.suffixes for layout in self.layouts)
+
     def dropped(self, keys: Iterable[str]) -> list[str]:
         """The keys that it would not use. A file is read in one layout: the one that leaves the fewest."""
         every = list(keys)
         left = [[key for key in every if not layout.holds(key)] for layout in self.layouts]
         return min(left, key=len)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Native:
+    """What the original code calls a module of diffusers."""
+
+    path: str
+    start: int | None  # first row within a matrix that several modules share (q, k, v); None for a module of its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +74,7 @@ class KeyMap:
     base: str
     made: str  # day on which the lists were made
     modules: Mapping[Component, Mapping[str, tuple[int, ...]]]
+    native: Mapping[Component, Mapping[str, Native]]
     tools: tuple[Tool, ...]
 
     def names(self) -> frozenset[str]:
@@ -83,7 +96,13 @@ def _keymap(data: Mapping[str, Any]) -> KeyMap:
         architecture=data["architecture"],
         base=data["base"],
         made=data["made"],
-        modules={part: {path: tuple(shape) for path, shape in data["modules"][part].items()} for part in COMPONENTS},
+        modules={
+            part: {path: tuple(shape) for path, shape in modules.items()} for part, modules in data["modules"].items()
+        },
+        native={
+            part: {path: Native(path=to[0], start=to[1] if len(to) > 1 else None) for path, to in modules.items()}
+            for part, modules in data.get("native", {}).items()
+        },
         tools=tuple(_tool(entry) for entry in data["tools"]),
     )
 
@@ -98,7 +117,7 @@ def _tool(entry: Mapping[str, Any]) -> Tool:
         how=entry["how"],
         refuses=entry["refuses"],
         layouts=tuple(
-            Layout(suffixes=tuple(layout["suffixes"]), modules=frozenset(layout["modules"]))
+            Taken(suffixes=tuple(layout["suffixes"]), modules=frozenset(layout["modules"]))
             for layout in entry["layouts"]
         ),
     )

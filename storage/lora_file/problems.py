@@ -8,8 +8,11 @@ from pathlib import Path
 from storage.lora_file.architectures import name_in_header
 from storage.lora_file.family import wrong_shapes
 from storage.lora_file.format import Entry, Header
-from storage.lora_file.inventory import Inventory, finite, not_finite
+from storage.lora_file.inventory import Inventory, Module, finite, not_finite
 from storage.lora_file.report import Problem, plain
+from storage.lora_file.strength import strength_said
+
+_SHORT = ("lora_te_encoder_", "lora_te1_encoder_", "lora_te2_encoder_")
 
 
 def problems_of(path: Path, header: Header, inventory: Inventory, family: str | None) -> list[Problem]:
@@ -25,7 +28,7 @@ def problems_of(path: Path, header: Header, inventory: Inventory, family: str | 
     bad = not_finite(path, header)
     if bad:
         errors.append(f"{len(bad)} tensors hold infinity or NaN, {bad[0]!a} for one: pictures would be black")
-    warnings = _remarks(inventory, family)
+    warnings = _remarks(header, inventory, family)
     if bad is None:
         warnings.append("the file is too long to look for NaN in it")
     return [
@@ -57,7 +60,7 @@ def _inner_sizes_agree(parts: Mapping[str, Entry]) -> bool:
 
 
 def _broken_names(inventory: Inventory) -> list[str]:
-    short = [base for base in inventory.modules if base.startswith(("lora_te1_encoder_", "lora_te2_encoder_"))]
+    short = [base for base in inventory.modules if base.startswith(_SHORT)]
     if not short:
         return []
     return [f"{len(short)} modules of a text encoder lack `text_model` in their names: no tool knows {short[0]!a}"]
@@ -80,25 +83,41 @@ def _broken_alphas(header: Header, inventory: Inventory) -> list[str]:
     return texts
 
 
-def _remarks(inventory: Inventory, family: str | None) -> list[str]:
+def _remarks(header: Header, inventory: Inventory, family: str | None) -> list[str]:
     """True and worth saying, yet nothing is lost."""
     modules = [module for module in inventory.modules.values() if module.rank]
     texts = []
-    without = sum(module.alpha is None for module in modules)
-    if without:
-        texts.append(f"{without} modules have no alpha: tools then take alpha = rank, whatever was trained")
+    texts += _without_alpha(header, modules)
     ratios = sorted({m.alpha / m.rank for m in modules if m.alpha is not None and finite(m.alpha) and m.rank})
     if ratios and ratios != [1.0]:
         texts.append(f"alpha is not the rank: at weight 1 the LoRA acts at {_span(ratios)} of its matrices' product")
-    if any("dora" in module.parts for module in inventory.modules.values()):
+    if inventory.kind == "DoRA":
         texts.append("this is a DoRA: only some tools apply its magnitudes")
-    if inventory.namings & {"peft", "diffusers"}:
-        texts.append("the names are diffusers' own; ComfyUI and A1111 need kohya's (lora_unet_...) for SDXL")
+    elif inventory.kind != "LoRA":
+        texts.append(
+            f"this is a {inventory.kind}, not a plain LoRA: fewer tools read it, and `lorasmith convert` does not"
+        )
+    if inventory.namings & {"peft", "diffusers"} and family in ("sd15", "sdxl"):
+        texts.append(
+            "the names are diffusers' own; ComfyUI and A1111 need kohya's (lora_unet_...): `lorasmith convert`"
+        )
     if inventory.strangers:
         texts.append(f"{len(inventory.strangers)} keys belong to no LoRA module, {inventory.strangers[0]!a} for one")
     if family is None:
         texts.append("the family was not recognised, so no tool's names were compared")
     return [plain(text, 300) for text in texts]
+
+
+def _without_alpha(header: Header, modules: list[Module]) -> list[str]:
+    """Peft's files have no alphas, which is right for alpha = rank and wrong for all else; kohya's always have them."""
+    without = [module for module in modules if module.alpha is None]
+    said = strength_said(header.metadata)
+    if without and said is not None and said.scale != 1:
+        missing = f"{len(without)} modules have no alpha: most tools then take alpha = rank"
+        return [f"{missing}, but the header says {said.words}; `lorasmith convert` puts it right"]
+    if any(module.naming == "kohya" for module in without):
+        return [f"{len(without)} modules have no alpha: tools then take alpha = rank, whatever was trained"]
+    return []
 
 
 def _span(ratios: list[float]) -> str:

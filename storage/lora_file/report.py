@@ -38,8 +38,9 @@ class CheckReport:
 
     file: str
     file_bytes: int
-    family: str | None  # "sdxl", "pocket", or None where the file is for something else
+    family: str | None  # "sdxl", "flux1-dev", ..., or None where the file is for something else
     base_version: str  # what the header says
+    kind: str  # "LoRA", "DoRA", "LoKr", "LoHa", ...
     layout: str  # "kohya", "peft", "diffusers", "mixed", "none"
     modules: dict[str, int]  # component -> modules
     tensors: int
@@ -72,6 +73,7 @@ def as_text(report: CheckReport) -> str:
         f"{plain(report.file)}: {_result(report)}",
         _line("family", report.family or "not recognised"),
         _line("base", report.base_version or "not said in the header"),
+        *([_line("kind", report.kind)] if report.kind != "LoRA" else []),
         _line("naming", report.layout),
         _line("modules", ", ".join(f"{count} {part}" for part, count in report.modules.items()) or "none"),
         _line("tensors", f"{report.tensors} ({', '.join(report.dtypes)}), {report.file_bytes / 1e6:.1f} MB"),

@@ -18,7 +18,7 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from peft.tuners.tuners_utils import BaseTunerLayer
 
-from storage.lora_file import ALPHA, COMPONENTS, DOWN, UP, Component, kohya_key
+from storage.lora_file import ALPHA, DOWN, UP, Component, kohya_key
 from trainer.pocket.architecture import build_text_encoder, build_text_encoder_2, build_unet
 
 Models = Mapping[Component, torch.nn.Module]
@@ -52,7 +52,7 @@ def module_shapes(models: Models) -> Shapes:
     kinds = (torch.nn.Linear, torch.nn.Conv2d)
     return {
         part: {path: tuple(m.weight.shape) for path, m in models[part].named_modules() if isinstance(m, kinds)}
-        for part in COMPONENTS
+        for part in models
     }
 
 
@@ -93,7 +93,7 @@ def _arrivals(models: Models, tensors: dict[str, torch.Tensor]) -> dict[tuple[Co
         stock.load_lora_into_text_encoder(state, text_encoder=models[part], prefix=part, **load)
     return {
         (part, path): int(module.lora_A["asked"].weight.flatten()[0].item())
-        for part in COMPONENTS
+        for part in models
         for path, module in models[part].named_modules()
         if isinstance(module, BaseTunerLayer)
     }

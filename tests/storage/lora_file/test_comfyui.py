@@ -7,9 +7,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from full_size import ATTENTION, PRESETS, tensors_for, written
+from full_size import ATTENTION, header_of, names_of, tensors_for, thin_tensors, written
 
-from storage.lora_file import comfyui
+from storage.lora_file import ARCHITECTURES, comfyui, layout_of
 from storage.lora_file.check import check_file
 
 # The few names of ComfyUI that are called, and a loader that knows one module and logs the rest.
@@ -17,6 +17,7 @@ STAND_IN = {
     "options.py": "def enable_args_parsing(): pass",
     "supported_models.py": "class SDXL:\n    def __init__(self, config): assert config['context_dim'] == 2048",
     "model_base.py": "class SDXL:\n    def __init__(self, config, device): assert device == 'meta'",
+    "sd1_clip.py": "class SD1ClipModel:\n    def __init__(self, device, dtype): pass",
     "sdxl_clip.py": "class SDXLClipModel:\n    def __init__(self, device, dtype): pass",
     "utils.py": "def load_torch_file(path, safe_load):\n    from safetensors.torch import load_file\n    return load_file(path)",
     "lora_convert.py": "import absent_library.part\ndef convert_lora(tensors): return tensors",
@@ -69,10 +70,16 @@ def test_a_folder_that_cannot_be_asked_is_reported_as_not_checked(
 
 
 @pytest.mark.skipif(comfyui.VARIABLE not in os.environ, reason=f"{comfyui.VARIABLE} names no ComfyUI folder (optional)")
-def test_the_real_comfyui_uses_every_key_of_a_full_size_lora(tmp_path: Path) -> None:
+@pytest.mark.parametrize("base", comfyui.BASES)
+def test_the_real_comfyui_uses_every_key_of_a_full_size_lora(base: str, tmp_path: Path) -> None:
     folder = comfyui.folder_from_environment()
     assert folder is not None
-    path = written(tmp_path / "x.safetensors", tensors_for(PRESETS["with both text encoders"]))
-    assert comfyui.ask(folder, path) == comfyui.Answer(dropped=())
-    wrong = written(tmp_path / "y.safetensors", {f"x{key}": value for key, value in tensors_for(ATTENTION).items()})
-    assert len(comfyui.ask(folder, wrong).dropped or ()) == 3 * 560
+    tensors = {key: tensor for key, tensor in thin_tensors(base, layout_of(base)).items() if key in set(names_of(base))}
+    path = written(tmp_path / "x.safetensors", tensors, header_of(base))
+    assert comfyui.ask(folder, path, base) == comfyui.Answer(dropped=())
+    wrong = written(tmp_path / "y.safetensors", {f"x{key}": value for key, value in tensors.items()})
+    assert len(comfyui.ask(folder, wrong, base).dropped or ()) == len(tensors)
+
+
+def test_every_base_with_published_sizes_can_be_asked() -> None:
+    assert set(comfyui.BASES) == set(ARCHITECTURES) - {"pocket"}

@@ -3,16 +3,19 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import re
 from importlib.resources import files
+from itertools import accumulate
 from typing import Any
 
 import pytest
-from full_size import PRESETS, tensors_for
+from full_size import PRESETS, names_of, tensors_for
 
-from storage.lora_file import kohya_key, paths_by_key
+from storage.lora_file import LAYOUTS, key_of, layout_of, paths_by_key
 from storage.lora_file.architectures import ARCHITECTURES
 from storage.lora_file.keymaps import Tool, keymap
+from storage.lora_file.spelling import joint
 
 TOOLS = {tool.id: tool for tool in keymap("sdxl").tools}
 
@@ -25,7 +28,7 @@ def raw(name: str) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize("name", ["sdxl", "pocket"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_list_says_where_it_is_from_and_has_its_hash(name: str) -> None:
     for tool in raw(name)["tools"]:
         assert tool["repository"].startswith("https://github.com/")
@@ -82,8 +85,73 @@ def test_a_module_outside_the_presets_is_known_only_to_some() -> None:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_our_names_of_all_modules_are_different(name: str) -> None:
-    modules = keymap(name).modules
-    back = paths_by_key(modules)
+@pytest.mark.parametrize("choice", [0, 1])
+def test_names_lead_back_to_their_modules(name: str, choice: int) -> None:
+    modules, layout = keymap(name).modules, LAYOUTS[name][choice]
+    if layout.native:
+        return
+    back = paths_by_key(modules, layout)
     assert len(back) == sum(len(paths) for paths in modules.values())
-    assert all(kohya_key(component, path) == key for key, (component, path) in back.items())
+    assert all(key_of(layout, component, path) == key for key, (component, path) in back.items())
+
+
+# Tools that do not load a family, or whose code could not be had: said as "not checked" by `check`, README and the card.
+NOT_CHECKED = {
+    "sd15": set(),
+    "sdxl": set(),
+    "flux1-dev": {"a1111"},
+    "flux2-klein-4b": {"forge", "a1111", "sd-scripts"},
+    "flux2-klein-9b": {"forge", "a1111", "sd-scripts"},
+    "z-image": {"forge", "a1111", "sd-scripts"},
+}
+
+
+@pytest.mark.parametrize("name", NOT_CHECKED)
+def test_what_was_not_asked_is_known(name: str) -> None:
+    assert {tool.id for tool in keymap(name).tools if not tool.checked} == NOT_CHECKED[name]
+    assert {tool.id for tool in keymap(name).tools} == TOOLS.keys()
+
+
+@pytest.mark.parametrize("name", NOT_CHECKED)
+def test_the_layout_that_we_write_is_used_to_the_last_key_by_every_tool_that_draws(name: str) -> None:
+    keys = names_of(name)
+    assert len(keys) >= 200
+    drawing = [tool for tool in keymap(name).tools if tool.checked and (name, tool.id) != ("flux1-dev", "sd-scripts")]
+    assert {tool.id: tool.dropped(keys) for tool in drawing} == {tool.id: [] for tool in drawing}
+
+
+def test_sd_scripts_reads_flux_in_the_layout_that_convert_writes_for_it() -> None:
+    (tool,) = [tool for tool in keymap("flux1-dev").tools if tool.id == "sd-scripts"]
+    assert len(tool.dropped(names_of("flux1-dev"))) == len(names_of("flux1-dev"))
+    assert tool.dropped(names_of("flux1-dev", layout_of("flux1-dev", "kohya"))) == []
+
+
+@pytest.mark.parametrize("name", NOT_CHECKED)
+def test_every_tool_that_was_asked_uses_every_key_of_the_kohya_layout(name: str) -> None:
+    keys = names_of(name, layout_of(name, "kohya"))
+    assert all(tool.dropped(keys) == [] for tool in keymap(name).tools if tool.checked)
+
+
+# Parameters in linear and convolutional layers, of the published sizes (0.86, 11.9, 3.9, 9.1 and 6.2 thousand million).
+WEIGHTS = {
+    "sd15": 859_077_120,
+    "flux1-dev": 11_898_322_944,
+    "flux2-klein-4b": 3_875_536_896,
+    "flux2-klein-9b": 9_078_571_008,
+    "z-image": 6_153_863_168,
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_the_shapes_are_those_of_the_published_models(name: str) -> None:
+    (denoiser,) = [part for part in keymap(name).modules if part in ("unet", "transformer")]
+    assert sum(math.prod(shape) for shape in keymap(name).modules[denoiser].values()) == WEIGHTS[name]
+
+
+@pytest.mark.parametrize("name", NOT_CHECKED)
+def test_joint_matrices_are_filled_without_gap_by_their_modules(name: str) -> None:
+    for path, slots in joint(name).items():
+        starts = [slot.start for slot in slots]
+        if starts == [None]:
+            continue
+        assert starts == list(accumulate((slot.shape[0] for slot in slots[:-1]), initial=0)), path
