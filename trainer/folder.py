@@ -22,7 +22,7 @@ from storage.artifacts import Artifacts
 from storage.domain.orders import file_stem
 from storage.domain.plan import Departure, Fit, Plan
 from storage.tables import Checkpoint, Order, Picture
-from trainer.events import Departed, Job, JobPicture
+from trainer.events import Departed, Job, JobPicture, Preview
 
 STATE_FILES = ("state.safetensors", "state.json")
 """In this order in the artifacts: the second says that the first is there."""
@@ -95,6 +95,23 @@ def checkpoint_key(order_id: str, step: int, file: str) -> str:
     return f"orders/{order_id}/checkpoints/{step}/{Path(file).name}"
 
 
+async def store_previews(
+    folder: Path, order_id: str, step: int, previews: Iterable[Preview], artifacts: Artifacts
+) -> list[dict[str, object]]:
+    """Single previews into the artifacts; gives back what their checkpoint's row says of them.
+
+    What the base draws without the LoRA is the same at every checkpoint and is kept once an order.
+    """
+    rows: list[dict[str, object]] = []
+    for preview in previews:
+        name = Path(preview.file).name
+        key = f"orders/{order_id}/base/{name}" if preview.base else checkpoint_key(order_id, step, name)
+        if not (preview.base and await artifacts.exists(key)):
+            await artifacts.put(key, inside(folder, preview.file))
+        rows.append({"key": key, "row": preview.row, "seed": preview.seed, "base": preview.base})
+    return rows
+
+
 async def store_state(folder: Path, order_id: str, step: int, state: str, artifacts: Artifacts) -> None:
     """The resume state into the artifacts; older ones go after it is there."""
     for name in STATE_FILES:
@@ -162,8 +179,6 @@ async def _fetch_state(folder: Path, order_id: str, artifacts: Artifacts, step: 
 
 
 async def _fetch_checkpoint(folder: Path, chosen: Checkpoint, artifacts: Artifacts) -> None:
+    """The file alone: a sweep draws its own pictures."""
     here = folder / "checkpoints" / str(chosen.step)
     await _fetch(artifacts, chosen.lora_artifact, here / Path(chosen.lora_artifact).name, chosen.lora_sha256)
-    for key in await artifacts.list(f"orders/{chosen.order_id}/checkpoints/{chosen.step}"):
-        if not (here / Path(key).name).exists():
-            await artifacts.fetch(key, here / Path(key).name)

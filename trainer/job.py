@@ -241,16 +241,13 @@ async def _keep_checkpoint(bench: Bench, turn: Turn, event: Checkpointed) -> Non
         if known.lora_sha256 != event.lora_sha256:
             log.warning("step %s of %s came out differently when done again; the first is kept", event.step, order_id)
         return
-    files = [event.lora, event.grid, *(preview.file for preview in event.previews)]
-    await folder.store_checkpoint(turn.folder, order_id, event.step, files, bench.artifacts)
+    await folder.store_checkpoint(turn.folder, order_id, event.step, [event.lora, event.grid], bench.artifacts)
+    previews = await folder.store_previews(turn.folder, order_id, event.step, event.previews, bench.artifacts)
     gap("artifact-row")
     stored = records.Stored(
         lora=folder.checkpoint_key(order_id, event.step, event.lora),
         grid=folder.checkpoint_key(order_id, event.step, event.grid),
-        previews=[
-            {"key": folder.checkpoint_key(order_id, event.step, p.file), "row": p.row, "seed": p.seed, "base": p.base}
-            for p in event.previews
-        ],
+        previews=previews,
     )
     await bench.database.transact(records.checkpointed, turn.taken, event, stored)
 

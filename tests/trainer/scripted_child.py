@@ -52,10 +52,12 @@ def raw(line: str) -> None:
 
 def misbehave(at: str, step: int = 0) -> bool:
     """Do what the script says for this moment; True where the command is over because of it."""
-    for index, rule in enumerate(SCRIPT):
-        if rule["at"] == at and rule.get("step", 0) == step and _again(index, rule.get("times", 1)):
-            return _do(rule, step)
-    return False
+    now = [
+        rule
+        for index, rule in enumerate(SCRIPT)
+        if rule["at"] == at and rule.get("step", 0) == step and _again(index, rule.get("times", 1))
+    ]
+    return any([_do(rule, step) for rule in now])  # noqa: C419  # every rule is carried out
 
 
 def _again(index: int, times: int) -> bool:
@@ -84,7 +86,8 @@ def _do(rule: dict[str, str], step: int) -> bool:
         say(Checkpointed(step=step, lora=file, lora_sha256="", lora_bytes=1, grid=file, previews=[], measurement="{}"))
         time.sleep(60)  # it is ended for that; until then it stores no state that a next turn could go on from
     elif what == "depart":
-        say(Departed(step=step, kind="learning_rate_halved", reason="the loss was not a number"))
+        said = int(rule.get("ordinal", 0))
+        say(Departed(step=step, kind="learning_rate_halved", ordinal=said, reason="the loss was not a number"))
     elif what.startswith("fail "):
         _, fault, retry = what.split()
         say(Failed(fault=fault, reason=f"scripted {fault} fault", retry=retry == "retry"))  # type: ignore[arg-type]
@@ -135,6 +138,7 @@ def _checkpoint(folder: Path, step: int, link: str) -> Checkpointed:
     (out / "lora.safetensors").write_text(f"{step}:{link}")
     Image.new("RGB", (16, 16), (step % 256, 20, 40)).save(out / "grid.png")
     Image.new("RGB", (8, 8), (step % 256, 90, 40)).save(out / "preview-0-7.png")
+    Image.new("RGB", (8, 8), (7, 7, 7)).save(out / "base-0-7.png")
     height = 0.9 - abs(step - 6) * 0.05
     measurement = Measurement(
         validation_ratio=None,
@@ -157,7 +161,10 @@ def _checkpoint(folder: Path, step: int, link: str) -> Checkpointed:
         lora_sha256=hashlib.sha256(data).hexdigest(),
         lora_bytes=len(data),
         grid=f"{here}/grid.png",
-        previews=[Preview(file=f"{here}/preview-0-7.png", row=0, seed=7, base=False)],
+        previews=[
+            Preview(file=f"{here}/{'base' if base else 'preview'}-0-7.png", row=0, seed=7, base=base)
+            for base in (False, True)
+        ],
         measurement=measurement.to_json(),
     )
 

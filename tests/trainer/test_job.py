@@ -96,7 +96,12 @@ async def test_a_training_goes_segment_by_segment_to_the_vote(bench: Bench) -> N
     for row in rows:
         assert await bench.artifacts.exists(row.grid_artifact)
         assert len(await bench.artifacts.read(row.lora_artifact, 1000)) == row.lora_bytes
-        assert all([await bench.artifacts.exists(p["key"]) for p in json.loads(row.previews_json)])
+        previews = json.loads(row.previews_json)
+        assert [p["base"] for p in previews] == [False, True]
+        assert all([await bench.artifacts.exists(p["key"]) for p in previews])
+    assert await bench.artifacts.list(f"orders/{id_}/base") == [f"orders/{id_}/base/base-0-7.png"], (
+        "once, not five times"
+    )
     assert await bench.artifacts.list(f"orders/{id_}/state") == []
     assert await take_turn(bench, "one more") is None
     with bench.database.session() as session:
@@ -121,6 +126,8 @@ async def test_a_sweep_stores_scale_and_delivery_and_hands_over_to_the_bot(make_
     await bench.database.transact(choose)
     other = await make_bench()  # another machine: nothing is in its work folder
     await take_turn(other, "sweep")
+    fetched = [p.name for p in (other.settings.work / id_ / "checkpoints" / "6").iterdir()]
+    assert fetched == ["lora.safetensors"], "a sweep needs nothing else of the checkpoint"
     assert await stage(bench, id_) == "delivering"
     with bench.database.session() as session:
         order = session.get_one(Order, id_)

@@ -72,7 +72,13 @@ class Bench:
         """Draws the base's column and measures the base: once an order, or once a process."""
         task = self.task
         self.channel.progress("previewing", 0, task.plan.steps)
-        drawn = base_panel(self.base, task.plan, self.words, task.path("cache"))
+        drawn = base_panel(
+            self.base,
+            task.plan,
+            self.words,
+            task.path("cache"),
+            tell=lambda: self.channel.progress("previewing", 0, task.plan.steps),
+        )
         self.base_drawn = drawn
         return judge.yardstick(
             self.base,

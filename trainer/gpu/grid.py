@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-CELL = 192
+LEAST_CELL = 192
 """Side of a cell in px: pocket pictures are shown three times their size."""
+MOST_PIXELS = 2_500_000
+"""Of all cells together. A PNG of photographs takes about two bytes a pixel, and Discord takes 10 MB everywhere."""
 LABEL = 210
 HEAD = 34
 TITLE = 44
@@ -28,8 +31,9 @@ class Row:
 
 def sheet(title: str, subtitle: str, heads: Sequence[str], rows: Sequence[Row]) -> Image.Image:
     """Rows of pictures with their labels on the left and the column heads above."""
-    width = LABEL + len(heads) * (CELL + GAP) + GAP
-    height = TITLE + HEAD + len(rows) * (CELL + GAP) + GAP
+    cell = cell_px(heads, rows)
+    width = LABEL + len(heads) * (cell + GAP) + GAP
+    height = TITLE + HEAD + len(rows) * (cell + GAP) + GAP
     paper = Image.new("RGB", (width, height), PAPER)
     ink = ImageDraw.Draw(paper)
     name = _shortened(ink, title, _font(20), width - 2 * GAP - 12)
@@ -38,14 +42,21 @@ def sheet(title: str, subtitle: str, heads: Sequence[str], rows: Sequence[Row]) 
     ink.text((left, TITLE // 2 + 2), _shortened(ink, subtitle, _font(15), width - left - GAP), FAINT, _font(15), "lm")
     ink.line((0, TITLE, width, TITLE), RULE, 1)
     for column, head in enumerate(heads):
-        text = _shortened(ink, head, _font(15), CELL)
-        ink.text((_left(column) + CELL // 2, TITLE + HEAD // 2 + 2), text, INK, _font(15), anchor="mm")
+        text = _shortened(ink, head, _font(15), cell)
+        ink.text((_left(column, cell) + cell // 2, TITLE + HEAD // 2 + 2), text, INK, _font(15), anchor="mm")
     for number, row in enumerate(rows):
-        top = TITLE + HEAD + number * (CELL + GAP)
-        _label(ink, row, top)
-        for column, cell in enumerate(row.cells):
-            paper.paste(shown(cell, CELL), (_left(column), top))
+        top = TITLE + HEAD + number * (cell + GAP)
+        _label(ink, row, top, cell)
+        for column, image in enumerate(row.cells):
+            paper.paste(shown(image, cell), (_left(column, cell), top))
     return paper
+
+
+def cell_px(heads: Sequence[str], rows: Sequence[Row]) -> int:
+    """The side of a cell: as large as its pictures, unless that makes the sheet too large to post."""
+    drawn = max((max(image.size) for row in rows for image in row.cells), default=LEAST_CELL)
+    room = math.isqrt(MOST_PIXELS // max(1, len(heads) * len(rows)))
+    return max(LEAST_CELL, min(drawn, room))
 
 
 def shown(image: Image.Image, side: int) -> Image.Image:
@@ -58,15 +69,15 @@ def shown(image: Image.Image, side: int) -> Image.Image:
     return cell
 
 
-def _left(column: int) -> int:
-    return LABEL + GAP + column * (CELL + GAP)
+def _left(column: int, cell: int) -> int:
+    return LABEL + GAP + column * (cell + GAP)
 
 
-def _label(ink: ImageDraw.ImageDraw, row: Row, top: int) -> None:
+def _label(ink: ImageDraw.ImageDraw, row: Row, top: int, cell: int) -> None:
     font, small = _font(17), _font(13)
     lines = _wrapped(ink, row.label, font, LABEL - 2 * GAP - 6)[:5]
     height = len(lines) * 22 + (20 if row.note else 0)
-    y = top + (CELL - height) // 2
+    y = top + (cell - height) // 2
     for line in lines:
         ink.text((GAP + 6, y), line, INK, font)
         y += 22

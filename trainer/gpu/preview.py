@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def panel(
     prompts: Sequence[PreviewPrompt] | None = None,
     tell: Callable[[], None] = lambda: None,
 ) -> dict[tuple[int, int], Image.Image]:
-    """Every prompt at every seed, with what the base wears. `tell` is called after each batch."""
+    """Every prompt at every seed, with what the base wears. `tell` is called at each step of the sampler."""
     rows = plan.prompts if prompts is None else prompts
     wanted = [(row, seed) for row, prompt in enumerate(rows) for seed in prompt.seeds]
     shape = shape_of(base, plan)
@@ -47,7 +48,8 @@ def panel(
         while len(drawn) < len(wanted):
             cells = wanted[len(drawn) : len(drawn) + most]
             drawings = [Drawing(words=words[rows[row].text], seed=seed) for row, seed in cells]
-            pictures = base.draw(drawings, words[""], shape=shape, steps=plan.preview_steps, guidance=plan.guidance)
+            with _telling(base, tell):
+                pictures = base.draw(drawings, words[""], shape=shape, steps=plan.preview_steps, guidance=plan.guidance)
             drawn.update(zip(cells, pictures, strict=True))
             faults.gap("preview")
             tell()
@@ -56,7 +58,19 @@ def panel(
     return drawn
 
 
-def base_panel(base: Base, plan: Plan, words: Mapping[str, Words], cache: Path) -> dict[tuple[int, int], Image.Image]:
+@contextlib.contextmanager
+def _telling(base: Base, tell: Callable[[], None]) -> Iterator[None]:
+    """A batch of large pictures takes minutes on a small card: whoever listens hears of every look of the denoiser."""
+    hook = base.denoiser.register_forward_hook(lambda *_: tell())
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def base_panel(
+    base: Base, plan: Plan, words: Mapping[str, Words], cache: Path, *, tell: Callable[[], None] = lambda: None
+) -> dict[tuple[int, int], Image.Image]:
     """The plan's panel without the LoRA: drawn once an order, then read from `cache`."""
     folder = cache / f"base-{_key(base, plan)}"
     wanted = [(row, seed) for row, prompt in enumerate(plan.prompts) for seed in prompt.seeds]
@@ -65,7 +79,7 @@ def base_panel(base: Base, plan: Plan, words: Mapping[str, Words], cache: Path) 
     if len(whole) == len(kept):
         return whole
     base.wear(None)
-    drawn = panel(base, plan, words)
+    drawn = panel(base, plan, words, tell=tell)
     save(drawn, folder, lambda row, seed: f"{row}-{seed}.png")
     return drawn
 

@@ -98,11 +98,11 @@ def strip(bench: Bench, file: Path, choice: ScaleChoice) -> tuple[Image.Image, I
     plan = bench.task.plan
     prompts = [replace(prompt, seeds=prompt.seeds[:1]) for prompt in _strip_rows(plan.prompts)]
     bench.base.wear(None)
-    columns = [preview.panel(bench.base, plan, bench.words, prompts=prompts)]
+    columns = [preview.panel(bench.base, plan, bench.words, prompts=prompts, tell=lambda: _packing(bench))]
     bench.base.wear(file)
     for scale in (choice.low, choice.recommended, choice.high):
         bench.base.weigh(scale)
-        columns.append(preview.panel(bench.base, plan, bench.words, prompts=prompts))
+        columns.append(preview.panel(bench.base, plan, bench.words, prompts=prompts, tell=lambda: _packing(bench)))
     bench.base.wear(None)
     rows = [
         Row(
@@ -135,6 +135,10 @@ def _other_seeds(prompts: Sequence[PreviewPrompt]) -> list[PreviewPrompt]:
         replace(p, seeds=tuple((seed + _OTHER_SEEDS) % 2**31 for seed in (p.seeds[:1] if p.with_trigger else p.seeds)))
         for p in prompts
     ]
+
+
+def _packing(bench: Bench) -> None:
+    bench.channel.progress("packing", bench.task.plan.steps, bench.task.plan.steps)
 
 
 def _tell(bench: Bench, number: int) -> None:

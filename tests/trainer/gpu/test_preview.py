@@ -14,7 +14,7 @@ from PIL import Image
 from tests.builders import tiny_plan
 from trainer.events import Checkpointed, Finished
 from trainer.gpu import preview
-from trainer.gpu.grid import CELL, Row, sheet
+from trainer.gpu.grid import GAP, LEAST_CELL, Row, cell_px, sheet
 from trainer.gpu.memory import halving
 
 Job = Callable[..., Path]
@@ -83,7 +83,32 @@ def test_a_sheet_shows_every_cell_at_a_readable_size() -> None:
     made = sheet("name " * 100, "step 1 of 2", ["without", "with it"], rows)
     colours = made.getcolors(maxcolors=100_000) or []
     counted = {colour: count for count, colour in colours}
-    assert counted[255, 0, 0] == counted[0, 0, 255] == CELL * CELL
+    assert counted[255, 0, 0] == counted[0, 0, 255] == LEAST_CELL * LEAST_CELL
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "px", "cell"), [(1, 2, 300, 300), (6, 3, 1024, 372), (6, 3, 64, LEAST_CELL)]
+)
+def test_large_pictures_are_shown_as_large_as_a_sheet_can_be_posted(
+    rows: int, columns: int, px: int, cell: int
+) -> None:
+    heads = ["seed"] * columns
+    made = [Row(label="p", note="", cells=[Image.new("RGB", (px, px), "red")] * columns) for _ in range(rows)]
+    assert cell_px(heads, made) == cell
+    drawn = sheet("name", "step", heads, made)
+    assert drawn.height > rows * (cell + GAP)
+    assert 2 * drawn.width * drawn.height < 10_000_000, "bytes of a PNG of photographs"
+
+
+def test_a_long_drawing_is_told_of_at_every_step_of_the_sampler(desk: Any, job: Job) -> None:
+    folder = job()
+    desk.train(folder, 2)
+    bench, told = desk.child._bench, []
+    plan = replace(bench.task.plan, preview_steps=5)
+    preview.panel(bench.base, plan, bench.words, prompts=plan.prompts[:1], tell=lambda: told.append(1))
+    assert len(told) >= 5, "one batch of two pictures: once would be after minutes"
+    preview.panel(bench.base, plan, bench.words, prompts=plan.prompts[:1])
+    assert len(told) <= 11, "nobody listens to the next drawing"
 
 
 def test_pictures_are_drawn_in_smaller_batches_when_memory_runs_out() -> None:
