@@ -1,0 +1,89 @@
+"""What the loss teaches, each family's stock pipeline draws: the objective is right, not only consistent with itself.
+
+All weights of a tiny denoiser learn one picture; then the stock pipeline, which knows nothing of our loop, draws it from
+noise. A wrong sign, time, scale or order of tokens leaves noise or mush.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.builders import CPU_FIT, drawn_pictures, tiny_plan
+from tests.tiny_bases import TINY, TOKENS, with_the_pockets_eye
+from trainer.gpu.families import FAMILIES
+from trainer.gpu.latents import Encoded
+from trainer.gpu.loop import train_step
+from trainer.gpu.pictures import Framed, Shape, pixels
+from trainer.gpu.views import batches, views
+from trainer.pocket import WEIGHTS
+
+PX = 32
+CAPTION = "a zorvex toy"
+STOCK: dict[str, tuple[str, dict[str, Any]]] = {
+    "flux1-dev": ("FluxPipeline", {"guidance_scale": 1.0, "max_sequence_length": TOKENS}),
+    "flux2-klein-4b": (
+        "Flux2KleinPipeline",
+        {"guidance_scale": 1.0, "max_sequence_length": TOKENS, "text_encoder_out_layers": (1, 2, 3)},
+    ),
+    "z-image": ("ZImagePipeline", {"guidance_scale": 0.0, "max_sequence_length": TOKENS}),
+}
+"""Class and call of the stock pipeline of a base."""
+STEPS, RATE = 240, 5e-3
+
+
+def decibels(drawn: Image.Image, wanted: Image.Image) -> float:
+    """Peak signal to noise ratio."""
+    difference = np.asarray(drawn, np.float64) - np.asarray(wanted, np.float64)
+    return 10 * math.log10(255.0**2 / max(float(np.square(difference).mean()), 1e-9))
+
+
+def drawn_back(name: str, folder: Path, weights: dict[str, torch.Tensor]) -> Image.Image:
+    """By the stock pipeline, from noise and the caption alone."""
+    kind, call = STOCK[name]
+    stock = getattr(diffusers, kind).from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    stock.set_progress_bar_config(disable=True)
+    stock.transformer.load_state_dict(weights)
+    seed = torch.Generator().manual_seed(5)
+    image: Image.Image = stock(
+        prompt=CAPTION, height=PX, width=PX, num_inference_steps=20, generator=seed, **call
+    ).images[0]
+    return image
+
+
+@pytest.mark.parametrize("name", sorted(STOCK))
+def test_what_the_loss_teaches_the_stock_pipeline_draws(name: str, tmp_path: Path) -> None:
+    if not (WEIGHTS / "vae").is_dir():
+        pytest.skip("the pocket's weights are not there")
+    build: Callable[[Path], Path] = TINY[name]
+    folder = with_the_pockets_eye(build(tmp_path / "base"))
+    base = FAMILIES[name](str(folder), replace(CPU_FIT, micro_batch=8))
+    wanted = drawn_pictures(1)[0].resize((PX, PX), Image.Resampling.LANCZOS)
+    latents = base.encode_pictures(pixels(wanted)[None])[0]
+    shape = Shape(height=PX, width=PX)
+    framed = Framed(id="p", sha256="0" * 64, image=wanted, shape=shape, original=(PX, PX), held_out=False)
+    picture = Encoded(picture=framed, plain_CHW=latents, mirrored_CHW=latents)
+    plan = replace(
+        tiny_plan(), batch_size=4, captions=(CAPTION,), caption_dropout=0.0, flip=False, steps=STEPS, weight_decay=0.0
+    )
+    words = {CAPTION: base.encode_texts([CAPTION])}
+    denoiser = base.trainee().requires_grad_(True)
+    before = decibels(drawn_back(name, folder, denoiser.state_dict()), wanted)
+    optimizer = torch.optim.AdamW(denoiser.parameters(), lr=RATE, weight_decay=0.0, foreach=True)
+    for step in range(1, STEPS + 1):
+        seen = views(plan, [picture], base.schedule.steps, step)
+        rate = RATE * min(1.0, step / 20) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / STEPS)))
+        train_step(base, denoiser, optimizer, batches(base, seen, words, plan, step=step, most=8), plan, rate=rate)
+    after = decibels(drawn_back(name, folder, denoiser.state_dict()), wanted)
+    print(f"{name}: {before:.1f} dB before, {after:.1f} dB after")
+    assert before < 15.0
+    assert after > 20.0
