@@ -17,6 +17,7 @@ from bot.absence import Absence
 from bot.client import LorasmithClient
 from bot.commands import Commands
 from bot.connection import become_the_bot, give_up_lease, stay_connected, stay_the_bot
+from bot.doctoring import Doctoring
 from bot.download import Downloads, downloads
 from bot.endpoints import aim
 from bot.housekeeping import Housekeeping
@@ -83,6 +84,7 @@ def wire(parts: Parts, client: LorasmithClient, fetches: Downloads) -> Organs:
     return Organs(story=story, intake=intake, housekeeping=Housekeeping(parts, cards, absence))
 
 
+    Doctoring(parts, cards).register(client.presses)
 async def _live(parts: Parts, client: LorasmithClient, holder: str, stack: AsyncExitStack) -> None:
     """Let the organs run side by side; the first that ends with an error ends all."""
     organs = wire(parts, client, await stack.enter_async_context(downloads(parts.settings)))

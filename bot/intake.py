@@ -29,11 +29,12 @@ from bot.plan_card import PlanCards
 from bot.presses import button, row_of
 from bot.wording import ADDING, CHECKING, NO_PICTURES, WHAT_DO_THEY_SHOW, permissions_missing
 from bot.wording_plan import SUBJECT_WORDS
+from storage.doctor import admit
 from storage.domain.errors import OrderFault, OrderRefused, PictureFault, PictureRefused
 from storage.domain.orders import SubjectType
-from storage.drafts import Link, keep_picture, linked, refuse_picture
+from storage.drafts import Link, linked, refuse_picture
 from storage.faults import gap
-from storage.pictures import LIMITS, LIMITS_POCKET, Checker, Kept, refuse_twin
+from storage.pictures import Checker, Kept, limits_for, near_twin
 from storage.retention import is_full
 from storage.tables import Picture
 
@@ -182,7 +183,7 @@ class Intake:
     async def _take(self, picture: Picture, download: asyncio.Task[Path]) -> None:
         database = self._parts.database
         try:
-            found = await self._checked(picture, await download)
+            found, twin = await self._checked(picture, await download)
         except PictureRefused as refusal:
             await database.transact(refuse_picture, picture.id, refusal.fault, refusal.detail)
             return
@@ -190,27 +191,15 @@ class Intake:
             log.exception("picture %s could not be looked at", picture.id)
             await database.transact(refuse_picture, picture.id, PictureFault.DOWNLOAD_FAILED)
             return
-        key = f"orders/{picture.order_id}/pictures/{picture.position}.jpg"
-        await self._parts.artifacts.put(key, found.data)
-        await database.transact(
-            keep_picture,
-            picture.id,
-            sha256=found.sha256,
-            dhash=found.dhash,
-            thumb=found.thumb,
-            width=found.width,
-            height=found.height,
-            artifact=key,
-        )
+        await admit(database, self._parts.artifacts, picture, found, twin=twin)
 
-    async def _checked(self, picture: Picture, raw: Path) -> Kept:
-        limits = LIMITS_POCKET if self._parts.settings.base == "pocket" else LIMITS
+    async def _checked(self, picture: Picture, raw: Path) -> tuple[Kept, str | None]:
+        """The picture, and which other one it nearly is."""
         try:
-            found = await self._checker.check(raw, limits)
+            found = await self._checker.check(raw, limits_for(self._parts.settings.base))
         finally:
             await asyncio.to_thread(raw.unlink, missing_ok=True)
-        refuse_twin(found, await self._parts.database.transact(known_pictures, picture.order_id))
-        return found
+        return found, near_twin(found, await self._parts.database.transact(known_pictures, picture.order_id))
 
     async def _refuse_when_full(self) -> None:
         loop = asyncio.get_running_loop()

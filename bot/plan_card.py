@@ -14,10 +14,12 @@ from sqlmodel import Session
 from bot.answers import UNREACHABLE
 from bot.file_size import file_bytes, way
 from bot.parts import Parts
-from bot.presses import button, row_of
+from bot.plan_buttons import buttons_of
 from bot.prospects import prospect_of
 from bot.settings import BotSettings
+from bot.wording_doctor import choices_of, examined_lines
 from bot.wording_plan import PlanCard, Refused, text, title
+from storage.doctor import findings_of
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import MIN_PICTURES, SubjectType, mark
 from storage.domain.plan import Plan, shortened
@@ -79,6 +81,9 @@ def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCar
         ballot_s=settings.ballot_seconds,
         expires_at=order.expires_at if state == "draft" else None,
         state=state,
+        examined=examined_lines(pictures),
+        choices=choices_of(pictures) if state == "draft" else (),
+        doubtful=any(p.state == "kept" and findings_of(p) for p in pictures),
     )
 
 
@@ -106,17 +111,6 @@ def phase_of(order: Order) -> str:
             return "past"
         case _:
             return "ended"
-
-
-def buttons_of(card: PlanCard, order_id: str, stage: str) -> discord.ui.View | None:
-    """Start, Add pictures and Cancel, as far as they make sense; found again by their custom_ids."""
-    if card.state == "draft":
-        start = button("Start", "start", order_id, style=discord.ButtonStyle.success)
-        start.disabled = card.plan is None or card.fetching > 0
-        return row_of([start, button("Add pictures", "add", order_id), button("Cancel", "cancel", order_id)])
-    if card.state == "started" and stage in (Stage.QUEUED, Stage.TRAINING):
-        return row_of([button("Cancel", "cancel", order_id)])
-    return None
 
 
 @dataclass(frozen=True, kw_only=True)

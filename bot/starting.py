@@ -63,7 +63,7 @@ class Starting:
         self._intake = intake
 
     def register(self, presses: Presses) -> None:
-        """The verbs of the custom_ids; see `bot.plan_card.buttons_of`."""
+        """The verbs of the custom_ids; see `bot.plan_buttons`."""
         presses.on_button("start", lambda i, a: self.press_start(i, a[0]))
         presses.on_button("agree", lambda i, a: self.press_start(i, a[0], agreed=True))
         presses.on_button("cancel", lambda i, a: self.press_cancel(i, a[0]))

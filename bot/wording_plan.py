@@ -82,6 +82,12 @@ class PlanCard:
     """When the draft goes; None once started."""
     state: str = "draft"
     """draft | started | cancelled | expired."""
+    examined: Sequence[str] = ()
+    """What the dataset doctor says of the pictures that are used: `bot.wording_doctor`."""
+    choices: Sequence[tuple[str, str, str]] = ()
+    """What can be left out or brought back: (value, label, description)."""
+    doubtful: bool = False
+    """Whether anything was found that the owner has not accepted."""
 
 
 def title(card: PlanCard) -> str:
@@ -117,6 +123,7 @@ def _pictures(card: PlanCard) -> str:
         f"**Pictures:** {pictures(card.kept)} taken" + (f", {len(card.refused)} not used:" if card.refused else ".")
     ]
     lines += [f"- {line}" for line in listed([picture_refused(r.name, r.fault, r.detail) for r in card.refused], 12)]
+    lines += ["**Looked at closely:**", *card.examined] if card.examined and card.state == "draft" else []
     if card.fetching:
         lines.append(f"{pictures(card.fetching)} still being looked at …")
     return "\n".join(lines)

@@ -1,8 +1,9 @@
 """The child process that opens pictures of strangers: started by `storage.pictures`, by file, with an empty environment, tied to
 its life.
 
-It knows nothing but what comes in on stdin, and imports nothing of lorasmith. Both directions are frames: four bytes of
-length, big-endian, then JSON; the picture's bytes follow the JSON that says how many there are.
+It knows nothing but what comes in on stdin, and imports nothing of lorasmith but `symptoms`, the file beside it. Both
+directions are frames: four bytes of length, big-endian, then JSON; the picture's bytes follow the JSON that says how many there
+are.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import importlib.util
 import io
 import json
 import resource
 import struct
 import sys
+from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 import pillow_heif
@@ -27,6 +31,19 @@ ADDRESS_SPACE = 1536 << 20
 CPU_S = 20
 """CPU seconds that one picture may cost; the parent's own limit is of wall time, longer, so that a busy machine is no fault."""
 QUALITY = 95
+
+
+def _sibling(name: str) -> ModuleType:
+    """A file beside this one: an isolated interpreter looks for modules neither here nor in lorasmith."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SYMPTOMS = _sibling("symptoms")
 
 
 class Refused(Exception):
@@ -61,11 +78,12 @@ def _answer(raw: bytes, ask: dict[str, Any]) -> tuple[dict[str, Any], bytes, boo
     try:
         picture = _upright(raw, ask)
         data = _jpeg(picture)
+        seen = {"symptoms": SYMPTOMS.symptoms(picture, ask["learned_px"])}
     except Refused as refusal:
         return {"fault": refusal.fault, "detail": refusal.detail}, b"", refusal.fault != "truncated"
     except MemoryError:
         return {"fault": "too_many_pixels", "detail": "more memory than one picture may take"}, b"", False
-    facts = {"sha256": hashlib.sha256(data).hexdigest(), "dhash": dhash(picture), "thumb": thumb(picture)}
+    facts = {"sha256": hashlib.sha256(data).hexdigest(), "dhash": dhash(picture), "thumb": thumb(picture), **seen}
     return {**facts, "width": picture.width, "height": picture.height}, data, True
 
 

@@ -14,7 +14,7 @@ import signal
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,20 @@ class Limits:
     """Pixels of the short side: real bases learn nothing from less; the pocket takes 64."""
     max_side: int = 2048
     """Pixels of the long side of what is kept."""
+    learned_px: int = 1024
+    """Side of the square that the base learns at: what is soft or small is so at this size."""
     seconds: float = 60.0
     """Wall time, the start of the child included; computing time is bounded more tightly, by the child itself."""
 
 
 LIMITS = Limits()
-LIMITS_POCKET = Limits(min_side=64)
+LIMITS_POCKET = Limits(min_side=64, learned_px=64)
+LIMITS_OF: dict[str, Limits] = {"pocket": LIMITS_POCKET, "sd15": Limits(learned_px=512)}
+
+
+def limits_for(base: str) -> Limits:
+    """What a picture must be for this base model; most learn at 1024 px."""
+    return LIMITS_OF.get(base, LIMITS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +73,10 @@ class Kept:
     """16 x 16 RGB cells in base64."""
     width: int
     height: int
+    symptoms: dict[str, float] = field(default_factory=dict)
+    """What `storage.symptoms` measured; `storage.domain.doctor` says what it means."""
+    learned_px: int = 1024
+    """The side that it was looked at for."""
 
 
 def near(a_thumb: str, b_thumb: str) -> bool:
@@ -75,14 +87,15 @@ def near(a_thumb: str, b_thumb: str) -> bool:
     return max(abs(x - y) for x, y in zip(a, b, strict=True)) <= NEAR_CELL
 
 
-def refuse_twin(new: Kept, others: dict[str, tuple[str, str]]) -> None:
-    """Raise `PictureRefused` where the picture is one of `others` (name -> sha256, thumb) again, exactly or nearly."""
+def near_twin(new: Kept, others: dict[str, tuple[str, str]]) -> str | None:
+    """The one of `others` (name -> sha256, thumb) that the picture nearly is; None where it is like no other.
+
+    Raises `PictureRefused` where it is exactly one of them again: nothing is lost by that.
+    """
     for name, (sha256, _) in others.items():
         if sha256 == new.sha256:
             raise PictureRefused(PictureFault.DUPLICATE, name)
-    for name, (_, thumb) in others.items():
-        if near(thumb, new.thumb):
-            raise PictureRefused(PictureFault.NEAR_DUPLICATE, name)
+    return next((name for name, (_, thumb) in others.items() if near(thumb, new.thumb)), None)
 
 
 class Checker:
@@ -119,6 +132,7 @@ class Checker:
             "max_pixels": limits.max_pixels,
             "min_side": limits.min_side,
             "max_side": limits.max_side,
+            "learned_px": limits.learned_px,
         }
         assert child.stdin is not None  # noqa: S101  # it was made with a pipe
         text = json.dumps(ask).encode()
@@ -137,6 +151,8 @@ class Checker:
             thumb=answer["thumb"],
             width=answer["width"],
             height=answer["height"],
+            symptoms=answer["symptoms"],
+            learned_px=limits.learned_px,
         )
 
     async def _ready(self) -> Process:
@@ -147,7 +163,7 @@ class Checker:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"},
                 limit=1 << 20,
             )
             self._served = 0

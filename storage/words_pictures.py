@@ -18,6 +18,7 @@ _SENTENCES: dict[PictureFault, str] = {
     PictureFault.LINK_EXPIRED: "is gone: Discord's link to it has run out. Attach it once more.",
     PictureFault.DOWNLOAD_FAILED: "could not be fetched. Add it once more in a moment.",
     PictureFault.ONE_TOO_MANY: f"is one too many: an order has at most {MAX_PICTURES}. Start anew without others to use it.",
+    PictureFault.LEFT_OUT: "was left out, as you asked.",
 }
 _TWINS = frozenset({PictureFault.DUPLICATE, PictureFault.NEAR_DUPLICATE})
 

@@ -15,11 +15,13 @@ from sqlmodel import Session
 
 from storage import tables, words
 from storage.database import Database
+from storage.doctor import can_return, findings_of
 from storage.domain.errors import Fault
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan
 from storage.tables import Picture
 from storage.view import OrderView
+from storage.words_doctor import examined_words
 from storage.words_pictures import picture_refused
 
 LOOK_S = 0.25
@@ -57,6 +59,11 @@ def pictures(rows: Sequence[Picture]) -> None:
     for row in rows:
         if row.state == "refused" and row.fault:
             say(f"  {picture_refused(row.source_name, row.fault, row.fault_detail)}")
+    ill = [row for row in rows if row.state == "kept" and findings_of(row)]
+    for row in ill:
+        say(f"  {examined_words(row.source_name, findings_of(row))}")
+    if ill or any(can_return(row) for row in rows):
+        say("  This is advice. --leave-out FILE leaves a picture out, --keep FILE uses it whatever was found.")
 
 
 def too_few(count: int) -> str:

@@ -12,13 +12,14 @@ from pathlib import Path
 from sqlmodel import Session
 
 from storage import orders
+from storage.doctor import admit, bring_back, leave_out
 from storage.domain.errors import LorasmithError, PictureRefused
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan, shortened
 from storage.domain.recipes import PictureOf, plan_for
 from storage.drafts import twins
-from storage.pictures import LIMITS, LIMITS_POCKET, Checker, refuse_twin
+from storage.pictures import Checker, limits_for, near_twin
 from storage.tables import Order, Picture
 from trainer import terminal
 from trainer.job import Bench
@@ -42,6 +43,10 @@ class Wish:
     base: str
     steps: int | None = None
     """Fewer or more steps than the recipe says."""
+    leave_out: tuple[str, ...] = ()
+    """Names of pictures that are not used."""
+    keep: tuple[str, ...] = ()
+    """Names of pictures that are used although something was found."""
 
 
 async def ordered(bench: Bench, wish: Wish) -> str:
@@ -50,6 +55,7 @@ async def ordered(bench: Bench, wish: Wish) -> str:
     order = await bench.database.transact(_draft, wish, await asyncio.to_thread(_fingerprint, wish, files))
     if order.stage == Stage.DRAFT.value:
         await _check_pictures(bench, order, wish)
+        await bench.database.transact(_decide, order.id, wish)
     rows = await bench.database.transact(orders.pictures_of, order.id)
     terminal.pictures(rows)
     kept = [p for p in rows if p.state == "kept"]
@@ -75,7 +81,8 @@ def _files(folder: Path) -> list[Path]:
 
 def _fingerprint(wish: Wish, files: Sequence[Path]) -> str:
     """Equal for the same pictures and the same words, so that the same command finds its order again."""
-    said = [wish.subject.value, wish.class_word, wish.trigger, wish.name, wish.base, wish.steps]
+    said: list[object] = [wish.subject.value, wish.class_word, wish.trigger, wish.name, wish.base, wish.steps]
+    said += [[*wish.leave_out], [*wish.keep]] if wish.leave_out or wish.keep else []
     whole = hashlib.sha256(json.dumps(said).encode())
     for file in files:
         with file.open("rb") as opened_file:
@@ -105,29 +112,29 @@ def _draft(session: Session, wish: Wish, fingerprint: str) -> Order:
 
 
 async def _check_pictures(bench: Bench, order: Order, wish: Wish) -> None:
-    limits, checker = LIMITS_POCKET if wish.base == "pocket" else LIMITS, Checker()
+    checker = Checker()
     try:
         for picture in await bench.database.transact(orders.linked, order.id):
             try:
-                found = await checker.check(wish.pictures / picture.source_name, limits)
-                refuse_twin(found, await bench.database.transact(twins, order.id))
+                found = await checker.check(wish.pictures / picture.source_name, limits_for(wish.base))
+                twin = near_twin(found, await bench.database.transact(twins, order.id))
             except PictureRefused as refused:
                 await bench.database.transact(orders.refuse_picture, picture.id, refused.fault, refused.detail)
                 continue
-            key = f"orders/{order.id}/pictures/{picture.position}.jpg"
-            await bench.artifacts.put(key, found.data)
-            await bench.database.transact(
-                orders.keep_picture,
-                picture.id,
-                sha256=found.sha256,
-                dhash=found.dhash,
-                thumb=found.thumb,
-                width=found.width,
-                height=found.height,
-                artifact=key,
-            )
+            await admit(bench.database, bench.artifacts, picture, found, twin=twin)
     finally:
         await checker.close()
+
+
+def _decide(session: Session, order_id: str, wish: Wish) -> None:
+    """What was said about single pictures. Raises `LorasmithError` for a name that is not there."""
+    known = {p.source_name: p.position for p in orders.pictures_of(session, order_id)}
+    if strangers := [name for name in (*wish.leave_out, *wish.keep) if name not in known]:
+        raise LorasmithError(f"there is no picture {strangers[0]} in {wish.pictures}")
+    leave_out(session, order_id, [known[name] for name in wish.leave_out])
+    bring_back(session, order_id, [known[name] for name in wish.keep])
+    for picture in orders.pictures_of(session, order_id):
+        picture.accepted = picture.accepted or picture.source_name in wish.keep
 
 
 def _set_going(session: Session, bench: Bench, order_id: str, wish: Wish) -> Order:

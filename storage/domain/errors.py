@@ -47,6 +47,7 @@ class PictureFault(StrEnum):
     LINK_EXPIRED = "link_expired"
     DOWNLOAD_FAILED = "download_failed"
     ONE_TOO_MANY = "one_too_many"
+    LEFT_OUT = "left_out"
 
 
 class PictureRefused(Refusal):

@@ -81,7 +81,15 @@ class Picture(SQLModel, table=True):
     width: int = 0
     height: int = 0
     artifact: str | None = None
-    """Key of the upright, stripped picture."""
+    """Key of the upright, stripped picture; a refused picture that can be brought back has one too."""
+    findings_json: str = "[]"
+    """What the dataset doctor found: `storage.domain.doctor.to_json`."""
+    accepted: bool = False
+    """Whether the owner said to use it as it is."""
+    caption: str = ""
+    """What the owner, a file or a captioner says of it; empty takes the plan's templates."""
+    caption_from: str = ""
+    """file | owner | captioner | tagger; empty where there is none."""
 
 
 class PlanRow(SQLModel, table=True):

@@ -55,7 +55,7 @@ async def test_pictures_as_options_become_a_plan_card_after_an_early_acknowledge
     card = await home.card("Ada", order.id)
     assert "6 pictures taken" in card.text()
     assert (order.name, order.class_word, order.subject_type) == ("Blue cat everyone", "toy", "object")
-    assert set(card.buttons()) == {"Start", "Add pictures", "Cancel"}
+    assert set(card.buttons()) == {"Start", "Add pictures", "Keep all as they are", "Cancel"}  # they are soft
     assert card.button("Start")["custom_id"] == f"start:{order.id}"
     reply = await ada.reply_of(answer)
     assert reply.ephemeral
@@ -159,6 +159,58 @@ async def test_bad_files_are_refused_by_name_and_the_others_kept(home: House, ad
         assert name in card.text()
     assert "the same picture as first.jpg" in card.text()
     assert not card.button("Start").get("disabled")
+
+
+async def test_what_the_doctor_finds_is_a_proposal_and_every_choice_can_be_taken_back(home: House, ada: Member) -> None:
+    await train(home, ada, [("soft.png", soft(930)), ("sharp.png", sharp(931)), *photos(4, 932)])
+    order = await home.newest()
+    card = await home.card("Ada", order.id, "6 pictures taken")
+    assert "soft.png looks blurred" in card.text()
+    assert "sharp.png looks" not in card.text()
+    assert [p.state for p in await home.pictures(order.id)] == ["kept"] * 6
+    answer = await ada.click(card, f"aside:{order.id}", values=["out0", "out2"])
+    await home.reply(ada, answer, "2 pictures left out")
+    card = await home.card("Ada", order.id, "4 pictures taken, 2 not used")
+    assert "soft.png was left out, as you asked." in card.text()
+    stranger = await home.people["Bruno"].click(card, f"aside:{order.id}", values=["in0"])
+    await home.reply(home.people["Bruno"], stranger, "Only the person who made this order")
+    answer = await ada.click(card, f"aside:{order.id}", values=["in0"])
+    await home.reply(ada, answer, "1 picture brought back")
+    card = await home.card("Ada", order.id, "5 pictures taken")
+    assert "soft.png looks blurred" not in card.text()  # the owner wants it as it is
+    await home.reply(ada, await ada.click(card, "Keep all as they are"), "say no more")
+    async with asyncio.timeout(10):
+        while "looks blurred" in (card := await home.card("Ada", order.id)).text():  # noqa: ASYNC110  # from outside
+            await asyncio.sleep(0.02)
+    assert "Keep all as they are" not in card.buttons()
+
+
+async def test_a_near_twin_is_set_aside_and_used_where_the_owner_wants_it(home: House, ada: Member) -> None:
+    await train(
+        home,
+        ada,
+        [("one.jpg", photo(940, 128, "JPEG")), *photos(3, 941), ("two.jpg", _recompressed(photo(940, 128, "JPEG")))],
+    )
+    order = await home.newest()
+    card = await home.card("Ada", order.id, "4 pictures taken, 1 not used")
+    assert "two.jpg is almost the same picture as one.jpg" in card.text()
+    await home.reply(ada, await ada.click(card, f"aside:{order.id}", values=["in4"]), "1 picture brought back")
+    await home.card("Ada", order.id, "5 pictures taken.")
+    twin = (await home.pictures(order.id))[4]
+    assert (twin.state, twin.fault) == ("kept", None)
+    assert (home.settings.artifacts_folder / (twin.artifact or "")).is_file()
+
+
+def soft(seed: int) -> bytes:
+    """Colour fields that run into each other, at every size."""
+    return photo(seed, 200)
+
+
+def sharp(seed: int) -> bytes:
+    """The same with hard edges."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(photo(seed, 200))).quantize(6).convert("RGB").save(out, "PNG")
+    return out.getvalue()
 
 
 async def test_too_few_good_pictures_cannot_be_started_until_more_are_added(home: House, ada: Member) -> None:

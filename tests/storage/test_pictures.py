@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from storage import pictures
 from storage.domain.errors import PictureFault, PictureRefused
-from storage.pictures import Checker, Kept, Limits, near, refuse_twin
+from storage.pictures import Checker, Kept, Limits, near, near_twin
 from tests.storage.drawn import encoded, fault_of, png_header, scene
 
 SMALL = Limits(min_side=64)
@@ -174,12 +174,10 @@ async def test_equal_pixels_are_twins_whatever_the_file_and_near_ones_are_near(c
     other = await checker.check(encoded(scene(2)))
     seen = {"1.png": (first.sha256, first.thumb)}
     with pytest.raises(PictureRefused) as exact:
-        refuse_twin(same, seen)
-    with pytest.raises(PictureRefused) as nearly:
-        refuse_twin(again, seen)
+        near_twin(same, seen)
     assert (exact.value.fault, exact.value.detail) == (PictureFault.DUPLICATE, "1.png")
-    assert nearly.value.fault is PictureFault.NEAR_DUPLICATE
-    refuse_twin(other, seen)
+    assert near_twin(again, seen) == "1.png"
+    assert near_twin(other, seen) is None
 
 
 async def test_drawings_over_a_plain_ground_are_not_taken_for_twins(checker: Checker) -> None:

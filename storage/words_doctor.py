@@ -1,0 +1,30 @@
+"""What the dataset doctor says of a picture: the same on Discord and in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from storage.domain.doctor import Ailment, Finding
+
+_SENTENCES: dict[Ailment, str] = {
+    Ailment.BLURRED: "looks blurred; a LoRA learns the blur too",
+    Ailment.LETTERING: "seems to have print on it (a caption, a watermark); a LoRA draws such letters again",
+    Ailment.FRAMED: "has a plain frame or bars around it ({percent} of it); crop them away, or frames will be drawn",
+    Ailment.SMALL: "is small and would be made {times:.1f} times as wide; a larger version teaches more detail",
+    Ailment.LONG: "is very long: {percent} of it would be cut off; crop it to what matters",
+    Ailment.OUTLIER: "looks unlike the others; does it show the same subject?",
+    Ailment.MIXED: "The pictures fall into two groups, as if they showed two subjects. One order learns one subject",
+    Ailment.ONE_BACKGROUND: "All backgrounds are much alike, so the background is learned as part of the subject. "
+    "Pictures in two or three other places would help",
+}
+
+
+def finding_words(finding: Finding) -> str:
+    """One finding, without the picture's name."""
+    percent = f"{100 * finding.measure:.0f} %"
+    return _SENTENCES[finding.ailment].format(percent=percent, times=finding.measure)
+
+
+def examined_words(name: str, findings: Sequence[Finding]) -> str:
+    """All findings of one picture in one line; `name` is shown as it is given."""
+    return f"{name} {', and '.join(finding_words(f) for f in findings)}."
