@@ -69,9 +69,9 @@ def fit_before(session: Session, order_id: str) -> Fit | None:
 def departed(session: Session, taken: Taken, event: Departed) -> None:
     """The run left its plan; a resumed run says it again, and it is kept once. Raises `Stopped`."""
     _hold(session, taken)
-    known = {(d.step, d.kind) for d in orders.departures_of(session, taken.order_id)}
-    if (event.step, event.kind) not in known:
-        session.add(DepartureRow(order_id=taken.order_id, step=event.step, kind=event.kind, reason=event.reason))
+    this_one = {"order_id": taken.order_id, "step": event.step, "kind": event.kind, "ordinal": event.ordinal}
+    if session.exec(select(DepartureRow).filter_by(**this_one)).first() is None:
+        session.add(DepartureRow(**this_one, reason=event.reason))
 
 
 def stored_checkpoint(session: Session, order_id: str, step: int) -> Checkpoint | None:

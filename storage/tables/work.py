@@ -60,11 +60,13 @@ class DepartureRow(SQLModel, table=True):
     """Where a run left its plan; appended only."""
 
     __tablename__ = "departures"
-    __table_args__ = (UniqueConstraint("order_id", "step", "kind"),)
+    __table_args__ = (UniqueConstraint("order_id", "step", "kind", "ordinal"),)
     id: int | None = Field(default=None, primary_key=True)
     order_id: str = Field(foreign_key="orders.id", index=True)
     step: int
     kind: str
+    ordinal: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How many of its kind the run had made at this step before: a rate may be halved twice on the way to the same step."""
     reason: str
 
 

@@ -260,6 +260,17 @@ async def test_departures_are_rows_before_anything_later_and_once(make_bench: Ma
     assert [d["kind"] for d in job["departures"]] == ["learning_rate_halved"]
 
 
+async def test_the_same_departure_at_the_same_step_counts_as_often_as_it_came(make_bench: MakeBench) -> None:
+    twice = [{"at": "train", "step": 3, "do": "depart", "times": 2, "ordinal": n} for n in (0, 1)]
+    bench = await make_bench(script=script(*twice, {"at": "checkpointed", "step": 4, "do": "kill"}))
+    id_ = await an_order(bench)
+    await trained(bench, id_)
+    job = json.loads((bench.settings.work / id_ / "job.json").read_text())
+    assert [(d["step"], d["kind"]) for d in job["departures"]] == [(3, "learning_rate_halved")] * 2
+    with bench.database.session() as session:
+        assert [r.ordinal for r in session.exec(select(DepartureRow)).all()] == [0, 1]
+
+
 async def test_silence_is_said_in_the_row_and_ends_the_child_in_the_end(make_bench: MakeBench) -> None:
     bench = await make_bench(script=script({"at": "train", "step": 3, "do": "stall"}), stall_s=0.3, hang_s=1.5)
     id_ = await an_order(bench)

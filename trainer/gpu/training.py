@@ -144,7 +144,8 @@ class Training:
         self._depart(self.step + 1, "learning_rate_halved", reason)
 
     def _depart(self, step: int, kind: str, reason: str) -> None:
-        event = Departed.model_validate({"step": step, "kind": kind, "reason": reason})
+        before = sum((d.step, d.kind) == (step, kind) for d in self.departures)
+        event = Departed.model_validate({"step": step, "kind": kind, "ordinal": before, "reason": reason})
         self.departures = (*self.departures, Departure(step=step, kind=event.kind, reason=reason))
         self.bench.channel.tell(event)
 

@@ -53,6 +53,23 @@ def test_a_loss_that_is_no_number_sends_the_run_back_and_halves_the_rate(
     assert (plain / name).read_bytes() != (folder / name).read_bytes()
 
 
+def test_a_rate_halved_twice_on_the_way_to_one_step_is_a_quarter_after_a_kill_too(
+    desk: Any, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(tiny_plan(6, 4), checkpoint_steps=(2, 4))
+    whole, killed = job("whole", plan=plan), job("killed", plan=plan)
+    monkeypatch.setattr(training, "train_step", breaking({4, 6}, NotFinite("loss nan")))
+    told = [event for event in desk.train(whole, 4) if isinstance(event, Departed)]
+    assert [(event.step, event.ordinal) for event in told] == [(3, 0), (3, 1)]
+    monkeypatch.undo()
+    desk.train(killed, 2)
+    desk.forget()
+    make_job(killed, desk.child._loaded.source, plan=plan, departures=told)
+    desk.train(killed, 4)
+    name = "checkpoints/4/lora.safetensors"
+    assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
 def test_a_real_infinity_is_caught_before_it_reaches_the_adapter(desk: Any, job: Job, one: Any) -> None:
     folder = job(plan=replace(tiny_plan(6, 4), checkpoint_steps=(2, 4)))
     desk.train(folder, 2)
