@@ -219,6 +219,14 @@ class Learning:
             most=0.9,
         ),
     ] = 0.0
+    file_dtype: Annotated[
+        Literal["fp16", "bf16", "fp32"],
+        Knob(
+            meaning="Type of the numbers in the file; the training keeps fp32 whatever it is",
+            change="fp32, twice as long, to extract, resize or merge the file later; bf16 where fp16 says it does not fit",
+            source="fp16 is what most shared LoRAs are; kohya sd-scripts' save_precision, ai-toolkit's save dtype",
+        ),
+    ] = "fp16"
 
     @property
     def views_a_step(self) -> int:

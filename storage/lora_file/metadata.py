@@ -21,7 +21,7 @@ class About:
     """What a LoRA's header tells; every value comes from the order's row and its plan, none from the clock."""
 
     title: str  # also `ss_output_name`, the alias that A1111 shows
-    architecture: str  # "sdxl" or "pocket"
+    architecture: str  # a key of ARCHITECTURES
     base: str  # hub id or name of the base model
     trigger: str  # the new word
     class_word: str  # "dog"; of a style it is in no prompt
@@ -72,7 +72,7 @@ def training_entries(about: About, architecture: Architecture) -> dict[str, str]
         "ss_sd_model_name": about.base,
         "ss_base_model_version": architecture.base_version,
         "ss_v2": "False",
-        "ss_network_module": "networks.lora",
+        "ss_network_module": architecture.network,
         "ss_network_dim": str(about.rank),
         "ss_network_alpha": _number(about.alpha),
         "ss_resolution": f"({about.width}, {about.height})",

@@ -20,7 +20,7 @@ def checkpoint(
     folder = task.path("checkpoints", str(step))
     file = folder / "lora.safetensors"
     channel.progress("exporting", step, task.plan.steps)
-    pairs = export.cast(weights.downs, weights.ups)
+    pairs = export.cast(weights.downs, weights.ups, task.plan.file_dtype)
     digest = export.write(file, pairs, export.about(task, step, weights.rank))
     stick = bench.stick
     export.load_as_a_user(bench.base, file, pairs)

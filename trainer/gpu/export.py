@@ -1,8 +1,8 @@
 """From adapter to file, and back: no file is used before it has been read back whole.
 
-The layout is kohya's, the one that ComfyUI, A1111, Forge, sd-scripts and diffusers read (`storage.lora_file`). Two
-readings: our own parser rebuilds every module's product and compares it with the adapter as cast to the file's dtype; then
-the base loads the file as any user's program would, and every module has to arrive.
+`storage.lora_file.layouts` says how the modules of each base are called in a file. Two readings: our own parser rebuilds
+every module's product and compares it with the adapter as cast to the file's dtype; then the base loads the file as any
+user's program would, and every module has to arrive.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from storage import faults
 from storage.lora_file import (
-    ALPHA,
-    DOWN,
-    UP,
     About,
     Header,
-    kohya_key,
+    Raw,
+    Tensors,
+    key_of,
+    layout_of,
     metadata_for,
-    paths_by_key,
+    place_of,
     read_header,
     read_tensor,
     write_lora,
@@ -41,11 +42,14 @@ class ReadBackFailed(Exception):
     """The written file does not hold what was trained."""
 
 
-def cast(downs: Mapping[str, Tensor], ups: Mapping[str, Tensor]) -> Pairs:
-    """The adapter as the file holds it: fp16 on the CPU. Raises `ReadBackFailed` where a number does not fit."""
-    pairs = {path: (_half(downs[path]), _half(ups[path])) for path in sorted(downs)}
+DTYPES: Mapping[str, torch.dtype] = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+def cast(downs: Mapping[str, Tensor], ups: Mapping[str, Tensor], dtype: str = "fp16") -> Pairs:
+    """The adapter as the file holds it, on the CPU. Raises `ReadBackFailed` where a number does not fit."""
+    pairs = {path: (_cast(downs[path], dtype), _cast(ups[path], dtype)) for path in sorted(downs)}
     if not all(bool(torch.isfinite(t).all()) for pair in pairs.values() for t in pair):
-        raise ReadBackFailed("a weight of the adapter does not fit into fp16")
+        raise ReadBackFailed(f"a weight of the adapter does not fit into {dtype}")
     return pairs
 
 
@@ -80,12 +84,7 @@ def about(task: Task, step: int, rank: int) -> About:
 
 def write(path: Path, pairs: Pairs, header: About) -> str:
     """Writes the file and reads it back with our own parser; returns the SHA-256 of its bytes."""
-    tensors = {}
-    for module, (down, up) in pairs.items():
-        key = kohya_key("unet", module)
-        tensors[key + DOWN] = down.numpy()
-        tensors[key + UP] = up.numpy()
-        tensors[key + ALPHA] = np.array(down.shape[0], np.float32)
+    tensors = named(pairs, header.architecture)
     path.parent.mkdir(parents=True, exist_ok=True)
     faults.gap("checkpoint-write")
     write_lora(path, tensors, metadata_for(header, tensors))
@@ -93,16 +92,31 @@ def write(path: Path, pairs: Pairs, header: About) -> str:
     return sha256(path)
 
 
+def named(pairs: Pairs, architecture: str) -> Tensors:
+    """The tensors under the names that files of this architecture have; alpha, where it is written, is the rank."""
+    layout = layout_of(architecture)
+    tensors: dict[str, npt.NDArray[np.generic] | Raw] = {}
+    for module, (down, up) in pairs.items():
+        key = key_of(layout, *place_of(architecture, module))
+        tensors[key + layout.down] = _numbers(down)
+        tensors[key + layout.up] = _numbers(up)
+        if layout.alpha is not None:
+            tensors[key + layout.alpha] = np.array(down.shape[0], np.float32)
+    return tensors
+
+
 def read(path: Path, modules: tuple[str, ...]) -> dict[str, tuple[Tensor, Tensor]]:
     """(A, B) of every module in a file of ours. Raises `ReadBackFailed` for missing or unknown names, or a wrong alpha."""
     header = read_header(path)
-    known = paths_by_key({"unet": modules})
-    if set(header.tensors) != {key + end for key in known for end in (DOWN, UP, ALPHA)}:
+    architecture = header.metadata.get("lorasmith.architecture", "")
+    layout = layout_of(architecture)
+    known = {key_of(layout, *place_of(architecture, module)): module for module in modules}
+    if set(header.tensors) != {key + end for key in known for end in layout.suffixes}:
         raise ReadBackFailed("the file's names are not those of the modules")
     found = {}
-    for key, (_, module) in known.items():
-        down, up, alpha = (_tensor(path, key + end, header) for end in (DOWN, UP, ALPHA))
-        if float(alpha) != down.shape[0]:
+    for key, module in known.items():
+        down, up = (_tensor(path, key + end, header) for end in (layout.down, layout.up))
+        if layout.alpha is not None and float(_tensor(path, key + layout.alpha, header)) != down.shape[0]:
             raise ReadBackFailed(f"{module}: alpha is not the rank")
         found[module] = (down, up)
     return found
@@ -143,10 +157,18 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _half(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", torch.float16).contiguous()
+def _cast(tensor: Tensor, dtype: str) -> Tensor:
+    return tensor.detach().to("cpu", DTYPES[dtype]).contiguous()
+
+
+def _numbers(tensor: Tensor) -> npt.NDArray[np.generic] | Raw:
+    """For numpy, which has no bf16: there the bits."""
+    if tensor.dtype != torch.bfloat16:
+        return tensor.numpy()
+    return Raw(dtype="BF16", bits=tensor.view(torch.uint16).numpy())
 
 
 def _tensor(path: Path, name: str, header: Header) -> Tensor:
     entry = header.tensors[name]
-    return torch.from_numpy(read_tensor(path, name, header=header, max_bytes=entry.end - entry.start).copy())
+    read = torch.from_numpy(read_tensor(path, name, header=header, max_bytes=entry.end - entry.start).copy())
+    return read.to(torch.bfloat16) if entry.dtype == "BF16" else read

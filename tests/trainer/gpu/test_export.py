@@ -106,6 +106,39 @@ def test_a_weight_beyond_fp16_is_refused_instead_of_becoming_infinite() -> None:
         export.cast({"a": torch.full((2, 2), 1e6)}, {"a": torch.zeros(2, 2)})
 
 
+@pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp32"])
+def test_a_file_of_any_dtype_is_read_back_bit_for_bit(dtype: str, job: Job, tmp_path: Path) -> None:
+    down, up = torch.randn(2, 768, generator=generator(1, 4, "x")), torch.randn(320, 2, generator=generator(1, 5, "x"))
+    path = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
+    pairs = export.cast({path: down}, {path: up}, dtype)
+    about = replace(export.about(read_job(job()), 2, 2), architecture="sd15")
+    export.write(tmp_path / "lora.safetensors", pairs, about)
+    again = export.read(tmp_path / "lora.safetensors", (path,))
+    assert again[path][0].dtype == export.DTYPES[dtype]
+    assert torch.equal(again[path][0], pairs[path][0])
+    assert torch.equal(again[path][1], pairs[path][1])
+    stored = {name: entry.dtype for name, entry in read_header(tmp_path / "lora.safetensors").tensors.items()}
+    assert stored[f"lora_unet_{path.replace('.', '_')}{DOWN}"] == {"fp16": "F16", "bf16": "BF16", "fp32": "F32"}[dtype]
+
+
+NAMES = {
+    "sd15": ("text_encoder.encoder.layers.0.mlp.fc1", "lora_te_text_model_encoder_layers_0_mlp_fc1.lora_up.weight"),
+    "sdxl": ("text_encoder.encoder.layers.0.mlp.fc1", "lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha"),
+    "flux1-dev": ("transformer_blocks.0.attn.to_q", "transformer.transformer_blocks.0.attn.to_q.lora_A.weight"),
+    "flux2-klein-4b": (
+        "single_transformer_blocks.0.attn.to_out",
+        "transformer.single_transformer_blocks.0.attn.to_out.lora_B.weight",
+    ),
+    "z-image": ("layers.0.attention.to_q", "diffusion_model.layers.0.attention.to_q.lora_A.weight"),
+}
+
+
+@pytest.mark.parametrize("base", NAMES)
+def test_a_file_has_the_names_of_its_base(base: str) -> None:
+    module, name = NAMES[base]
+    assert name in export.named(export.cast({module: torch.zeros(2, 8)}, {module: torch.zeros(8, 2)}), base)
+
+
 @pytest.mark.parametrize("targets", ["attention", "attention+ff", "attention+ff+conv"])
 def test_every_tool_that_storage_knows_takes_every_key_of_a_pocket_file(
     targets: str, desk: Any, job: Job, tmp_path: Path

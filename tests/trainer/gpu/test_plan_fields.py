@@ -58,6 +58,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "ema_decay": {"ema_decay": 0.9},
     "alpha": {"alpha": 0.5},
     "lora_dropout": {"lora_dropout": 0.3},
+    "file_dtype": {"file_dtype": "bf16"},
     "pyramid_noise": {"pyramid_noise": 0.5},
     "timestep_density": {"timestep_density": "logit-normal"},
     "timestep_mean": {"timestep_mean": 1.0},
