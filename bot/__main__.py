@@ -34,9 +34,15 @@ from storage.artifacts import Artifacts
 from storage.database import Database, migrate, require_current
 from storage.domain.errors import SetupError
 from storage.engine import Engine
+from storage.options import Options
+from storage.settings import wrong_settings
 
 log = logging.getLogger(__name__)
 
+SAYS = (
+    "Run the Discord bot alone: it takes orders, posts checkpoints, counts votes and hands over files. Workers train; start "
+    "them with `lorasmith worker`. Ctrl-C or SIGTERM ends it in good order."
+)
 EXECUTOR = "bot"
 """Fixed, so that workflows cut off by a kill are taken up by the next start; the lease keeps it unique."""
 
@@ -78,13 +84,13 @@ def wire(parts: Parts, client: LorasmithClient, fetches: Downloads) -> Organs:
     intake = Intake(parts, cards, fetches)
     Commands(parts, intake, cards, Queries(parts), Moderation(parts, cards)).register(client.tree, client.presses)
     Starting(parts, cards, intake).register(client.presses)
+    Doctoring(parts, cards).register(client.presses)
     story.register(client.presses)
     client.attach(parts, story, absence)
     parts.engine.handle_stage(story.on_stage)
     return Organs(story=story, intake=intake, housekeeping=Housekeeping(parts, cards, absence))
 
 
-    Doctoring(parts, cards).register(client.presses)
 async def _live(parts: Parts, client: LorasmithClient, holder: str, stack: AsyncExitStack) -> None:
     """Let the organs run side by side; the first that ends with an error ends all."""
     organs = wire(parts, client, await stack.enter_async_context(downloads(parts.settings)))
@@ -115,12 +121,12 @@ async def _until_told(settings: BotSettings) -> None:
 
 def main() -> int:
     """Start; exit code 2 where the set-up is wrong, said in one line."""
+    Options("bot", SAYS, settings=BotSettings).parse_args()
     _log_plainly()
     try:
         settings = BotSettings()
     except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
-            sys.stderr.write(f"LORASMITH_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}\n")
+        sys.stderr.write("\n".join((*wrong_settings(error), "")))
         return 2
     try:
         asyncio.run(_until_told(settings))

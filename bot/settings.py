@@ -36,8 +36,9 @@ class BotSettings(StorageSettings):
     public_url: str | None = None
     """Where members reach this bot's web pages, e.g. `https://lora.example.org`; None has no download links."""
     web_host: str = LOOPBACK_HOST
+    """The address on which the bot's own web pages listen; 0.0.0.0 is every one of this machine."""
     web_port: int = Field(default=8480, ge=0, le=65535)
-    """Where the bot's own web pages listen; 0 takes a free port."""
+    """And the port; 0 takes a free one."""
     max_picture_mib: float = Field(default=25.0, gt=0, le=100)
     """The largest picture file that is downloaded."""
     download_s: float = Field(default=60.0, gt=0)

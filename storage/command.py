@@ -76,9 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb is None:
         return _refuse(_unknown(name))
     asks_for_help = any(word in ("-h", "--help") for word in rest)
-    if (absent := _absent(verb)) and not asks_for_help:
+    if absent := _absent(verb):
+        if asks_for_help:
+            print(f"lorasmith {name}: {verb.says}.\n")
         return _refuse(_install(name, absent))
-    return verb.call(rest) if verb.call else _start(name, verb, rest)
+    try:
+        return verb.call(rest) if verb.call else _start(name, verb, rest)
+    except SystemExit as end:
+        return _exit_code(end)
 
 
 def _start(name: str, verb: Verb, rest: Sequence[str]) -> int:
@@ -87,10 +92,7 @@ def _start(name: str, verb: Verb, rest: Sequence[str]) -> int:
     if not _is_there(module):
         return _refuse(f"lorasmith {name}: this installation lacks the module {module}; install lorasmith again.")
     sys.argv = [f"lorasmith {name}", *rest]
-    try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except SystemExit as end:
-        return _exit_code(end)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
     return 0
 
 

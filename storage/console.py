@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
@@ -14,18 +13,19 @@ from storage import turns
 from storage.database import Database, migrate, require_current
 from storage.domain.errors import SetupError
 from storage.engine import Engine
-from storage.settings import StorageSettings
+from storage.options import Options
+from storage.settings import StorageSettings, wrong_settings
 
 SAYS = {
-    "migrate": "Bring the database to this version of lorasmith.",
+    "migrate": "Bring the database to this version of lorasmith. The bot does it too when it starts; workers wait for it.",
     "pause": "Give no more turns on the GPU. What runs goes on to its next checkpoint; orders are still taken and wait.",
-    "resume": "Give turns on the GPU again.",
+    "resume": "Give turns on the GPU again, after `lorasmith pause`. Orders that waited go on where they were in line.",
 }
 
 
 def run(verb: str, arguments: Sequence[str]) -> int:
     """Do it and say so; exit code 2 where the set-up is wrong."""
-    argparse.ArgumentParser(prog=f"lorasmith {verb}", description=SAYS[verb]).parse_args(arguments)
+    Options(verb, SAYS[verb]).parse_args(arguments)
     try:
         settings = StorageSettings()
         print(_migrate(settings) if verb == "migrate" else asyncio.run(_switch(settings, verb)))
@@ -34,14 +34,6 @@ def run(verb: str, arguments: Sequence[str]) -> int:
     except SetupError as error:
         return _refuse(str(error))
     return 0
-
-
-def wrong_settings(error: ValidationError) -> list[str]:
-    """One line a setting, without its value, which may be a secret."""
-    return [
-        f"LORASMITH_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
-        for problem in error.errors(include_input=False, include_url=False)
-    ]
 
 
 def _migrate(settings: StorageSettings) -> str:

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
+
+
+def wrong_settings(error: ValidationError) -> list[str]:
+    """One line a setting, without its value, which may be a secret."""
+    return [
+        f"{_variable(problem['loc'])}: {problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False)
+    ]
+
+
+def _variable(where: tuple[int | str, ...]) -> str:
+    """A setting's own name, or the alias by which pydantic calls it, as the variable that an operator writes."""
+    name = "_".join(map(str, where)).upper()
+    return name if name.startswith(("LORASMITH_", "DISCORD_")) else f"LORASMITH_{name}"
 
 
 class StorageSettings(BaseSettings):
@@ -15,7 +29,13 @@ class StorageSettings(BaseSettings):
     Names of other settings are ignored here, because one `.env` serves the bot and the worker, which know different ones.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LORASMITH_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="LORASMITH_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,  # `--help` shows them
+    )
 
     data_dir: Path = Path("data")
     """Folder of everything that is not configured to be elsewhere."""

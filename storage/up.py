@@ -8,7 +8,6 @@ step and saves), a second one ends them at once.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -20,9 +19,9 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 
-from storage.console import wrong_settings
 from storage.lifeline import tied
-from storage.settings import StorageSettings
+from storage.options import Options
+from storage.settings import StorageSettings, wrong_settings
 
 WRONG_SETUP = 2
 MOST_STARTS = 5
@@ -32,6 +31,10 @@ PROGRAMS = {
     "bot": (sys.executable, "-m", "storage.command", "bot"),
     "worker": (sys.executable, "-m", "storage.command", "worker"),
 }
+SAYS = (
+    "Run the bot and one worker on this machine, started, watched and stopped together. Ctrl-C lets both end in good order, "
+    "a second one ends them at once. `lorasmith bot --help` and `lorasmith worker --help` list what else can be set."
+)
 POCKET_WARNING = (
     "This runs on the pocket: a tiny model of drawn 64-pixel scenes that shows how everything works. Its LoRAs are a\n"
     "demonstration, not for use. For real ones, fetch Stable Diffusion XL once (about 7 GB in fp16):\n"
@@ -44,10 +47,13 @@ class UpSettings(StorageSettings):
     """What `up` itself looks at; the bot and the worker read their own."""
 
     base: str = "pocket"
+    """The base model that orders train on."""
     bases: str | None = None
+    """Base models that the worker trains on, separated by commas; not set: that of orders, and the pocket."""
     token: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("LORASMITH_TOKEN", "DISCORD_TOKEN", "token")
     )
+    """The bot's token, from Discord's developer portal. Needed."""
 
 
 class Up:
@@ -133,8 +139,7 @@ def _say(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check what can be checked before anything starts, then run both."""
-    parser = argparse.ArgumentParser(prog="lorasmith up", description=(__doc__ or "").split("\n\n")[0])
-    parser.parse_args(arguments)
+    Options("up", SAYS, settings=UpSettings).parse_args(arguments)
     try:
         settings = UpSettings()
     except ValidationError as error:

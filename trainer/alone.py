@@ -6,7 +6,6 @@ chooses. It can be stopped at any time: the same command goes on from the last c
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import fcntl
@@ -28,6 +27,7 @@ from storage.domain.choice import NothingToChoose, choose_checkpoint
 from storage.domain.errors import Fault, LorasmithError
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import CLASS_WORDS, SubjectType, clean_word
+from storage.options import Options
 from storage.page import order_page
 from storage.pieces import live_pieces
 from storage.result import result_of
@@ -178,8 +178,10 @@ def settings_of(wish: Wish) -> WorkerSettings:
 
 def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
     """The command line; whether JSON was asked for. Exits with usage where it is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="lorasmith train", description="Train a LoRA from a folder of pictures, without Discord."
+    parser = Options(
+        "train",
+        "Train a LoRA from a folder of pictures, without Discord. The chosen checkpoint is the one that measures best. Stopped, "
+        "the same command goes on from the last checkpoint.",
     )
     parser.add_argument("pictures", type=Path, metavar="DIR", help="folder with 4 to 40 pictures of one subject")
     parser.add_argument("--subject", required=True, choices=[s.value for s in SubjectType], help="what they show")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from storage.options import Options
 from trainer.settings import SDXL
 
 SDXL_GB = 7
@@ -55,10 +55,7 @@ def fetch_sdxl() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit 0 with the folder, 1 with what to do."""
-    parser = argparse.ArgumentParser(
-        prog="lorasmith fetch",
-        description="Fetch a base model to train on. SDXL comes under the CreativeML Open RAIL++-M.",
-    )
+    parser = Options("fetch", "Fetch a base model to train on. SDXL comes under the CreativeML Open RAIL++-M.")
     parser.add_argument("base", choices=["sdxl"], help=f"sdxl: about {SDXL_GB} GB")
     parser.parse_args(arguments)
     print(f"Fetching {SDXL}: about {SDXL_GB} GB, once. It can be stopped and goes on where it was.", file=sys.stderr)  # noqa: T201  # the answer of a command

@@ -32,6 +32,7 @@ class WorkerSettings(StorageSettings):
     base_sdxl: str = SDXL
     """Folder or hub id of SDXL."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU where there is one; cpu and cuda say which."""
     gpu: int = Field(default=0, ge=0)
     """Which GPU of this machine, as CUDA counts them."""
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)

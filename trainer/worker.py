@@ -26,7 +26,9 @@ from storage.domain.errors import NotMigrated, SetupError
 from storage.domain.lifecycle import TABLE, Stage
 from storage.engine import Engine
 from storage.leases import Fence
+from storage.options import Options
 from storage.reaper import reap
+from storage.settings import wrong_settings
 from storage.tables import Order
 from trainer import folder
 from trainer.child import NeverReady
@@ -37,6 +39,11 @@ from trainer.settings import WorkerSettings, gpu_memory_gib
 
 log = logging.getLogger("trainer.worker")
 
+SAYS = (
+    "Run a worker alone: it takes turns on one GPU (or, for the pocket, on the processor) until it is told to stop. Start one for "
+    "every GPU, on as many machines as you like; they share the bot's database and artifacts. Ctrl-C or SIGTERM lets it finish "
+    "its step and save; a second one ends it at once."
+)
 MIGRATION_LOOK_S = 2.0
 TIDY_BEATS = 12
 """Every so many beats the folders of ended orders are removed."""
@@ -227,6 +234,7 @@ async def work(settings: WorkerSettings) -> None:
 
 def main(kind: type[WorkerSettings] = WorkerSettings) -> int:
     """Exit 0 when drained, 2 where set-up or machine are wrong (`lorasmith up` then does not start it again)."""
+    Options("worker", SAYS, settings=kind).parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
@@ -236,10 +244,7 @@ def main(kind: type[WorkerSettings] = WorkerSettings) -> int:
                 return _refuse(missing(base, settings.weights(base)))
         asyncio.run(work(settings))
     except ValidationError as error:
-        wrong = [
-            f"LORASMITH_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False)
-        ]
-        return _refuse("; ".join(wrong))
+        return _refuse("; ".join(wrong_settings(error)))
     except SetupError as error:
         return _refuse(str(error))
     return 0

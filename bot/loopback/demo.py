@@ -23,10 +23,15 @@ from bot.loopback.demo_trip import OrderFailed, Trip
 from storage import words
 from storage.artifacts import Artifacts
 from storage.domain.orders import SubjectType
+from storage.options import Options
 from storage.result import result_of
 from storage.settings import StorageSettings
 from storage.view import OrderView, view_of
 
+SAYS = (
+    "Show a whole order on this machine, as it happens, with nothing faked but Discord: members send pictures, a LoRA is trained "
+    "on the pocket, they vote, the chosen file is handed over. No token, no GPU, no download; a few minutes."
+)
 QUICK = {"status_s": "3", "look_s": "0.4", "recount_s": "0.5", "poll_s": "0.2", "beat_s": "2", "lease_s": "12"}
 """A demonstration does not wait as long as a server of people."""
 
@@ -71,18 +76,27 @@ def summary(view: OrderView, result: dict[str, Any]) -> list[tuple[str, str]]:
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="lorasmith demo", description="The main job on this machine, as it happens.")
-    parser.add_argument("--images", type=Path, help="a folder of pictures; without it eight are drawn")
-    parser.add_argument("--subject", choices=[s.value for s in SubjectType], default="character")
-    parser.add_argument("--class-word", default="", help="one plain word for what the pictures show")
-    parser.add_argument("--name", default="Demo", help="what the LoRA is called")
-    parser.add_argument("--index", type=int, default=3, help="which drawn subject")
+    parser = Options("demo", SAYS)
     parser.add_argument(
-        "--out", type=Path, help="where everything is kept; without it a new folder in the temporary one"
+        "--images", type=Path, metavar="DIR", help="a folder of 4 to 40 pictures; without it eight are drawn"
+    )
+    parser.add_argument(
+        "--subject",
+        choices=[s.value for s in SubjectType],
+        default="character",
+        help="what the pictures show [character]",
+    )
+    parser.add_argument("--class-word", default="", metavar="WORD", help="one plain word for what the pictures show")
+    parser.add_argument("--name", default="Demo", help="what the LoRA is called [Demo]")
+    parser.add_argument("--index", type=int, default=3, metavar="N", help="another drawn subject, from 0 [3]")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where everything is kept; without it a new folder in the temporary one"
     )
     parser.add_argument("--serve", action="store_true", help="keep the chat page open at the end, until Ctrl-C")
-    parser.add_argument("--ballot-s", type=float, default=1800, help="how long ballots stay open")
-    parser.add_argument("--steps", type=int, help="train so many steps instead of what the recipe says")
+    parser.add_argument(
+        "--ballot-s", type=float, default=1800, metavar="SECONDS", help="how long ballots stay open [1800]"
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="train so many steps instead of what the recipe says")
     return parser.parse_args(given)
 
 

@@ -21,6 +21,7 @@ from storage.lora_file.report import MAX_KEYS, CheckReport, Verdict, as_json, as
 from storage.lora_file.spelling import map_of
 from storage.options import Options
 
+SAYS = "Say whether a LoRA file loads, in which tools, and what its header holds. Exit code 0 where all that was asked load it."
 _LYCORIS = {"LoKr": ".lokr_w1", "LoHa": ".hada_w1_a"}
 
 
@@ -52,9 +53,7 @@ def check_file(path: Path) -> CheckReport:
 
 def run(argv: Sequence[str]) -> int:
     """The verb: prints the report and returns the exit code (see CheckReport.exit_code; 1 also for a broken file)."""
-    parser = Options(
-        "check", "Say whether a LoRA file loads, in which tools, and what its header holds. Exit code 0 where it loads."
-    )
+    parser = Options("check", SAYS)
     parser.add_argument("file", type=Path, help="a LoRA in safetensors")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     asked = parser.parse_args(argv)
