@@ -6,7 +6,9 @@ import torch may call these.
 
 from __future__ import annotations
 
+import shutil
 import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -263,8 +265,16 @@ def _fill(part_name: str, part: nn.Module) -> None:
             value.copy_(0.1 * drawn + (1.0 if name.endswith("weight") else 0.0))
 
 
-TINY = {
+def tiny_sdxl(folder: Path, seed: int = 0) -> Path:
+    """The pocket's tiny pipeline without its judge: as people's SDXL bases are."""
+    tiny_base(folder, seed)
+    shutil.rmtree(folder / "judge")
+    return folder
+
+
+TINY: dict[str, Callable[[Path], Path]] = {
     "pocket": tiny_base,
+    "sdxl": tiny_sdxl,
     "flux1-dev": tiny_flux1,
     "flux2-klein-4b": tiny_flux2,
     "z-image": tiny_zimage,
