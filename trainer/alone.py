@@ -26,7 +26,7 @@ from storage.database import migrate
 from storage.domain.choice import NothingToChoose, choose_checkpoint
 from storage.domain.errors import Fault, LorasmithError
 from storage.domain.lifecycle import Stage
-from storage.domain.orders import CLASS_WORDS, SubjectType, clean_word
+from storage.domain.orders import SubjectType, clean_word
 from storage.options import Options
 from storage.page import order_page
 from storage.pieces import live_pieces
@@ -204,7 +204,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         pictures=given.pictures,
         subject=subject,
         out=given.out,
-        class_word=clean_word(given.class_word) or CLASS_WORDS[subject],
+        class_word=clean_word(given.class_word),
         trigger=clean_word(given.trigger) or None,
         name=clean_word(given.name or given.pictures.resolve().name) or "lora",
         base=given.base,

@@ -159,6 +159,8 @@ class JobPicture(_Line):
     id: str
     file: str
     held_out: bool
+    caption: str = ""
+    """What it is called in every view; empty draws one of the plan's templates."""
 
 
 class Job(_Line):

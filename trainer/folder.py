@@ -19,6 +19,7 @@ from sqlmodel import Session, select
 
 from storage import orders
 from storage.artifacts import Artifacts
+from storage.domain.captions import spoken
 from storage.domain.orders import file_stem
 from storage.domain.plan import Departure, Fit, Plan
 from storage.tables import Checkpoint, Order, Picture
@@ -73,7 +74,10 @@ def write_job(folder: Path, papers_: Papers, *, fit: Fit, weights: str) -> None:
         plan=papers_.plan.to_json(),
         fit=fit.to_json(),
         departures=[Departed(step=d.step, kind=d.kind, reason=d.reason) for d in papers_.departures],
-        pictures=[JobPicture(id=p.id, file=_file(p), held_out=p.id in held_out) for p in papers_.pictures],
+        pictures=[
+            JobPicture(id=p.id, file=_file(p), held_out=p.id in held_out, caption=_said(p, papers_.plan))
+            for p in papers_.pictures
+        ],
         base=weights,
     )
     part = folder / "job.json.part"
@@ -151,6 +155,11 @@ def remove(work: Path, order_ids: Iterable[str]) -> None:
     """The job folders of these orders, pictures included."""
     for order_id in order_ids:
         shutil.rmtree(work / order_id, ignore_errors=True)
+
+
+def _said(picture: Picture, plan: Plan) -> str:
+    """Rows of an order that was started do not change, so this is frozen with its plan."""
+    return spoken(picture.caption, subject=plan.subject_type, trigger=plan.trigger, class_word=plan.class_word)
 
 
 def _file(picture: Picture) -> str:

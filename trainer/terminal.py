@@ -16,11 +16,13 @@ from sqlmodel import Session
 from storage import tables, words
 from storage.database import Database
 from storage.doctor import can_return, findings_of
+from storage.domain.captions import unwanted
 from storage.domain.errors import Fault
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan
 from storage.tables import Picture
 from storage.view import OrderView
+from storage.words_captions import captioned, empty_words, spoilt_words
 from storage.words_doctor import examined_words
 from storage.words_pictures import picture_refused
 
@@ -64,6 +66,19 @@ def pictures(rows: Sequence[Picture]) -> None:
         say(f"  {examined_words(row.source_name, findings_of(row))}")
     if ill or any(can_return(row) for row in rows):
         say("  This is advice. --leave-out FILE leaves a picture out, --keep FILE uses it whatever was found.")
+
+
+def captions(order: tables.Order, rows: Sequence[Picture], empty: Sequence[str]) -> None:
+    """How pictures are called, and what had better not be said of them."""
+    kept, subject = [p for p in rows if p.state == "kept"], SubjectType(order.subject_type)
+    own = sum(bool(p.caption) for p in kept)
+    if own or empty:
+        say(captioned(own, len(kept)))
+    for name in empty:
+        say(f"  {empty_words(name)}")
+    for row in kept:
+        if words_ := unwanted(row.caption, subject, trigger=order.trigger):
+            say(f"  {spoilt_words(row.source_name, words_, subject)}")
 
 
 def too_few(count: int) -> str:

@@ -12,20 +12,20 @@ from pathlib import Path
 from sqlmodel import Session
 
 from storage import orders
+from storage.captions import write_captions
 from storage.doctor import admit, bring_back, leave_out
 from storage.domain.errors import LorasmithError, PictureRefused
 from storage.domain.lifecycle import Stage
-from storage.domain.orders import MIN_PICTURES, SubjectType
+from storage.domain.orders import CLASS_WORDS, MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan, shortened
 from storage.domain.recipes import PictureOf, plan_for
 from storage.drafts import twins
 from storage.pictures import Checker, limits_for, near_twin
 from storage.tables import Order, Picture
 from trainer import terminal
+from trainer.gathering import Gathered, gathered
 from trainer.job import Bench
 
-MOST_FILES = 500
-"""A folder with more files than this is not a set of pictures of one subject."""
 NO_LIMIT = 1 << 40
 """Bytes: no upload stands between the file and its owner here."""
 
@@ -38,6 +38,7 @@ class Wish:
     subject: SubjectType
     out: Path
     class_word: str
+    """Empty takes the folder's, or the subject type's."""
     trigger: str | None
     name: str
     base: str
@@ -51,13 +52,15 @@ class Wish:
 
 async def ordered(bench: Bench, wish: Wish) -> str:
     """The order of this wish, started: drafted, its pictures checked, its plan said."""
-    files = _files(wish.pictures)
-    order = await bench.database.transact(_draft, wish, await asyncio.to_thread(_fingerprint, wish, files))
+    found = await asyncio.to_thread(gathered, wish.pictures)
+    order = await bench.database.transact(_draft, wish, found, await asyncio.to_thread(_fingerprint, wish, found))
     if order.stage == Stage.DRAFT.value:
-        await _check_pictures(bench, order, wish)
+        await _check_pictures(bench, order, found)
+        await bench.database.transact(write_captions, order.id, found.captions, "file")
         await bench.database.transact(_decide, order.id, wish)
     rows = await bench.database.transact(orders.pictures_of, order.id)
     terminal.pictures(rows)
+    terminal.captions(order, rows, found.empty)
     kept = [p for p in rows if p.state == "kept"]
     if len(kept) < MIN_PICTURES:
         raise LorasmithError(terminal.too_few(len(kept)))
@@ -66,32 +69,20 @@ async def ordered(bench: Bench, wish: Wish) -> str:
     return order.id
 
 
-def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise LorasmithError(f"{folder} is not a folder")
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
-    if not files:
-        raise LorasmithError(f"there are no files in {folder}")
-    if len(files) > MOST_FILES:
-        raise LorasmithError(
-            f"{folder} holds {len(files)} files; put the pictures of one subject into a folder of their own"
-        )
-    return files
-
-
-def _fingerprint(wish: Wish, files: Sequence[Path]) -> str:
+def _fingerprint(wish: Wish, found: Gathered) -> str:
     """Equal for the same pictures and the same words, so that the same command finds its order again."""
     said: list[object] = [wish.subject.value, wish.class_word, wish.trigger, wish.name, wish.base, wish.steps]
     said += [[*wish.leave_out], [*wish.keep]] if wish.leave_out or wish.keep else []
+    said += [found.captions, found.trigger, found.class_word] if found.captions or found.trigger else []
     whole = hashlib.sha256(json.dumps(said).encode())
-    for file in files:
+    for file in found.files:
         with file.open("rb") as opened_file:
             whole.update(hashlib.file_digest(opened_file, "sha256").digest())
     return f"alone:{whole.hexdigest()}"
 
 
-def _draft(session: Session, wish: Wish, fingerprint: str) -> Order:
-    files = _files(wish.pictures)
+def _draft(session: Session, wish: Wish, found: Gathered, fingerprint: str) -> Order:
+    """What the command says holds over what the folder's name says."""
     order = orders.open_draft(
         session,
         interaction_id=fingerprint,
@@ -102,26 +93,26 @@ def _draft(session: Session, wish: Wish, fingerprint: str) -> Order:
         locale="en-US",
         name=wish.name,
         subject_type=wish.subject.value,
-        class_word=wish.class_word,
-        trigger=wish.trigger,
+        class_word=wish.class_word or found.class_word or CLASS_WORDS[wish.subject],
+        trigger=wish.trigger or found.trigger,
         base=wish.base,
-        links=[(f.resolve().as_uri(), f.name, f.stat().st_size) for f in files],
+        links=[(f.resolve().as_uri(), f.name, f.stat().st_size) for f in found.files],
     )
     order.max_file_bytes = NO_LIMIT
     return order
 
 
-async def _check_pictures(bench: Bench, order: Order, wish: Wish) -> None:
-    checker = Checker()
+async def _check_pictures(bench: Bench, order: Order, found: Gathered) -> None:
+    checker, paths = Checker(), {f.name: f for f in found.files}
     try:
         for picture in await bench.database.transact(orders.linked, order.id):
             try:
-                found = await checker.check(wish.pictures / picture.source_name, limits_for(wish.base))
-                twin = near_twin(found, await bench.database.transact(twins, order.id))
+                kept = await checker.check(paths[picture.source_name], limits_for(order.base))
+                twin = near_twin(kept, await bench.database.transact(twins, order.id))
             except PictureRefused as refused:
                 await bench.database.transact(orders.refuse_picture, picture.id, refused.fault, refused.detail)
                 continue
-            await admit(bench.database, bench.artifacts, picture, found, twin=twin)
+            await admit(bench.database, bench.artifacts, picture, kept, twin=twin)
     finally:
         await checker.close()
 

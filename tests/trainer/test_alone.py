@@ -94,6 +94,22 @@ async def test_pictures_are_left_out_and_kept_by_name(
         await train(replace(told, keep=("nobody.png",)), scripted(told, tmp_path))
 
 
+async def test_captions_of_a_folder_reach_the_job_with_the_trigger(
+    wish: Wish, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (wish.pictures / "1.txt").write_text("with blue fur, on a chair")
+    (wish.pictures / "2.txt").write_text("")
+    await train(wish, scripted(wish, tmp_path))
+    said = capsys.readouterr().err
+    assert "1 of 6 pictures have words of their own" in said
+    assert "The caption of 2.png is empty" in said
+    assert "The caption of 1.png says fur" in said
+    (job,) = (wish.out / ".lorasmith").glob("**/job.json")
+    trigger = json.loads((wish.out / "result.json").read_text())["trigger"]
+    captions = [p["caption"] for p in json.loads(job.read_text())["pictures"]]
+    assert captions == ["", f"{trigger} cat, with blue fur, on a chair", "", "", "", ""]
+
+
 async def test_the_same_command_goes_on_where_it_was_stopped_and_then_finds_all_done(
     wish: Wish, tmp_path: Path
 ) -> None:
@@ -163,7 +179,7 @@ async def test_a_base_that_needs_a_gpu_is_refused_without_one_before_any_picture
 
 def test_words_of_the_command_line_are_cleaned() -> None:
     wish, as_json = parse(["pics", "--subject", "object", "--out", "o", "--name", "@everyone **x**", "--json"])
-    assert (wish.name, wish.class_word, wish.trigger, as_json) == ("everyone x", "toy", None, True)
+    assert (wish.name, wish.class_word, wish.trigger, as_json) == ("everyone x", "", None, True)
     with pytest.raises(SystemExit):
         parse(["pics", "--subject", "object", "--out", "o", "--steps", "0"])
 

@@ -47,10 +47,11 @@ class Bench:
     def __init__(self, task: Task, loaded: Loaded, channel: Channel) -> None:
         """Reads and encodes the pictures. Raises `UnreadablePicture`."""
         self.task, self.base, self.eye, self.channel = task, loaded.base, loaded.eye, channel
-        self.words: dict[str, Words] = {text: self.base.encode_texts([text]) for text in captions.texts(task.plan)}
+        own = [p.caption for p in task.job.pictures]
+        self.words: dict[str, Words] = {text: self.base.encode_texts([text]) for text in captions.texts(task.plan, own)}
         shapes = self.base.shapes(task.plan.resolution)
         pictures = [
-            framed(task.path(p.file), shapes, picture_id=p.id, held_out=p.held_out)
+            framed(task.path(p.file), shapes, picture_id=p.id, held_out=p.held_out, caption=p.caption)
             for p in sorted(task.job.pictures, key=lambda p: p.id)
         ]
         self.pictures: list[Encoded] = encoded(

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
+from storage.domain.captions import LONGEST
 from storage.domain.contradictions import contradictions
 from storage.domain.knobs import out_of_bounds
 from storage.domain.orders import MAX_PICTURES
@@ -18,6 +19,8 @@ from trainer.events import Job, JobPicture
 from trainer.gpu.families import FAMILIES
 
 MAX_BYTES = 1 << 20
+MOST_CAPTION = 2 * LONGEST
+"""Characters, with the words that `spoken` adds."""
 _PLAN: TypeAdapter[Plan] = TypeAdapter(Plan)
 _FIT: TypeAdapter[Fit] = TypeAdapter(Fit)
 _STEM = re.compile(r"[a-z0-9][a-z0-9.-]{0,80}")
@@ -92,6 +95,7 @@ def _check_pictures(folder: Path, plan: Plan, pictures: list[JobPicture]) -> Non
     held = {p.id for p in pictures if p.held_out}
     _require(held == set(plan.held_out) and len(held) < len(pictures), "held-out pictures")
     for picture in pictures:
+        _require(len(picture.caption) <= MOST_CAPTION, "caption length")
         path = PurePosixPath(picture.file)
         _require(not path.is_absolute() and ".." not in path.parts, "a picture outside the job folder")
         _require(not (folder / path).is_symlink(), "a picture that is a link")

@@ -53,6 +53,8 @@ class Framed:
     original: tuple[int, int]
     """(height, width) as `Framing` has it."""
     held_out: bool
+    caption: str = ""
+    """Its own words; empty takes the plan's templates."""
 
     @property
     def framing(self) -> Framing:
@@ -82,7 +84,7 @@ def nearest(among: tuple[Shape, ...], width: int, height: int) -> Shape:
     return min(among, key=cost)
 
 
-def framed(path: Path, among: tuple[Shape, ...], *, picture_id: str, held_out: bool) -> Framed:
+def framed(path: Path, among: tuple[Shape, ...], *, picture_id: str, held_out: bool, caption: str = "") -> Framed:
     """The picture of a file, upright, cut to its bucket. Raises `UnreadablePicture`."""
     try:
         data = path.read_bytes()
@@ -101,6 +103,7 @@ def framed(path: Path, among: tuple[Shape, ...], *, picture_id: str, held_out: b
         shape=shape,
         original=(upright.height, upright.width) if small else (shape.height, shape.width),
         held_out=held_out,
+        caption=caption,
     )
 
 

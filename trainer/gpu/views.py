@@ -59,7 +59,7 @@ def views(plan: Plan, pictures: Sequence[Encoded], schedule_steps: int, step: in
             place=place,
             encoded=encoded,
             mirrored=plan.flip and float(uniform((1,), plan.seed, step, f"flip-{place}")) < 0.5,
-            text=caption(plan, step=step, view=place),
+            text=caption(plan, step=step, view=place, own=encoded.picture.caption),
             timestep=moments[place],
         )
         for place, encoded in enumerate(seen)

@@ -1,0 +1,141 @@
+"""Captions as people bring them: `metadata.jsonl`, a `.txt` beside a picture, or lines of `#number name: caption`.
+
+Everything that comes from outside is bounded and named: a wrong encoding and a line for a missing picture are refused, an
+empty caption is told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlmodel import Session
+
+from storage.domain.captions import clean, unwanted
+from storage.domain.errors import LorasmithError, OrderFault, OrderRefused
+from storage.domain.lifecycle import Stage
+from storage.domain.orders import SubjectType
+from storage.drafts import kept, locked_order, pictures_of
+from storage.tables import Picture
+
+MAX_BYTES = 1 << 20
+"""Of one file with captions: 500 pictures with 2 KB each."""
+TEXT_KEYS = ("text", "caption", "prompt")
+"""How a line of metadata may call its caption: Hugging Face's image folders say `text`."""
+
+
+class CaptionsRefused(LorasmithError):
+    """These captions cannot be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Captions that were read, by what their pictures are called there."""
+
+    captions: Mapping[str, str]
+    empty: tuple[str, ...] = ()
+    """Pictures whose caption is empty: the templates are used."""
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The text of a file, with or without a byte order mark. Raises `CaptionsRefused` by the file's name."""
+    if len(data) > MAX_BYTES:
+        raise CaptionsRefused(f"{name} is larger than {MAX_BYTES >> 20} MiB; captions are a few words a picture.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CaptionsRefused(f"{name} is not written in UTF-8 (byte {error.start}); save it as UTF-8.") from error
+    if "\0" in text:
+        raise CaptionsRefused(f"{name} holds no text.")
+    return text
+
+
+def of_metadata(data: bytes, name: str = "metadata.jsonl") -> Written:
+    """The captions of a `metadata.jsonl`: an object a line with `file_name` and `text`. Raises `CaptionsRefused` by line."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(decoded(data, name).splitlines(), 1):
+        if not line.strip():
+            continue
+        picture, text = _entry(line, f"{name}, line {number}")
+        if picture in found:
+            raise CaptionsRefused(f"{name}, line {number} names {picture} a second time.")
+        found[picture] = clean(text)
+    return _written(found)
+
+
+def _entry(line: str, where: str) -> tuple[str, str]:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise CaptionsRefused(
+            f'{where} is no JSON; a line looks like {{"file_name": "1.jpg", "text": "…"}}.'
+        ) from error
+    picture = entry.get("file_name") if isinstance(entry, dict) else None
+    if not isinstance(picture, str) or not picture:
+        raise CaptionsRefused(f"{where} has no file_name.")
+    text = next((entry[key] for key in TEXT_KEYS if key in entry), None)
+    if not isinstance(text, str):
+        raise CaptionsRefused(f"{where} has no text for {picture}.")
+    return picture, text
+
+
+def of_lines(text: str, names: Sequence[str]) -> Written:
+    """The captions of lines `#2 cat.jpg: a caption`: the number counts, else the name. Keys are given back as in `names`."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        name, rest = _addressed(line.strip(), names, number)
+        if name in found:
+            raise CaptionsRefused(f"line {number} is for {name}, which had a line already.")
+        found[name] = clean(rest)
+    return _written(found)
+
+
+def _addressed(line: str, names: Sequence[str], number: int) -> tuple[str, str]:
+    if match := re.match(r"#(\d{1,4})\b", line):
+        place, rest = int(match[1]), line[match.end() :].strip()
+        if not 1 <= place <= len(names):
+            raise CaptionsRefused(f"line {number} is for picture #{place}, and there is none.")
+        name = names[place - 1]
+        rest = rest[len(name) :] if rest.startswith(name) else rest.partition(":")[1] + rest.partition(":")[2]
+        return name, rest.lstrip(": ")
+    for name in sorted(names, key=len, reverse=True):
+        if line.startswith(f"{name}:"):
+            return name, line[len(name) + 1 :]
+    raise CaptionsRefused(f'line {number} names no picture of this order; a line looks like "#1 {names[0]}: …".')
+
+
+def _written(found: dict[str, str]) -> Written:
+    return Written(captions=found, empty=tuple(name for name, text in found.items() if not text))
+
+
+def refuse_strangers(written: Written, names: Sequence[str], where: str) -> None:
+    """Raise `CaptionsRefused` where a caption is for a picture that is not there."""
+    for name in written.captions:
+        if name not in names:
+            raise CaptionsRefused(f"{where} has a caption for {name}, and there is no such picture.")
+
+
+def as_lines(pictures: Sequence[Picture]) -> str:
+    """The captions of the used pictures in the form that `of_lines` reads back."""
+    return "".join(f"#{n} {p.source_name}: {p.caption}\n" for n, p in enumerate(pictures, 1))
+
+
+def write_captions(session: Session, order_id: str, captions: Mapping[str, str], source: str) -> list[Picture]:
+    """The captions of a draft's pictures, by file name. Raises `OrderRefused` where it is no draft any more."""
+    if locked_order(session, order_id).stage != Stage.DRAFT.value:
+        raise OrderRefused(OrderFault.TOO_LATE)
+    changed = [p for p in pictures_of(session, order_id) if p.source_name in captions]
+    for picture in changed:
+        picture.caption = clean(captions[picture.source_name])
+        picture.caption_from = source if picture.caption else ""
+    return changed
+
+
+def spoilt(session: Session, order_id: str, subject: SubjectType, trigger: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Used pictures whose captions say what should be learned: file name and the words."""
+    found = ((p.source_name, unwanted(p.caption, subject, trigger=trigger)) for p in kept(session, order_id))
+    return [(name, words) for name, words in found if words]
