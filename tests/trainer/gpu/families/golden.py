@@ -32,6 +32,7 @@ FILE = Path(__file__).with_name("golden.json")
 SCRIPTS = {
     "flux1-dev": "train_dreambooth_lora_flux.py",
     "flux2-klein-4b": "train_dreambooth_lora_flux2_klein.py",
+    "sdxl": "train_dreambooth_lora_sdxl.py",
     "z-image": "train_dreambooth_lora_z_image.py",
 }
 PROMPTS = ("a zorvex toy on grass", "")
@@ -89,7 +90,7 @@ def common(pipeline: Any) -> dict[str, Any]:
         "sample_indices": [0, 1],
         "train_dataset": SimpleNamespace(custom_instance_prompts=True),
         "step": 0,
-        "transformer": pipeline.transformer,
+        "transformer": pipeline.components.get("transformer"),
         "vae": pipeline.vae,
         "weight_dtype": torch.float32,
         "noise_scheduler_copy": copy.deepcopy(pipeline.scheduler),
@@ -144,7 +145,58 @@ def zimage(script: str, pipeline: Any) -> dict[str, Any]:
     return run(script, common(pipeline) | {"prompt_embeds_cache": [embeds]})
 
 
-RUNS: dict[str, Callable[[str, Any], dict[str, Any]]] = {"flux1-dev": flux1, "flux2-klein-4b": flux2, "z-image": zimage}
+class _FixedTimes:
+    """`torch` with the timesteps that we choose: this script draws them itself."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+    @staticmethod
+    def randint(*_: Any, **__: Any) -> torch.Tensor:
+        return 999 - torch.tensor(INDICES)
+
+
+def sdxl(script: str, pipeline: Any) -> dict[str, Any]:
+    """It samples the autoencoder's posterior: it is given the most likely latents instead."""
+    mode = pipeline.vae.encode(pictures()).latent_dist.mode()
+    functions, _ = the_step(script)
+    space: dict[str, Any] = {"torch": torch}
+    exec(compile(ast.Module(body=functions, type_ignores=[]), "script", "exec"), space)  # noqa: S102 -- as above
+    names = common(pipeline)
+    names["args"].do_edm_style_training = False
+    names["args"].pretrained_vae_model_name_or_path = None
+    names["args"].snr_gamma = None
+    names["batch"] |= {"original_sizes": [(PX, PX)] * 2, "crop_top_lefts": [(0, 0)] * 2}
+    names |= {
+        "torch": _FixedTimes(),
+        "F": torch.nn.functional,
+        "unet": pipeline.unet,
+        "vae": SimpleNamespace(
+            dtype=torch.float32,
+            config=pipeline.vae.config,
+            encode=lambda _: SimpleNamespace(latent_dist=SimpleNamespace(sample=lambda: mode)),
+        ),
+        "latents_mean": None,
+        "latents_std": None,
+        "noise_scheduler": diffusers.DDPMScheduler.from_config(pipeline.scheduler.config),
+        "text_encoders": [pipeline.text_encoder, pipeline.text_encoder_2],
+        "tokenizers": [pipeline.tokenizer, pipeline.tokenizer_2],
+        "compute_text_embeddings": lambda prompts, encoders, tokenizers: space["encode_prompt"](
+            encoders, tokenizers, prompts
+        ),
+        "compute_time_ids": lambda original_size, crops_coords_top_left: torch.tensor(
+            [[*original_size, *crops_coords_top_left, PX, PX]]
+        ),
+    }
+    return run(script, names)
+
+
+RUNS: dict[str, Callable[[str, Any], dict[str, Any]]] = {
+    "flux1-dev": flux1,
+    "flux2-klein-4b": flux2,
+    "sdxl": sdxl,
+    "z-image": zimage,
+}
 
 
 def golden(name: str, checkout: Path) -> dict[str, Any]:
