@@ -11,6 +11,8 @@ FROM python:3.12.12-slim-bookworm
 RUN useradd --create-home --uid 10001 lorasmith && mkdir /data && chown lorasmith /data
 COPY --from=build /opt/lorasmith /opt/lorasmith
 ENV PATH=/opt/lorasmith/bin:$PATH LORASMITH_DATA_DIR=/data PYTHONUNBUFFERED=1 NVIDIA_VISIBLE_DEVICES=all
+# Fetched base models stay in the volume: 7 GB that no new container should fetch again.
+ENV HF_HOME=/data/hub
 USER lorasmith
 VOLUME /data
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \

@@ -166,13 +166,6 @@ def give_up(session: Session, engine: Enqueues, executor_id: str) -> int:
     return len(lost)
 
 
-def stored(session: Session, taken: Taken, step: int) -> None:
-    """Steps up to `step` are safe in the artifacts: a worker that dies later has made progress."""
-    piece = _locked(session, taken.piece_id)
-    if _same_turn(piece, taken) and step > piece.step:
-        piece.step, piece.failures = step, 0
-
-
 def ensure_turns(session: Session, engine: Enqueues, bases: Collection[str] | None = None) -> int:
     """Enqueue turns until there are as many as pieces that wait (for a worker with these bases); gives back how many.
 

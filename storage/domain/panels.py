@@ -14,6 +14,7 @@ SEEDS_A_PROMPT = 2
 _POCKET_PLACES = ("on grass", "in the snow", "at night", "at sea")
 """Phrases of the pocket's pretraining captions, word for word; a test compares them with its vocabulary."""
 _PLACES = ("on a beach", "in a snowy forest", "in a city at night", "on a wooden table")
+_PEOPLES_PLACES = (*_PLACES[:3], "in a sunny kitchen")
 
 _POCKET_OTHERS = ("a red cat on grass", "a blue car in the snow")
 _OTHERS = ("a photo of a person walking a dog in a park", "a bowl of fruit on a table")
@@ -57,9 +58,13 @@ def _subject_prompts(
         return [(f"{thing}, {trigger} style", thing) for thing in _POCKET_STYLE_THINGS]
     if subject_type is SubjectType.STYLE:
         return [(f"{thing} in {trigger} style", thing) for thing in _STYLE_THINGS]
-    places = _POCKET_PLACES if pocket else _PLACES
+    places = _POCKET_PLACES if pocket else _places(subject_type)
     lead = "a" if pocket else "a photo of a"
     return [(f"{lead} {trigger} {class_word} {place}", f"{lead} {class_word} {place}") for place in places]
+
+
+def _places(subject_type: SubjectType) -> tuple[str, ...]:
+    return _PEOPLES_PLACES if subject_type in (SubjectType.PERSON, SubjectType.CHARACTER) else _PLACES
 
 
 def _seeds(seed: int, row: int) -> tuple[int, ...]:

@@ -104,7 +104,7 @@ class Plan(Learning, Objective, Material):
 
 
 def shortened(plan: Plan, steps: int) -> Plan:
-    """The same plan with fewer or more steps, checkpoints at the same shares: for tests and comparisons."""
+    """The same plan with fewer or more steps, checkpoints at the same shares: for `lorasmith train --steps`."""
     shares = [s / plan.steps for s in plan.checkpoint_steps]
     marks = sorted({max(1, round(share * steps)) for share in shares} | {steps})
     warmup = min(plan.warmup_steps, steps)

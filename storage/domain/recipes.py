@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from storage.domain.orders import SubjectType
 from storage.domain.panels import captions_for, prompts_for
 from storage.domain.plan import Plan, Validation
 
 CHECKPOINT_SHARES = (0.25, 0.40, 0.60, 0.80, 1.0)
-"""Where checkpoints are taken: denser early, because small sets overfit early."""
+"""Where checkpoints are taken: denser early, because small sets overfit early (of the study's 600 steps 200 were best)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +36,8 @@ class PictureOf:
 
 
 HOUSE: dict[SubjectType, Rates] = {
-    # Middle of the ranges by subject of the hyperparameter study (person 50-80 steps a picture at 5e-5, rank 16-32; style
-    # 30-50 at 1e-4, 8-16; object 40-60 at 5e-5, 16; character 60-100 at 5e-5, 32).
+    # By subject as in the hyperparameter study, steps in the middle of its ranges, ranks at their top: person 50-80 steps a
+    # picture at 5e-5, rank 16-32; style 30-50 at 1e-4, 8-16; object 40-60 at 5e-5, 16; character 60-100 at 5e-5, 32.
     SubjectType.PERSON: Rates(learning_rate=5e-5, steps_a_picture=65, rank=32),
     SubjectType.STYLE: Rates(learning_rate=1e-4, steps_a_picture=40, rank=16),
     SubjectType.OBJECT: Rates(learning_rate=5e-5, steps_a_picture=50, rank=16),
@@ -51,6 +50,13 @@ BANDS: tuple[tuple[int, int, int], ...] = ((10, 200, 300), (20, 400, 600), (50, 
 LARGE_SET = 20
 """From so many pictures the rate is 1e-4 for every subject type (same study)."""
 
+BATCH = 1
+"""Pictures a step: the write-ups count their steps so, and those that give a reason name stable results."""
+PREVIEW_STEPS = 25
+GUIDANCE = 6.0
+"""Of previews, by choice and not measured: near the 5.0 of diffusers' StableDiffusionXLPipeline, and half of its 50 steps,
+because previews are drawn at every checkpoint."""
+
 POCKET: dict[SubjectType, Rates] = {
     # Measured on 17 drawn subjects of all four types: the utility tops out at 80-160 steps of this rate for 8 pictures, and
     # 3e-4 gets no higher, only later (EXPERIMENTS.md, "Recipe of the pocket").
@@ -62,6 +68,12 @@ POCKET: dict[SubjectType, Rates] = {
 POCKET_BAND = (160, 280)
 """Steps of the pocket at least and at most: what 2 CPU cores do within the promised minutes, and enough by measurement."""
 
+POCKET_BATCH = 8
+"""Views a step: so fills a CPU step well (EXPERIMENTS.md, "Recipe of the pocket")."""
+POCKET_PREVIEW_STEPS = 14
+POCKET_GUIDANCE = 3.5
+"""How the pocket draws what it was asked for most often: all gates are measured so (EXPERIMENTS.md, "Pocket base")."""
+
 RIVALS: tuple[str, ...] = ("seeds-35-a-picture", "small-set-1250", "hundred-a-picture", "flux2-community")
 
 
@@ -71,7 +83,10 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def steps_for(recipe: str, subject_type: SubjectType, pictures: int, *, pocket: bool = False) -> int:
-    """Optimiser steps of a recipe at batch 1. Four pictures count as five. Raises `KeyError` for an unknown recipe."""
+    """Optimiser steps of a recipe, of `BATCH` pictures each, the pocket's of `POCKET_BATCH`. Four pictures count as five.
+
+    Raises `KeyError` for an unknown recipe.
+    """
     count = max(pictures, 5)
     if recipe == "house":
         return _pocket_steps(subject_type, count) if pocket else _house_steps(subject_type, count)
@@ -159,13 +174,13 @@ def plan_for(
         learning_rate=rates.learning_rate,
         warmup_steps=max(1, steps // 20),  # 20-50 for 500-1000 steps (defaults of the open trainers)
         schedule="constant" if pocket else "cosine",
-        batch_size=_batch(pictures=len(pictures), pocket=pocket),
+        batch_size=POCKET_BATCH if pocket else BATCH,
         rank=rates.rank,
         targets="attention+ff+conv"
         if pocket
         else "attention+ff",  # spacepxl: feed-forward closes the gap, conv adds nothing
-        weight_decay=0.01,
-        max_grad_norm=1.0,
+        weight_decay=0.01,  # AdamW's default in PyTorch
+        max_grad_norm=1.0,  # default of the open trainers
         resolution=64 if pocket else 1024,
         flip=subject_type in (SubjectType.OBJECT, SubjectType.STYLE, SubjectType.CHARACTER),
         caption_dropout=0.05,  # 0.05-0.1 in every trainer that has it (defaults of the open trainers)
@@ -175,13 +190,6 @@ def plan_for(
         validation=validation,
         held_out=held_out(pictures, count),
         prompts=prompts_for(subject_type, trigger=trigger, class_word=class_word, seed=seed, pocket=pocket),
-        preview_steps=14 if pocket else 25,
-        guidance=3.5 if pocket else 6.0,
+        preview_steps=POCKET_PREVIEW_STEPS if pocket else PREVIEW_STEPS,
+        guidance=POCKET_GUIDANCE if pocket else GUIDANCE,
     )
-
-
-def _batch(*, pictures: int, pocket: bool) -> Literal[1, 2, 8]:
-    """Batch 1 for small sets, 2 from 20 pictures; the pocket learns from 8 views a step at the cost of one CPU second."""
-    if pocket:
-        return 8
-    return 2 if pictures >= LARGE_SET else 1

@@ -198,7 +198,6 @@ def test_a_dead_workers_turn_is_given_again_at_no_charge_and_its_late_word_is_ig
         assert (again.piece_id, again.turn) == (lost.piece_id, 2)
         assert not turns.holds(session, lost)
         assert not turns.give_back(session, client, lost, gpu_s=50, step=70, outcome="more")
-        turns.stored(session, lost, 70)
         assert turns.holds(session, again)
         assert session.get_one(Piece, again.piece_id).step == 0
     assert client.statuses([f"{lost.piece_id}:2"]) == {f"{lost.piece_id}:2": "ENQUEUED"}
@@ -224,10 +223,12 @@ def test_progress_forgives_failures(database: Database, client: Engine) -> None:
         order = started(session, client)
         for n in range(8):
             taken = picked(session, client, executor=f"w{n}")
-            turns.stored(session, taken, 10 * (n + 1))
-            turns.give_up(session, client, f"w{n}")
+            if n % 2:
+                turns.give_back(session, client, taken, gpu_s=1, step=10 * n, outcome="more")
+            else:
+                turns.give_up(session, client, f"w{n}")
         assert session.get_one(Order, order.id).stage == "training"
-        assert session.get_one(Piece, taken.piece_id).step == 80
+        assert session.get_one(Piece, taken.piece_id).step == 70
 
 
 async def test_many_workers_picking_at_once_never_get_the_same_piece(database: Database, client: Engine) -> None:

@@ -155,7 +155,7 @@ class Training:
             self._store()
         event, losses = checkpoint(self.bench, self._delivered(), self.step, self._before(self.step))
         self.held_out_losses[self.step] = losses
-        states.rewrite_losses(self._folder, self._state(), self.bench.task.plan_sha256)
+        states.rewrite_losses(self._folder, self.step, self.held_out_losses)
         self.bench.channel.tell(event)
 
     def _delivered(self) -> Delivered:

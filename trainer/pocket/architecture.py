@@ -28,8 +28,6 @@ LATENT_PX = 16
 CAPTION_TOKENS = 24
 TEXT_WIDTH = 96
 TIME_ID_WIDTH = 32
-BEST_STEPS = 14
-BEST_GUIDANCE = 3.5
 
 
 def build_tokenizer() -> CLIPTokenizer:

@@ -146,13 +146,13 @@ def _save(run: Path, clip: CLIPModel, heads: Heads, *, optimizer: AdamW | None, 
 
 
 def _restored(run: Path, clip: CLIPModel, heads: Heads, optimizer: AdamW, *, resume: bool) -> tuple[float, int]:
-    """The run's CLIP; with `resume` also the optimizer and the clock of its image half."""
+    """The run's CLIP; with `resume` also the clock of its image half and the optimizer, which an exported folder lacks."""
     tensors, numbers = load_snapshot(run / "clip.safetensors")
     clip.load_state_dict(under("clip", tensors))
     if kept := under("heads", tensors):
         heads.load_state_dict(kept)
-    adam = under("adam", tensors)
-    if not resume or not adam:
+    if not resume:
         return 0.0, 0
-    restore_optimizer(optimizer, adam)
+    if adam := under("adam", tensors):
+        restore_optimizer(optimizer, adam)
     return numbers["elapsed_s"], int(numbers["step"])

@@ -3,6 +3,7 @@
 The way back serves machines that have no snapshots: a run can go on from the exported folder.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from trainer.pocket.vae_training import load_vae
 MIB = 2**20
 LARGEST_FILE_MIB = 15
 LARGEST_FOLDER_MB = 40
+CLOCKS = "clocks.json"
+CLOCKED = ("vae", "clip", "unet")
 
 
 def export_run(run: Path, folder: Path) -> Path:
@@ -41,10 +44,25 @@ def export_run(run: Path, folder: Path) -> Path:
     pipeline.to(dtype=torch.float16)
     pipeline.save_pretrained(folder)
     save_judge(clip, folder / "judge")
+    write_clocks(run, folder)
     (folder / "README.md").write_text(CARD, encoding="utf-8")
     (folder / "LICENSE").write_text(LICENCE, encoding="utf-8")
     check_sizes(folder)
     return folder
+
+
+def write_clocks(run: Path, folder: Path) -> None:
+    """How far each stage of the run had come: seconds, steps, samples. A run that goes on from the folder goes on from there."""
+    clocks = {stage: load_snapshot(run / f"{stage}.safetensors")[1] for stage in CLOCKED}
+    (folder / CLOCKS).write_text(json.dumps(clocks, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_clocks(folder: Path) -> dict[str, dict[str, float]]:
+    """The inverse of `write_clocks`; all zero for a folder of an older export."""
+    if not (folder / CLOCKS).exists():
+        return {stage: {"elapsed_s": 0.0, "step": 0, "samples": 0} for stage in CLOCKED}
+    clocks: dict[str, dict[str, float]] = json.loads((folder / CLOCKS).read_text(encoding="utf-8"))
+    return clocks
 
 
 def save_judge(clip: CLIPModel, folder: Path) -> None:
@@ -98,24 +116,25 @@ def basis_of_vae(vae: AutoencoderKL) -> PatchBasis:
 
 
 def snapshots_from_export(folder: Path, run: Path) -> None:
-    """Make a run's snapshots from an exported folder where the run has none; optimizers start afresh."""
+    """Make a run's snapshots from an exported folder where the run has none: weights and clocks go on, optimizers start afresh."""
+    clocks = read_clocks(folder)
     pipeline = load_pipeline(folder)
     basis = basis_of_vae(pipeline.vae)
     clip = CLIPModel.from_pretrained(folder / "judge", dtype=torch.float32, local_files_only=True)
     decoder = [*pipeline.vae.decoder.parameters(), *pipeline.vae.post_quant_conv.parameters()]
     denoiser = [*pipeline.unet.parameters(), *pipeline.text_encoder.parameters()]
     _unless_there(run / "basis.safetensors", {"first": basis.first, "second": basis.second, "shift": basis.shift}, {})
-    _unless_there(run / "clip.safetensors", {f"clip/{name}": value for name, value in clip.state_dict().items()})
-    vae = {f"vae/{name}": value for name, value in pipeline.vae.state_dict().items()}
     _unless_there(
-        run / "vae.safetensors", vae | {f"average/{n}": value.detach().clone() for n, value in enumerate(decoder)}
+        run / "clip.safetensors", {f"clip/{name}": value for name, value in clip.state_dict().items()}, clocks["clip"]
     )
+    vae = {f"vae/{name}": value for name, value in pipeline.vae.state_dict().items()}
+    vae |= {f"average/{n}": value.detach().clone() for n, value in enumerate(decoder)}
+    _unless_there(run / "vae.safetensors", vae, clocks["vae"])
     owners = {f"owner/{number}": value for number, value in enumerate(denoiser)}
     averages = {f"average/{number}": value.clone() for number, value in enumerate(denoiser)}
-    _unless_there(run / "unet.safetensors", owners | averages)
+    _unless_there(run / "unet.safetensors", owners | averages, clocks["unet"])
 
 
-def _unless_there(path: Path, tensors: Tensors, numbers: dict[str, float] | None = None) -> None:
+def _unless_there(path: Path, tensors: Tensors, numbers: dict[str, float]) -> None:
     if not path.exists():
-        start = {"elapsed_s": 0.0, "step": 0, "samples": 0}
-        save_snapshot(path, tensors, start if numbers is None else numbers)
+        save_snapshot(path, tensors, numbers)

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from transformers import CLIPModel
 
+from storage.domain.recipes import POCKET_GUIDANCE, POCKET_PREVIEW_STEPS
 from trainer.pocket import WEIGHTS
-from trainer.pocket.architecture import BEST_GUIDANCE, BEST_STEPS, PICTURE_PX, build_tokenizer, load_pipeline
+from trainer.pocket.architecture import PICTURE_PX, build_tokenizer, load_pipeline
 from trainer.pocket.captions import prompt
 from trainer.pocket.clip import floats, zero_shot
 from trainer.pocket.oracle import Oracle, load_oracle
@@ -106,7 +107,7 @@ def draw_prompts(pipeline: StableDiffusionXLPipeline, texts: Sequence[str], *, f
         part = list(texts[at : at + BATCH])
         seeds = [torch.Generator().manual_seed(first_seed + at + place) for place in range(len(part))]
         found = pipeline(
-            prompt=part, num_inference_steps=BEST_STEPS, guidance_scale=BEST_GUIDANCE, generator=seeds
+            prompt=part, num_inference_steps=POCKET_PREVIEW_STEPS, guidance_scale=POCKET_GUIDANCE, generator=seeds
         ).images
         drawn += [np.asarray(picture.convert("RGB")) for picture in found]
     return np.stack(drawn)

@@ -141,6 +141,18 @@ def test_every_plan_is_whole_and_comes_back_from_json(count: int, kind: SubjectT
     assert all("{trigger}" in c for c in made.captions)
 
 
+@pytest.mark.parametrize("pictures", [6, 19, 20, 40])
+def test_steps_are_counted_as_the_study_counts_them_one_picture_each(pictures: int) -> None:
+    assert plan(pictures).batch_size == 1
+    assert plan(pictures).steps == steps_for("house", SubjectType.OBJECT, pictures)
+
+
+def test_nobody_is_drawn_on_a_table() -> None:
+    for kind in (SubjectType.PERSON, SubjectType.CHARACTER):
+        assert not [p.text for p in plan(8, kind).prompts if p.with_trigger and "table" in p.text]
+    assert [p.text for p in plan(8, SubjectType.OBJECT).prompts if p.with_trigger and "table" in p.text]
+
+
 def test_persons_are_never_mirrored() -> None:
     assert not plan(8, SubjectType.PERSON).flip
     assert plan(8, SubjectType.OBJECT).flip

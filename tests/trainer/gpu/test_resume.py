@@ -14,6 +14,7 @@ import pytest
 from storage.domain.plan import Plan
 from tests.builders import CPU_FIT, make_job, tiny_plan
 from trainer.events import Checkpointed, Finished, Train
+from trainer.gpu import state
 from trainer.gpu.channel import Channel
 from trainer.gpu.child import Child
 
@@ -138,3 +139,16 @@ def test_asked_again_for_a_stored_checkpoint_it_makes_the_same_one_again(desk: A
     second = one(desk.train(folder, 3), Checkpointed)
     assert second.lora_sha256 == first.lora_sha256
     assert not list(folder.rglob("*.part"))
+
+
+def test_a_checkpoint_copies_the_weights_once_and_adds_what_it_measured_to_what_is_stored(
+    desk: Any, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, copies = job(plan=tiny_plan(6, 2)), []
+    taken = state.taken
+    monkeypatch.setattr(state, "taken", lambda *a, **k: copies.append(1) or taken(*a, **k))
+    desk.train(folder, 2)
+    assert len(copies) == 1
+    kept = state.newest(folder / "state", desk.child._bench.task.plan_sha256, 2)
+    assert kept is not None
+    assert list(kept.held_out_losses) == [2]

@@ -12,7 +12,7 @@ from transformers import CLIPModel
 from trainer.pocket import JUDGE, WEIGHTS
 from trainer.pocket.architecture import build_tokenizer, load_pipeline
 from trainer.pocket.clip import zero_shot
-from trainer.pocket.export import basis_of_vae, check_sizes, snapshots_from_export
+from trainer.pocket.export import CLOCKED, basis_of_vae, check_sizes, read_clocks, snapshots_from_export, write_clocks
 from trainer.pocket.gates import (
     centred_questions,
     draw_prompts,
@@ -23,7 +23,7 @@ from trainer.pocket.gates import (
     wide_questions,
 )
 from trainer.pocket.oracle import load_oracle
-from trainer.pocket.snapshots import load_snapshot
+from trainer.pocket.snapshots import load_snapshot, save_snapshot
 
 # diffusers' Euler scheduler makes numpy arrays of tensors the old way
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -90,5 +90,17 @@ def test_a_run_can_go_on_from_the_shipped_folder(pipeline: StableDiffusionXLPipe
     tensors, numbers = load_snapshot(tmp_path / "unet.safetensors")
     first = next(iter(pipeline.unet.parameters()))
     assert torch.equal(tensors["owner/0"], first)
-    assert numbers["samples"] == 0
+    assert numbers == read_clocks(WEIGHTS)["unet"]
+    assert numbers["samples"] > 100_000, "it goes on behind the shipped samples, not at the curriculum's start"
+    for stage in ("vae", "clip"):
+        assert load_snapshot(tmp_path / f"{stage}.safetensors")[1]["elapsed_s"] > 60
     assert {path.name for path in tmp_path.iterdir()} == {f"{n}.safetensors" for n in ("basis", "clip", "vae", "unet")}
+
+
+def test_an_export_says_how_far_its_run_had_come_and_an_older_one_is_taken_as_new(tmp_path: Path) -> None:
+    clocks = {stage: {"elapsed_s": 60.5 + n, "step": 7 * n, "samples": 70 * n} for n, stage in enumerate(CLOCKED)}
+    for stage, numbers in clocks.items():
+        save_snapshot(tmp_path / f"{stage}.safetensors", {"x": torch.ones(1)}, numbers)
+    write_clocks(tmp_path, tmp_path)
+    assert read_clocks(tmp_path) == clocks
+    assert read_clocks(tmp_path / "older")["unet"] == {"elapsed_s": 0.0, "step": 0, "samples": 0}
