@@ -39,6 +39,12 @@ def _check(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
+def _convert(arguments: Sequence[str]) -> int:
+    from storage.lora_file.convert import run  # noqa: PLC0415  # only this verb needs it
+
+    return run(arguments)
+
+
 def _console(verb: str) -> Callable[[Sequence[str]], int]:
     def call(arguments: Sequence[str]) -> int:
         from storage.console import run  # noqa: PLC0415  # only these verbs need the database
@@ -55,6 +61,7 @@ VERBS: dict[str, Verb] = {
     "demo": Verb(says="show a whole order on this machine: no token, no GPU, no download", module="bot.loopback.demo", needs=("bot", "trainer", "demo")),
     "train": Verb(says="train a LoRA from a folder of pictures, without Discord", module="trainer.alone", needs=("trainer",)),
     "check": Verb(says="say whether a LoRA file loads, where, and what its header holds", call=_check),
+    "convert": Verb(says="mend a LoRA file that tools misread: alpha, names, layout, dtype", call=_convert),
     "fetch": Verb(says="download a base model: `lorasmith fetch sdxl` (about 7 GB)", module="trainer.fetch", needs=("trainer",)),
     "migrate": Verb(says="bring the database to this version (the bot does it too when it starts)", call=_console("migrate")),
     "pause": Verb(says="give no more turns on the GPU; what runs goes on to its next checkpoint", call=_console("pause")),

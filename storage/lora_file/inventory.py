@@ -68,6 +68,7 @@ class Module:
     """The tensors of one module, filled while the keys are read."""
 
     parts: dict[str, Entry] = field(default_factory=dict)  # role -> entry
+    keys: dict[str, str] = field(default_factory=dict)  # role -> its name in the file
     naming: str = ""
     alpha: float | None = None
 
@@ -119,6 +120,7 @@ def inventory_of(path: Path, header: Header) -> Inventory:
         name, role, naming = found
         module = modules.setdefault(name, Module())
         module.parts[role] = entry
+        module.keys[role] = key
         module.naming = module.naming or naming
         if role == "alpha":
             alphas[name] = key
