@@ -17,7 +17,8 @@ from trainer import terminal
 def test_every_picture_fault_has_a_sentence_with_the_name_and_what_to_do(fault: PictureFault) -> None:
     said = picture_refused("cat.heic", fault.value, "some detail")
     assert said.startswith("cat.heic ")
-    assert re.search(r"\b(Save|Open|Make|Use|Attach|Add|Start|teaches)\b", said)
+    asked_for = fault is PictureFault.LEFT_OUT  # there is nothing to do about it
+    assert asked_for or re.search(r"\b(Save|Open|Make|Use|Attach|Add|Start|teaches)\b", said)
     assert "{" not in said + picture_refused("cat.heic", fault.value)
 
 
