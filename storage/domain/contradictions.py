@@ -46,6 +46,8 @@ def _meaningless(plan: Plan) -> Iterator[tuple[str, str]]:
     for name, other, value in NEEDS:
         if getattr(plan, name) != usual[name] and getattr(plan, other) != value:
             yield name, f"it means something with {other} {value} alone"
+    if plan.base in FLOW_BASES and plan.targets == "attention+ff+conv":
+        yield "targets", f"{plan.base} has no convolutions; attention+ff is all that it has"
     kind = "flow" if plan.base in FLOW_BASES else "diffusion"
     for field in knobs(Plan):
         if field.knob.only not in (None, kind) and getattr(plan, field.name):

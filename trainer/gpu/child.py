@@ -18,6 +18,7 @@ from trainer.gpu.bench import Bench, Loaded, load
 from trainer.gpu.channel import Channel
 from trainer.gpu.compact import CannotShrink
 from trainer.gpu.export import ReadBackFailed
+from trainer.gpu.families.stock import WrongBase
 from trainer.gpu.memory import free, is_out_of_memory
 from trainer.gpu.pictures import UnreadablePicture
 from trainer.gpu.training import Diverged, Training
@@ -117,6 +118,8 @@ def failure(error: Exception) -> Failed:
         return _failed("program", str(error), retry=False)
     if is_out_of_memory(error):
         return _failed("machine", "memory ran out", retry=True)
+    if isinstance(error, WrongBase):
+        return _failed("machine", str(error), retry=False)
     if isinstance(error, OSError):
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return _failed("machine", "the disk is full" if full else f"a file failed: {type(error).__name__}", retry=True)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from peft.tuners.lora import LoraLayer
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainer.gpu.families.family import Drawing, Worn
@@ -25,7 +26,7 @@ MAX_INDEX_BYTES = 1 << 20
 
 
 class WrongBase(OSError):
-    """The folder holds no base model of the family that the plan names."""
+    """The folder holds no whole base model of the family that the plan names. The message may be shown: it holds no path."""
 
 
 def loaded(pipeline_class: Any, source: str, device: torch.device, dtype: torch.dtype) -> Any:  # noqa: ANN401 -- diffusers ships no types
@@ -38,9 +39,14 @@ def loaded(pipeline_class: Any, source: str, device: torch.device, dtype: torch.
         raise WrongBase("the base model's folder is not there")
     if folder.is_dir():
         _check(folder, pipeline_class.__name__)
-    pipeline = pipeline_class.from_pretrained(
-        source, dtype=dtype, use_safetensors=True, local_files_only=folder.is_dir()
-    ).to(device)
+    try:
+        pipeline = pipeline_class.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, local_files_only=folder.is_dir()
+        ).to(device)
+    except (OSError, SafetensorError) as error:
+        if not folder.is_dir():
+            raise
+        raise WrongBase("a file of the base model is missing or damaged; fetch it again") from error
     pipeline.set_progress_bar_config(disable=True)
     for part in pipeline.components.values():
         if isinstance(part, nn.Module):

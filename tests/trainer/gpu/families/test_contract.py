@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from torch import nn
 from storage.domain.measurement import Measurement
 from tests.builders import CPU_FIT, drawn_pictures, make_job
 from tests.tiny_bases import TINY
+from tests.trainer.gpu.conftest import Desk
 from tests.trainer.gpu.families.conftest import STEPS, Trained, plan_on
 from trainer.events import Checkpointed, Failed, Finished
 from trainer.events import Trained as TrainedEvent
 from trainer.gpu import export
 from trainer.gpu.adapter import attach
 from trainer.gpu.families import FAMILIES, Base, Targets, stacked
+from trainer.gpu.job import JobRefused
+from trainer.gpu.job import read as read_job
 from trainer.gpu.pictures import Framing, Shape, pixels
 
 PX = 32
@@ -156,3 +160,22 @@ def test_a_folder_of_another_family_is_refused_in_words(name: str, tmp_path: Pat
         FAMILIES[name](str(tmp_path), CPU_FIT)
     with pytest.raises(OSError, match="folder is not there"):
         FAMILIES[name](str(tmp_path / "nowhere"), CPU_FIT)
+
+
+@pytest.mark.parametrize("part", ["transformer", "text_encoder", "vae"])
+def test_weights_that_were_cut_short_are_told_as_such(part: str, tmp_path: Path) -> None:
+    make_job(tmp_path / "job", TINY["z-image"](tmp_path / "base"), pictures=2, plan=plan_on("z-image"))
+    file = next((tmp_path / "base" / part).glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:-1000])
+    desk = Desk(tmp_path / "told.jsonl")
+    (failed,) = [event for event in desk.train(tmp_path / "job", 1) if isinstance(event, Failed)]
+    desk.close()
+    assert (failed.fault, failed.retry) == ("machine", False)
+    assert "missing or damaged" in failed.reason
+
+
+def test_a_plan_with_convolutions_is_refused_where_there_are_none(tmp_path: Path) -> None:
+    plan = replace(plan_on("flux1-dev"), targets="attention+ff+conv")
+    make_job(tmp_path, "nowhere", pictures=2, plan=plan)
+    with pytest.raises(JobRefused, match="targets: flux1-dev has no convolutions"):
+        read_job(tmp_path)
