@@ -14,6 +14,7 @@ import discord
 from pydantic import ValidationError
 
 from bot.absence import Absence
+from bot.captioning import Captioning
 from bot.client import LorasmithClient
 from bot.commands import Commands
 from bot.connection import become_the_bot, give_up_lease, stay_connected, stay_the_bot
@@ -85,6 +86,7 @@ def wire(parts: Parts, client: LorasmithClient, fetches: Downloads) -> Organs:
     Commands(parts, intake, cards, Queries(parts), Moderation(parts, cards)).register(client.tree, client.presses)
     Starting(parts, cards, intake).register(client.presses)
     Doctoring(parts, cards).register(client.presses)
+    Captioning(parts, cards, fetches).register(client.presses)
     story.register(client.presses)
     client.attach(parts, story, absence)
     parts.engine.handle_stage(story.on_stage)

@@ -19,6 +19,8 @@ def buttons_of(card: PlanCard, order_id: str, stage: str) -> discord.ui.View | N
         start = button("Start", "start", order_id, style=discord.ButtonStyle.success)
         start.disabled = card.plan is None or card.fetching > 0
         parts: list[discord.ui.Item[Any]] = [start, button("Add pictures", "add", order_id)]
+        if card.captions:
+            parts.append(button("Captions", "captions", order_id))
         if card.doubtful:
             parts.append(button("Keep all as they are", "asis", order_id))
         parts.append(button("Cancel", "cancel", order_id))

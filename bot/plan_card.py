@@ -27,6 +27,7 @@ from storage.domain.recipes import PictureOf, plan_for
 from storage.drafts import pictures_of
 from storage.faults import gap
 from storage.tables import Order, Picture, PlanRow, Post, now
+from storage.words_captions import captioned
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCar
         state=state,
         examined=examined_lines(pictures),
         choices=choices_of(pictures) if state == "draft" else (),
+        captions=captioned(sum(bool(p.caption) for p in kept), len(kept)) if kept else "",
         doubtful=any(p.state == "kept" and findings_of(p) for p in pictures),
     )
 

@@ -86,6 +86,8 @@ class PlanCard:
     """What the dataset doctor says of the pictures that are used: `bot.wording_doctor`."""
     choices: Sequence[tuple[str, str, str]] = ()
     """What can be left out or brought back: (value, label, description)."""
+    captions: str = ""
+    """How many pictures have words of their own."""
     doubtful: bool = False
     """Whether anything was found that the owner has not accepted."""
 
@@ -124,6 +126,7 @@ def _pictures(card: PlanCard) -> str:
     ]
     lines += [f"- {line}" for line in listed([picture_refused(r.name, r.fault, r.detail) for r in card.refused], 12)]
     lines += ["**Looked at closely:**", *card.examined] if card.examined and card.state == "draft" else []
+    lines += [card.captions] if card.captions else []
     if card.fetching:
         lines.append(f"{pictures(card.fetching)} still being looked at …")
     return "\n".join(lines)

@@ -119,19 +119,31 @@ def refuse_strangers(written: Written, names: Sequence[str], where: str) -> None
             raise CaptionsRefused(f"{where} has a caption for {name}, and there is no such picture.")
 
 
+def named(pictures: Sequence[Picture]) -> dict[str, Picture]:
+    """All pictures of an order by a name that tells them apart; the n-th is `#n` in lines."""
+    names = [p.source_name for p in pictures]
+    return {
+        p.source_name if names.count(p.source_name) == 1 else f"{p.source_name} (number {n})": p
+        for n, p in enumerate(pictures, 1)
+    }
+
+
 def as_lines(pictures: Sequence[Picture]) -> str:
-    """The captions of the used pictures in the form that `of_lines` reads back."""
-    return "".join(f"#{n} {p.source_name}: {p.caption}\n" for n, p in enumerate(pictures, 1))
+    """The captions of the used ones of an order's pictures in the form that `of_lines` reads back."""
+    used = ((n, name, p) for n, (name, p) in enumerate(named(pictures).items(), 1) if p.state == "kept")
+    return "".join(f"#{n} {name}: {p.caption}\n" for n, name, p in used)
 
 
 def write_captions(session: Session, order_id: str, captions: Mapping[str, str], source: str) -> list[Picture]:
-    """The captions of a draft's pictures, by file name. Raises `OrderRefused` where it is no draft any more."""
+    """The captions of a draft's pictures, by the names of `named`. Raises `OrderRefused` where it is no draft any more."""
     if locked_order(session, order_id).stage != Stage.DRAFT.value:
         raise OrderRefused(OrderFault.TOO_LATE)
-    changed = [p for p in pictures_of(session, order_id) if p.source_name in captions]
-    for picture in changed:
-        picture.caption = clean(captions[picture.source_name])
-        picture.caption_from = source if picture.caption else ""
+    rows = named(pictures_of(session, order_id))
+    changed = [rows[name] for name in captions if name in rows]
+    for name, text in captions.items():
+        if name in rows:
+            rows[name].caption = clean(text)
+            rows[name].caption_from = source if rows[name].caption else ""
     return changed
 
 

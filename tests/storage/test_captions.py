@@ -79,7 +79,7 @@ async def test_captions_are_written_to_pictures_and_read_back_until_start(databa
             session, order.id, {"1.png": "a drawn cat", "2.png": "", "9.png": "x"}, "owner"
         )
         assert [(p.source_name, p.caption_from) for p in changed] == [("1.png", "owner"), ("2.png", "")]
-        rows = orders.kept(session, order.id)
+        rows = orders.pictures_of(session, order.id)
         assert of_lines(captions.as_lines(rows), [p.source_name for p in rows]).captions["1.png"] == "a drawn cat"
         assert captions.spoilt(session, order.id, SubjectType.STYLE, "zorvex") == [("1.png", ("drawn",))]
         order.stage = "queued"

@@ -1,0 +1,49 @@
+"""What members read about captions: the form, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.wording import escape, listed
+from storage.domain.orders import SubjectType
+from storage.words_captions import captioned, empty_words, spoilt_words
+
+CAPTIONS_TITLE = "What the pictures show"
+CAPTIONS_LABEL = "A line a picture"
+CAPTIONS_LABEL_ABOUT = "#1 name: what it shows. Nothing after the colon takes the standard captions."
+FILE_LABEL = "Or a file with captions"
+FILE_LABEL_ABOUT = "captions.txt as I send it back, or metadata.jsonl"
+NOTHING_SENT = "There was nothing in that; the captions are as they were."
+CAPTIONS_FILE = "captions.txt"
+MOST_LINES = 10
+
+_ADVICE: dict[SubjectType, str] = {
+    SubjectType.PERSON: "Say pose, clothes, light and place; leave out the face, the hair and whatever never changes.",
+    SubjectType.CHARACTER: "Say pose, action, light and place; leave out its colours, fur, face and whatever never changes.",
+    SubjectType.OBJECT: "Say where it is, the view and the light; leave out what it looks like itself.",
+    SubjectType.STYLE: "Say what is shown; leave out the style, the technique and the mood.",
+}
+
+
+def captions_saved(
+    own: int,
+    count: int,
+    *,
+    subject: SubjectType,
+    empty: Sequence[str],
+    spoilt: Sequence[tuple[str, Sequence[str]]],
+) -> str:
+    """The answer to the form; the file with all captions is attached to it."""
+    lines = [captioned(own, count), _ADVICE[subject]]
+    lines += listed([f"- {empty_words(escape(name, 60))}" for name in empty], MOST_LINES)
+    lines += listed(
+        [f"- {spoilt_words(escape(name, 60), [escape(w, 40) for w in words], subject)}" for name, words in spoilt],
+        MOST_LINES,
+    )
+    lines.append("To change many at once, edit the attached file and send it with **Captions**.")
+    return "\n".join(lines)
+
+
+def captions_refused(reason: str) -> str:
+    """Captions that cannot be used; nothing was changed."""
+    return f"I could not use these captions, so nothing has changed: {escape(reason, 300)}"

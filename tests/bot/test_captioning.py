@@ -1,0 +1,76 @@
+"""The owner sees and corrects what the pictures are called, in a form or by a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from bot.loopback.member import Member
+from tests.bot.living import House, drafted, house
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    async with house(tmp_path_factory.mktemp("captioning")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ada(home: House) -> AsyncIterator[Member]:
+    """Ada, with nothing of hers left open by an earlier test."""
+    yield home.people["Ada"]
+    await home.clear("Ada")
+
+
+async def captions(home: House, order_id: str) -> list[str]:
+    return [p.caption for p in await home.pictures(order_id)]
+
+
+async def test_captions_are_corrected_in_the_form_and_by_the_file_that_comes_back(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada", subject="character", first=1000)
+    assert "Captions: the standard ones for all pictures." in card.text()
+    opened = await ada.click(card, "Captions")
+    assert opened.state == "modal"
+    assert "#1 photo-1000.png: " in json.dumps(opened.modal)
+    sent = await ada.submit_modal(
+        opened, {"lines": "#1 photo-1000.png: with brown fur, on a *sofa*\nphoto-1002.png: at sea"}
+    )
+    said = await home.reply(ada, sent, "2 of 4 pictures have words of their own")
+    assert "The caption of photo-1000.png says fur: better not" in said.text()
+    assert await captions(home, order.id) == ["with brown fur, on a *sofa*", "", "at sea", ""]
+    card = await home.card("Ada", order.id, "2 of 4 pictures have words of their own")
+    (file,) = said.files
+    text = (await ada.download(file)).decode()
+    assert text.splitlines()[0] == "#1 photo-1000.png: with brown fur, on a *sofa*"
+    edited = text.replace("with brown fur, ", "").replace("#2 photo-1001.png: ", "#2 photo-1001.png: in snow").encode()
+    sent = await ada.submit_modal(await ada.click(card, "Captions"), {"file": [("captions.txt", edited)]})
+    said = await home.reply(ada, sent, "3 of 4 pictures have words of their own")
+    assert "better not" not in said.text()
+    assert "The caption of photo-1003.png is empty" in said.text()
+    assert await captions(home, order.id) == ["on a *sofa*", "in snow", "at sea", ""]
+
+
+async def test_captions_that_cannot_be_used_change_nothing_and_say_why(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada", first=1010)
+
+    async def answer(values: dict[str, object], wanted: str) -> None:
+        sent = await ada.submit_modal(await ada.click(card, "Captions"), values)
+        await home.reply(ada, sent, wanted)
+
+    await answer({"file": [("c.txt", "#1: größer".encode("latin-1"))]}, "is not written in UTF-8")
+    line = json.dumps({"file_name": "nobody.png", "text": "x"}).encode()
+    await answer({"file": [("metadata.jsonl", line)]}, "has a caption for nobody.png, and there is no such picture")
+    await answer({"lines": "#9: too far"}, "line 1 is for picture #9")
+    await answer({"lines": ""}, "the captions are as they were")
+    assert await captions(home, order.id) == ["", "", "", ""]
+
+
+async def test_captions_are_the_owners_alone(home: House, ada: Member) -> None:
+    _, card = await drafted(home, "Ada", first=1020)
+    bruno = home.people["Bruno"]
+    await home.reply(bruno, await bruno.click(card, "Captions"), "Only the person who made this order")
