@@ -14,6 +14,7 @@ from trainer.gpu.judge.eye import Eye, eye_of
 from trainer.gpu.latents import Encoded, encoded
 from trainer.gpu.pictures import framed
 from trainer.gpu.preview import base_panel
+from trainer.gpu.words import heard
 
 JUDGED_AT_ONCE = 16
 
@@ -48,7 +49,7 @@ class Bench:
         """Reads and encodes the pictures. Raises `UnreadablePicture`."""
         self.task, self.base, self.eye, self.channel = task, loaded.base, loaded.eye, channel
         own = [p.caption for p in task.job.pictures]
-        self.words: dict[str, Words] = {text: self.base.encode_texts([text]) for text in captions.texts(task.plan, own)}
+        self.words: dict[str, Words] = heard(self.base, captions.texts(task.plan, own), task.path("cache"))
         shapes = self.base.shapes(task.plan.resolution)
         pictures = [
             framed(task.path(p.file), shapes, picture_id=p.id, held_out=p.held_out, caption=p.caption)

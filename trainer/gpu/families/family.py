@@ -84,6 +84,8 @@ class Base(Protocol):
     device: torch.device
     vae_sha256: str
     """Of the autoencoder's weights: latents of another one are useless."""
+    words_sha256: str
+    """Of the text encoders as loaded: what another one heard is useless (`fingerprints.of_encoders`)."""
 
     @property
     def schedule(self) -> Schedule:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from storage.domain.plan import Fit
 from trainer.gpu.families import stock
 from trainer.gpu.families.family import Drawing, Targets, Words, Worn
+from trainer.gpu.families.fingerprints import of_encoders
 from trainer.gpu.pictures import Framing, Shape, shapes
 from trainer.gpu.schedules import Flow, Shift
 
@@ -48,6 +49,7 @@ class Flux:
         self._wears = False
         self.schedule = Flow(shift=size_dependent(self._pipeline.scheduler.config))
         self.vae_sha256 = stock.fingerprint(self._pipeline.vae)
+        self.words_sha256 = of_encoders(self._pipeline)
 
     @property
     def denoiser(self) -> nn.Module:

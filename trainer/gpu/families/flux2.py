@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from storage.domain.plan import Fit
 from trainer.gpu.families import stock
 from trainer.gpu.families.family import Drawing, Targets, Words, Worn
+from trainer.gpu.families.fingerprints import of_encoders
 from trainer.gpu.pictures import Framing, Shape, shapes
 from trainer.gpu.schedules import Flow, Shift
 
@@ -50,6 +51,7 @@ class Flux2Klein:
         self._wears = False
         self.schedule = Flow(shift=_shift(self._pipeline.scheduler.config))
         self.vae_sha256 = stock.fingerprint(self._pipeline.vae)
+        self.words_sha256 = of_encoders(self._pipeline)
 
     @property
     def denoiser(self) -> nn.Module:

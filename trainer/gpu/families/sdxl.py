@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from storage.domain.plan import Fit
 from trainer.gpu.families.family import Drawing, Targets, Words, Worn
+from trainer.gpu.families.fingerprints import of_encoders
 from trainer.gpu.pictures import Framing, Shape, shapes
 from trainer.gpu.schedules import Diffusion, zero_terminal
 
@@ -54,6 +55,7 @@ class Sdxl:
         self._layers = _layers(self._pipeline.unet)
         self.schedule = _schedule(self._pipeline.scheduler.config)
         self.vae_sha256 = _fingerprint(self._pipeline.vae)
+        self.words_sha256 = of_encoders(self._pipeline)
 
     @property
     def denoiser(self) -> nn.Module:

@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from storage.domain.plan import Fit
 from trainer.gpu.families import stock
 from trainer.gpu.families.family import Drawing, Targets, Words, Worn
+from trainer.gpu.families.fingerprints import of_encoders
 from trainer.gpu.families.flux import size_dependent
 from trainer.gpu.pictures import Framing, Shape, shapes
 from trainer.gpu.schedules import Flow
@@ -39,6 +40,7 @@ class ZImage:
         self._wears = False
         self.schedule = Flow(shift=size_dependent(self._pipeline.scheduler.config))
         self.vae_sha256 = stock.fingerprint(self._pipeline.vae)
+        self.words_sha256 = of_encoders(self._pipeline)
 
     @property
     def denoiser(self) -> nn.Module:

@@ -1,0 +1,63 @@
+"""The texts of an order as its base model hears them: encoded once, kept on disk beside the latents."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from trainer.gpu.families.family import Base, Words
+
+VERSION = 1
+"""Of what is kept: another number finds nothing of before."""
+
+
+def heard(base: Base, texts: Iterable[str], cache: Path) -> dict[str, Words]:
+    """Every text encoded, from the cache where it is; the words lie where the base computes."""
+    cache.mkdir(parents=True, exist_ok=True)
+    return {text: _one(base, text, cache / f"words-{_key(base, text)}.safetensors") for text in texts}
+
+
+def _one(base: Base, text: str, file: Path) -> Words:
+    kept = _read(file)
+    if kept is None:
+        words = base.encode_texts([text])
+        _write(file, {name: value.cpu().contiguous() for name, value in _tensors(words).items()})
+        return words
+    return Words(**{name: value.to(base.device) for name, value in kept.items()})
+
+
+def _key(base: Base, text: str) -> str:
+    whole = f"{VERSION}:{base.words_sha256}:{base.device.type}:{text}"
+    return hashlib.sha256(whole.encode()).hexdigest()[:40]
+
+
+def _tensors(words: Words) -> dict[str, Tensor]:
+    """What there is of them, by the field's name."""
+    named = {field.name: getattr(words, field.name) for field in fields(words)}
+    return {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
+
+
+def _read(file: Path) -> dict[str, Tensor] | None:
+    """What is in the cache, or None where it is missing or was damaged."""
+    try:
+        kept: dict[str, Tensor] = load_file(file)
+    except (OSError, SafetensorError):
+        return None
+    known = {field.name for field in fields(Words)}
+    return kept if "hidden_BLD" in kept and kept.keys() <= known else None
+
+
+def _write(file: Path, tensors: dict[str, Tensor]) -> None:
+    part = file.with_suffix(".part")
+    save_file(tensors, part)
+    with part.open("rb") as handle:
+        os.fsync(handle.fileno())
+    part.replace(file)
