@@ -22,7 +22,7 @@ from trainer.events import Checkpointed, Failed, Finished
 from trainer.events import Trained as TrainedEvent
 from trainer.gpu import export
 from trainer.gpu.adapter import attach
-from trainer.gpu.families import FAMILIES, Base, Targets, stacked
+from trainer.gpu.families import FAMILIES, Base, Drawing, Targets, stacked
 from trainer.gpu.job import JobRefused
 from trainer.gpu.job import read as read_job
 from trainer.gpu.pictures import Framing, Shape, pixels
@@ -150,6 +150,25 @@ def test_checkpointed_gradients_are_the_same(loaded: Base) -> None:
         assert saved is not None
         assert torch.allclose(plain, saved, atol=1e-6 + 1e-4 * float(plain.abs().max()))
     assert any(float(g.abs().max()) > 0 for g in found[0])
+
+
+def test_in_bf16_it_learns_draws_and_says_nearly_the_same(trained: Trained, loaded: Base) -> None:
+    """As on a GPU: a wrong dtype anywhere raises."""
+    half = FAMILIES[trained.name](str(trained.source), replace(CPU_FIT, precision="bf16"))
+    pair, words = noisy_pair(loaded), half.encode_texts(["a zorvex toy"])
+    with torch.no_grad():
+        whole = loaded.predict(loaded.denoiser, **pair)
+        said = half.predict(half.denoiser, **noisy_pair(half))
+    assert said.dtype == torch.float32
+    assert float((said - whole).norm() / whole.norm()) < 0.1
+    denoiser = half.trainee()
+    adapter = attach(denoiser, half.lora_targets("attention"), plan_on(trained.name))
+    torch.autograd.backward(half.predict(denoiser, **noisy_pair(half)).square().mean())
+    assert all(up.grad is not None and up.grad.dtype == torch.float32 for up in adapter.ups.values())
+    assert half.wear(lora(trained.folder))
+    drawing = Drawing(words=words, seed=1)
+    (picture,) = half.draw([drawing], half.encode_texts([""]), shape=Shape(height=PX, width=PX), steps=2, guidance=2.0)
+    assert picture.size == (PX, PX)
 
 
 @pytest.mark.parametrize("name", sorted(TINY))
