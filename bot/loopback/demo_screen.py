@@ -24,9 +24,10 @@ QUOTE = "[dim]                 │[/dim] "
 NARROWEST = 24
 
 
-def plain(text: str) -> str:
-    """What a member reads, without Discord's marks: times as times, no bold, no small lines."""
+def plain(text: str, reader: str = "you") -> str:
+    """What a member reads, without Discord's marks: times as times, no bold, no small lines; `reader` is whom it mentions."""
     timed = re.sub(r"<t:(\d+):R>", "", re.sub(r"<t:(\d+):f>", lambda m: _time(int(m[1])), text)).replace(" ()", "")
+    timed = re.sub(r"<@\d+>", f"@{reader}", timed)
     lines = (line for line in timed.splitlines() if line.strip() and not line.startswith("-# "))
     kept = [line for line in lines if not MARK.fullmatch(line)]
     return re.sub(r"\\(\W)\u200b?", r"\1", "\n".join(kept).replace("**", ""))
@@ -71,9 +72,9 @@ class Screen:
         seconds = f"{time.monotonic() - self.began:6.1f}s"
         self._print(f"[dim]{seconds}[/dim] [{colour}]{who:>7}[/{colour}]  ", " " * MARGIN, what)
 
-    def quote(self, text: str, lines: int = 40) -> None:
+    def quote(self, text: str, reader: str = "you", lines: int = 40) -> None:
         """What was said on Discord, set apart."""
-        for line in plain(text).splitlines()[:lines]:
+        for line in plain(text, reader).splitlines()[:lines]:
             self._print(QUOTE, QUOTE, line)
 
     def _print(self, first: str, later: str, text: str) -> None:

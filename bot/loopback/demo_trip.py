@@ -198,7 +198,7 @@ class Trip:
         out = self.house.folder
         card = await self.people.said(OWNER, self.thread, f"{self.order_id}-card", 90)
         self.screen.say("bot", "delivers:")
-        self.screen.quote(card.text())
+        self.screen.quote(card.text(), OWNER)
         files = await self.people.fetch(OWNER, card, out)
         if not any(p.suffix == ".safetensors" for p in files):
             said = await self.people.press(OWNER, self.thread, f"{self.order_id}-card", f"download:{self.order_id}")

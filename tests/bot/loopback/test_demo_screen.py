@@ -33,4 +33,5 @@ def test_a_time_of_another_day_names_the_day_and_marks_are_left_out() -> None:
         f"until <t:{later}:f> (<t:{later}:R>), from <t:{now}:f>\n-# small\nehwdhqde-plan\nwell-known\n**bold** 00\\.jpg"
     )
     day, clock = time.strftime("%A", time.localtime(later)), time.strftime("%H:%M", time.localtime(now))
+    assert plain("<@12>, ready", "Ada") == "@Ada, ready"
     assert text == f"until {day} {clock}, from {clock}\nwell-known\nbold 00.jpg"
