@@ -90,7 +90,7 @@ def wire(parts: Parts, client: LorasmithClient, fetches: Downloads) -> Organs:
     story.register(client.presses)
     client.attach(parts, story, absence)
     parts.engine.handle_stage(story.on_stage)
-    return Organs(story=story, intake=intake, housekeeping=Housekeeping(parts, cards, absence))
+    return Organs(story=story, intake=intake, housekeeping=Housekeeping(parts, cards, absence, intake))
 
 
 async def _live(parts: Parts, client: LorasmithClient, holder: str, stack: AsyncExitStack) -> None:

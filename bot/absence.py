@@ -34,7 +34,9 @@ class Absence:
         """The bot was removed from a server: cancel what waits there, close its ballots by what is known."""
         waiting = await self._parts.database.transact(_close_community, str(guild_id))
         for order_id in waiting:
-            await cancel_order(self._parts, order_id, member_id="gone", reason="the bot was removed", moderator=True)
+            await cancel_order(
+                self._parts, order_id, member_id="", reason="the bot was removed from the server", by="system"
+            )
         log.info("removed from server %d: %d waiting orders cancelled", guild_id, len(waiting))
 
     async def server_back(self, guild_id: int) -> None:
@@ -60,7 +62,7 @@ class Absence:
         if order.stage == Stage.VOTING:
             await self._parts.database.transact(_close_ballots, [order.id])
             return
-        await cancel_order(self._parts, order.id, member_id="gone", reason="its owner left the server", moderator=True)
+        await cancel_order(self._parts, order.id, member_id="", reason="its owner left the server", by="system")
 
 
 async def _is_gone(guild: discord.Guild, member_id: int) -> bool:

@@ -1,7 +1,8 @@
 """The loop that brings Discord up to what storage says: posts what is missing, once, and edits seldom.
 
 It looks about once a second and acts on differences only. Each order is shown by itself: one that waits for a rate limit or
-whose channel is gone does not hold up the others, and an order goes on whether or not it can be shown.
+whose channel is gone does not hold up the others. An order that is handed over waits for its card only so long: where that
+cannot be posted, or failed too often, the order is delivered all the same, and the card follows if it can.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import aiohttp
 import discord
 
 from bot.parts import Parts
-from bot.posting import unreachable
+from bot.posting import Unreachable, unreachable
 from bot.shown import Shown, look
 from bot.threads import Threads, delivered
 from storage.domain.lifecycle import Stage
@@ -28,6 +29,8 @@ LONGEST_WAIT_S = 60.0
 """The longest wait after an error that passes: Discord is down, a connection broke, a rate limit."""
 BLOCKED_WAIT_S, LONGEST_BLOCKED_S = 60.0, 3600.0
 """Waits where posting is not allowed or the place is gone: such answers count against the bot."""
+GIVE_UP = 6
+"""After so many failures in a row an order that is handed over goes on without its card: about a minute."""
 
 
 class Announcer:
@@ -77,7 +80,7 @@ class Announcer:
         self._forget_all_but({it.order.id for it in seen})
         for it in seen:
             order_id = it.order.id
-            if order_id in self.blocked and it.stage is Stage.DELIVERING:
+            if it.stage is Stage.DELIVERING and (order_id in self.blocked or self._failures(order_id) >= GIVE_UP):
                 await self.parts.database.transact(delivered, self.parts, order_id, posted=False)
             if self._shown.get(order_id, ("", 0.0)) == (it.print_of(), at // max(self.parts.settings.status_s, 0.1)):
                 continue
@@ -86,6 +89,9 @@ class Announcer:
             task = asyncio.create_task(self._try_to_show(it))
             self._working[order_id] = task
             task.add_done_callback(partial(self._done, order_id))
+
+    def _failures(self, order_id: str) -> int:
+        return max(self._tries.get(order_id, 0), self.threads.tries(order_id, "card"))
 
     def _forget_all_but(self, order_ids: set[str]) -> None:
         self.blocked &= order_ids
@@ -116,7 +122,9 @@ class Announcer:
             self._wait(order_id, error.retry_after, 1.0)
         except discord.HTTPException as error:
             self._after_refusal(it, error)
-        except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError, RuntimeError) as error:
+        except Unreachable as error:
+            self._leave_alone(it, error)
+        except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
             log.warning("order %s is not shown yet: %s: %s", order_id, type(error).__name__, error)
             self._wait(order_id, self.parts.settings.look_s, LONGEST_WAIT_S)
         except Exception:
@@ -128,12 +136,15 @@ class Announcer:
 
     def _after_refusal(self, it: Shown, error: discord.HTTPException) -> None:
         if unreachable(error):
-            log.warning("order %s cannot be shown in its place: %s", it.order.id, error)
-            self.blocked.add(it.order.id)
-            self._wait(it.order.id, BLOCKED_WAIT_S, LONGEST_BLOCKED_S)
+            self._leave_alone(it, error)
         else:
             log.warning("order %s is not shown yet: %s", it.order.id, error)
             self._wait(it.order.id, self.parts.settings.look_s, LONGEST_WAIT_S)
+
+    def _leave_alone(self, it: Shown, error: Exception) -> None:
+        log.warning("order %s cannot be shown in its place: %s", it.order.id, error)
+        self.blocked.add(it.order.id)
+        self._wait(it.order.id, BLOCKED_WAIT_S, LONGEST_BLOCKED_S)
 
     def _wait(self, order_id: str, first_s: float, longest_s: float) -> None:
         """Longer with every try in a row."""

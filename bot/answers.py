@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import discord
 
-from bot.wording import TROUBLE, channels_allowed, clip, order_refused
+from bot.wording import NO_THREADS_HERE, TROUBLE, channels_allowed, clip, order_refused
 from storage.domain.errors import OrderFault, OrderRefused
 
 log = logging.getLogger(__name__)
@@ -71,12 +71,19 @@ def missing_permissions(interaction: Interaction, needed: Iterable[str]) -> list
     return [name for name in dict.fromkeys(names) if not getattr(granted, name)]
 
 
-async def say_later(client: discord.Client, token: str, text: str) -> None:
+def refuse_without_threads(interaction: Interaction) -> None:
+    """Raise `Declined` where no thread can be made, such as the text chat of a voice channel: an order lives in one."""
+    if not isinstance(interaction.channel, discord.TextChannel | discord.Thread):
+        raise Declined(NO_THREADS_HERE)
+
+
+async def say_later(client: discord.Client, token: str, text: str, view: discord.ui.View | None = None) -> None:
     """Answer an interaction of an earlier run of the bot by its token; the first such answer ends its "thinking"."""
     if client.application_id is None:
         return
     hook = discord.Webhook.partial(client.application_id, token, client=client)
+    hook.type = discord.WebhookType.application  # `partial` takes it for a channel's own, which can tell nobody alone
     try:
-        await hook.send(clip(text), ephemeral=True, wait=True)
+        await hook.send(clip(text), ephemeral=True, wait=True, view=view or discord.utils.MISSING)
     except UNREACHABLE as error:
         log.info("an earlier interaction could not be answered: %s", error)

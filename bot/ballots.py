@@ -21,6 +21,9 @@ from storage.faults import gap
 from storage.pieces import Enqueues
 from storage.tables import Ballot, Order, Outcome, now
 
+LATE_SHARE = 0.02
+"""A sheet that comes later than this share of the voting time is late."""
+
 
 def open_ballot(session: Session, order_id: str, seconds: float) -> Ballot | None:
     """Open the ballot of an order that is voting; one that is there stays as it is, deadline and all.
@@ -35,6 +38,20 @@ def open_ballot(session: Session, order_id: str, seconds: float) -> Ballot | Non
         ballot = Ballot(order_id=order_id, deadline_at=now() + timedelta(seconds=seconds))
         session.add(ballot)
     return ballot
+
+
+def count_from_posting(session: Session, order_id: str, posted_at: datetime, seconds: float) -> None:
+    """People have the whole time from when they could see the sheet, though it was posted late: Discord was away, say.
+
+    A ballot that was shortened meanwhile (its owner finished it, or left) stays short.
+    """
+    ballot = session.get(Ballot, order_id)
+    if ballot is None or ballot.closed_at is not None or ballot.finish_by is not None:
+        return
+    whole = timedelta(seconds=seconds)
+    late = posted_at - ballot.opened_at
+    if late > LATE_SHARE * whole and ballot.deadline_at - ballot.opened_at >= whole - timedelta(seconds=1):
+        ballot.deadline_at = posted_at + whole
 
 
 def due(session: Session, at: datetime) -> Sequence[Ballot]:
@@ -63,7 +80,12 @@ def close(session: Session, engine: Enqueues, order_id: str) -> Choice | None:
         choice = choose_checkpoint(candidates)
     except NothingToChoose:
         orders.fail(
-            session, engine, order_id, Fault.PROGRAM, "every checkpoint came out broken, so there is nothing to choose"
+            session,
+            engine,
+            order_id,
+            Fault.PROGRAM,
+            "every checkpoint came out broken, so there is nothing to choose",
+            can_retry=False,  # what was stored would be looked at again, and it is the same
         )
         return None
     ballot.closed_at = now()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlmodel import Session
 
 from bot.parts import Parts
+from bot.wording import By
 from storage.domain.errors import OrderFault, OrderRefused
 from storage.domain.lifecycle import TABLE, Stage
 from storage.drafts import locked_order
@@ -12,16 +13,12 @@ from storage.orders import ask_cancel, cancel
 from storage.pieces import Enqueues
 
 
-async def cancel_order(
-    parts: Parts, order_id: str, *, member_id: str, reason: str = "", moderator: bool = False
-) -> str:
-    """Stop an order of this member, or anybody's for a moderator; gives back its name.
+async def cancel_order(parts: Parts, order_id: str, *, member_id: str, reason: str = "", by: By = "owner") -> str:
+    """Stop an order of this member, or anybody's for a moderator or for the bot itself; gives back its name.
 
     Raises `OrderRefused`: NOT_YOURS, TOO_LATE, UNKNOWN. An order that is cancelled already is let be.
     """
-    name, running, gone = await parts.database.transact(
-        _cancel, parts.engine, order_id, member_id, reason, moderator=moderator
-    )
+    name, running, gone = await parts.database.transact(_cancel, parts.engine, order_id, member_id, reason, by=by)
     for turn in running:
         await parts.engine.cancel(turn)
     if gone:
@@ -30,15 +27,16 @@ async def cancel_order(
 
 
 def _cancel(
-    session: Session, engine: Enqueues, order_id: str, member_id: str, reason: str, *, moderator: bool
+    session: Session, engine: Enqueues, order_id: str, member_id: str, reason: str, *, by: By
 ) -> tuple[str, list[str], bool]:
     order = locked_order(session, order_id)
-    if order.owner_id != member_id and not moderator:
+    if order.owner_id != member_id and by == "owner":
         raise OrderRefused(OrderFault.NOT_YOURS)
     if order.stage == Stage.CANCELLED.value:
         return order.name, [], True
     if not TABLE[Stage(order.stage)].next:
         raise OrderRefused(OrderFault.TOO_LATE)
-    ask_cancel(session, order_id, f"moderator:{member_id}" if moderator else member_id, reason)
+    names: dict[By, str] = {"owner": member_id, "moderator": f"moderator:{member_id}", "system": "system"}
+    ask_cancel(session, order_id, names[by], reason)
     running = cancel(session, engine, order_id)
     return order.name, running, not running

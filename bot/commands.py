@@ -14,7 +14,7 @@ from bot.intake import Intake
 from bot.modals import links_of, submission, train_modal
 from bot.moderation import Moderation
 from bot.parts import Parts
-from bot.plan_card import PlanCards
+from bot.plan_card import PlanCards, show_if_possible
 from bot.presses import Presses
 from bot.queries import Queries
 from bot.wording import NOTHING_TO_CANCEL, cancelled
@@ -110,8 +110,8 @@ class Commands:
             if order_id is None:
                 return await say(interaction, NOTHING_TO_CANCEL)
             name = await cancel_order(self._parts, order_id, member_id=member)
-            await say(interaction, cancelled(name, by_moderator=False))
-            await self._cards.show(order_id)
+            await say(interaction, cancelled(name, by="owner"))
+            await show_if_possible(self._cards, order_id)
             return None
 
         return _here_only(cancel)

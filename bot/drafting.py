@@ -12,12 +12,12 @@ from sqlmodel import Session, col, func, select
 from bot.answers import Declined
 from bot.settings import BotSettings
 from bot.wording import TOO_MANY_TRIES, too_many_drafts
-from storage.domain.errors import OrderFault, OrderRefused
+from storage.domain.errors import OrderFault, OrderRefused, PictureFault
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import CLASS_WORDS, SubjectType, mark, order_id, trigger_for
-from storage.drafts import Link, add_links, kept, linked, locked_order, open_draft, pictures_of
+from storage.drafts import Link, add_links, kept, linked, locked_order, open_draft, pictures_of, refuse_picture
 from storage.switches import insert_if_new
-from storage.tables import Community, Order, Post, now
+from storage.tables import Community, Order, Picture, Post, now
 
 MOST_DRAFTS = 3
 """Drafts of one member in one server at a time: pictures are fetched and kept for each."""
@@ -131,6 +131,19 @@ def forget_token(session: Session, order_id_: str) -> None:
     locked_order(session, order_id_).interaction_token = ""
 
 
+def waiting_links(session: Session, order_id_: str) -> list[Picture]:
+    """The pictures that are still to be fetched. Raises `OrderRefused` where the order is no longer a draft."""
+    if locked_order(session, order_id_).stage != Stage.DRAFT.value:
+        raise OrderRefused(OrderFault.TOO_LATE)
+    return linked(session, order_id_)
+
+
+def give_up_links(session: Session, order_id_: str) -> None:
+    """What could not be fetched or stored in many tries is refused, so that the draft can go on with the others."""
+    for picture in linked(session, order_id_):
+        refuse_picture(session, picture.id, PictureFault.DOWNLOAD_FAILED)
+
+
 def known_pictures(session: Session, order_id_: str) -> dict[str, tuple[str, str]]:
     """Kept pictures by a name that tells them apart, with what twins are found by."""
     pictures = kept(session, order_id_)
@@ -146,10 +159,18 @@ def known_pictures(session: Session, order_id_: str) -> dict[str, tuple[str, str
 
 
 def drafts_to_resume(session: Session) -> list[tuple[str, str]]:
-    """Drafts that the last run of the bot left with links or without a card; with the token, where it can still be answered."""
+    """Drafts that have links or no card; with the token, where it can still be answered."""
     drafts = session.exec(
         select(Order).where(Order.stage == Stage.DRAFT.value, Order.subject_type != "").order_by(col(Order.created_at))
     ).all()
     unfinished = [d for d in drafts if linked(session, d.id) or session.get(Post, mark(d.id, "plan")) is None]
     young = now() - TOKEN_LIFE
     return [(d.id, d.interaction_token if d.created_at > young else "") for d in unfinished]
+
+
+def drafts_to_ask(session: Session) -> list[tuple[str, str]]:
+    """Drafts of which nobody said yet what their pictures show, with the token, while it can still be asked."""
+    asked = select(Order).where(
+        Order.stage == Stage.DRAFT.value, Order.subject_type == "", Order.interaction_token != ""
+    )
+    return [(d.id, d.interaction_token) for d in session.exec(asked) if d.created_at > now() - TOKEN_LIFE]

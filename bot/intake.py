@@ -1,7 +1,8 @@
 """From a member's pictures to a plan card: acknowledged, written down, fetched, checked, stored, shown.
 
 The draft's row with its links is written right after the acknowledgement; everything later can be done again from it. So a
-kill between the two halves loses nothing: at the next start `resume` goes on with every draft that still has links.
+kill between the two halves loses nothing: at the next start `resume` goes on with every draft that still has links, and so
+does `tend` while the bot runs, where anything failed.
 """
 
 from __future__ import annotations
@@ -13,15 +14,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.answers import UNREACHABLE, Declined, Interaction, acknowledge, missing_permissions, say, say_later
+import discord
+
+from bot.answers import (
+    UNREACHABLE,
+    Declined,
+    Interaction,
+    acknowledge,
+    missing_permissions,
+    refuse_without_threads,
+    say,
+    say_later,
+)
 from bot.download import AT_ONCE, Downloads
 from bot.drafting import (
     Wish,
     add_pictures,
+    drafts_to_ask,
     drafts_to_resume,
     forget_token,
+    give_up_links,
     known_pictures,
     remember_subject,
+    waiting_links,
     write_draft,
 )
 from bot.parts import Parts
@@ -32,7 +47,7 @@ from bot.wording_plan import SUBJECT_WORDS
 from storage.doctor import admit
 from storage.domain.errors import OrderFault, OrderRefused, PictureFault, PictureRefused
 from storage.domain.orders import SubjectType
-from storage.drafts import Link, linked, refuse_picture
+from storage.drafts import Link, refuse_picture
 from storage.faults import gap
 from storage.pictures import Checker, Kept, limits_for, near_twin
 from storage.retention import is_full
@@ -42,6 +57,10 @@ log = logging.getLogger(__name__)
 
 FOR_THE_CARD = ("view_channel", "send_messages", "embed_links", "read_message_history")
 """What has to be allowed before pictures are taken: without it the plan could not be shown."""
+FIRST_REST_S, LONGEST_REST_S = 2.0, 300.0
+"""The waits before a draft whose pictures could not be finished is taken up again: the first, doubled up to the second."""
+MOST_TRIES = 6
+"""After so many tries, in about a minute, the pictures that still lack are refused, so that the others can be used."""
 ROOM_EVERY_S = 30.0
 """How long a look at the disk is believed."""
 
@@ -50,6 +69,14 @@ ROOM_EVERY_S = 30.0
 class _Room:
     full: bool = False
     looked_at: float = -1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trouble:
+    """A draft whose pictures could not be finished."""
+
+    tries: int
+    not_before: float
 
 
 class Intake:
@@ -62,21 +89,20 @@ class Intake:
         self._checker = Checker()
         self._working: dict[str, asyncio.Task[None]] = {}
         self._room = _Room()
+        self._troubles: dict[str, _Trouble] = {}
 
     async def begin(self, interaction: Interaction, wish: Wish, links: Sequence[Link]) -> None:
         """A new draft from pictures that came with a command, a modal or a message. Acknowledges first."""
         await acknowledge(interaction)
         if not links:
             return await say(interaction, NO_PICTURES)
+        refuse_without_threads(interaction)
         if missing := missing_permissions(interaction, FOR_THE_CARD):
             raise Declined(permissions_missing(missing, "use /train again"))
         await self._refuse_when_full()
         order_id = await self._parts.database.transact(write_draft, self._parts.settings, wish, links)
         if wish.subject is None:
-            kinds = [
-                button(words.capitalize(), "subject", order_id, kind.value) for kind, words in SUBJECT_WORDS.items()
-            ]
-            return await say(interaction, WHAT_DO_THEY_SHOW, row_of(kinds))
+            return await say(interaction, WHAT_DO_THEY_SHOW, _subjects(order_id))
         await say(interaction, CHECKING)
         self.settle(order_id)
         return None
@@ -108,6 +134,18 @@ class Intake:
             self.settle(order_id)
             if token:
                 await say_later(self._parts.discord, token, CHECKING)
+        for order_id, token in await self._parts.database.transact(drafts_to_ask):
+            await say_later(self._parts.discord, token, WHAT_DO_THEY_SHOW, _subjects(order_id))
+
+    async def tend(self) -> None:
+        """Settle every draft that lacks something and is not being worked on: whatever failed is tried again."""
+        at = asyncio.get_running_loop().time()
+        drafts = [order_id for order_id, _ in await self._parts.database.transact(drafts_to_resume)]
+        self._troubles = {i: trouble for i, trouble in self._troubles.items() if i in drafts}
+        for order_id in drafts:
+            trouble = self._troubles.get(order_id)
+            if order_id not in self._working and (trouble is None or trouble.not_before <= at):
+                self.settle(order_id)
 
     def settle(self, order_id: str) -> None:
         """Fetch, check and store what a draft still lacks, in the background; then show its card."""
@@ -131,24 +169,41 @@ class Intake:
     def _done(self, order_id: str, task: asyncio.Task[None]) -> None:
         if self._working.get(order_id) is task:
             del self._working[order_id]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("the pictures of draft %s were not finished", order_id, exc_info=error)
+        if task.cancelled():
+            return
+        if (error := task.exception()) is None:
+            self._troubles.pop(order_id, None)
+            return
+        before = self._troubles.get(order_id)
+        tries = 1 + (before.tries if before else 0)
+        pause = min(FIRST_REST_S * 2.0 ** (tries - 1), LONGEST_REST_S)
+        self._troubles[order_id] = _Trouble(tries=tries, not_before=task.get_loop().time() + pause)
+        log.error("the pictures of draft %s were not finished; again in %.0f s", order_id, pause, exc_info=error)
 
     async def _settle(self, order_id: str, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
-        await self._parts.database.transact(forget_token, order_id)
         gap("ack-download")
-        folder = self._folder / order_id
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        try:
-            while waiting := await self._parts.database.transact(linked, order_id):
-                await self._take_all(waiting, folder)
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        trouble = self._troubles.get(order_id)
+        if trouble is not None and trouble.tries >= MOST_TRIES:
+            await self._parts.database.transact(give_up_links, order_id)
+        await self._fetch_all(order_id)
         if len(self._working) == 1:
             await self._checker.close()
         await self._show(order_id)
+        await self._parts.database.transact(forget_token, order_id)
+
+    async def _fetch_all(self, order_id: str) -> None:
+        folder = self._folder / order_id
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        try:
+            while waiting := await self._parts.database.transact(waiting_links, order_id):
+                await self._take_all(waiting, folder)
+        except OrderRefused as refusal:  # it was cancelled or has expired meanwhile
+            log.info("draft %s: %s; its pictures go", order_id, refusal)
+            await self._parts.artifacts.delete(f"orders/{order_id}/pictures")
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _show(self, order_id: str) -> None:
         for pause_s in (1.0, 5.0, 30.0, None):
@@ -212,3 +267,8 @@ class Intake:
     @property
     def _folder(self) -> Path:
         return self._parts.settings.data_dir / "incoming"
+
+
+def _subjects(order_id: str) -> discord.ui.View:
+    """A button for every kind of subject."""
+    return row_of(button(words.capitalize(), "subject", order_id, kind.value) for kind, words in SUBJECT_WORDS.items())

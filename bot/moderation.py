@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import discord
 from discord import app_commands
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, select
 
-from bot.answers import UNREACHABLE, Declined, Interaction, acknowledge, say
+from bot.answers import Declined, Interaction, acknowledge, say
 from bot.cancelling import cancel_order
 from bot.parts import Parts
-from bot.plan_card import PlanCards
+from bot.plan_card import PlanCards, show_if_possible
+from bot.removal import mark_removed, unsay_and_delete
 from bot.wording import MODERATORS_ONLY, cancelled, channel_settings, consent_settings, mentions_set, removed
 from storage.domain.errors import OrderFault, OrderRefused
-from storage.domain.lifecycle import TABLE, Stage
 from storage.drafts import locked_order
 from storage.switches import insert_if_new
-from storage.tables import Community, Member, Order, Post
+from storage.tables import Community, Member, Order
 
 MAX_CONSENT = 400
 """Characters of a server's own consent line."""
@@ -106,32 +107,20 @@ class Moderation:
     async def _stop(self, interaction: Interaction, order_id: str, reason: str) -> None:
         require_moderator(interaction)
         await self._parts.database.transact(_belongs, order_id, str(interaction.guild_id))
-        name = await cancel_order(
-            self._parts, order_id, member_id=str(interaction.user.id), reason=reason, moderator=True
-        )
-        await say(interaction, cancelled(name, by_moderator=True, reason=reason))
-        await self._cards.show(order_id)
+        member = str(interaction.user.id)
+        name = await cancel_order(self._parts, order_id, member_id=member, reason=reason, by="moderator")
+        await say(interaction, cancelled(name, by="moderator", reason=reason))
+        await show_if_possible(self._cards, order_id)
 
     async def _remove(self, interaction: Interaction, order_id: str, reason: str) -> None:
         require_moderator(interaction)
-        order = await self._parts.database.transact(_belongs, order_id, str(interaction.guild_id))
-        if TABLE[Stage(order.stage)].next:
-            member = str(interaction.user.id)
-            await cancel_order(self._parts, order_id, member_id=member, reason=reason, moderator=True)
-        await self._parts.artifacts.delete(f"orders/{order_id}")
-        for post in await self._parts.database.transact(_posts, order_id):
-            await self._unsay(post)
-        await say(interaction, removed(order.name, reason))
-
-    async def _unsay(self, post: Post) -> None:
-        place = self._parts.discord.get_partial_messageable(int(post.channel_id))
-        try:
-            await place.get_partial_message(int(post.message_id)).delete()
-        except discord.NotFound:
-            pass
-        except UNREACHABLE:
-            return  # it stays known, so that it can be removed again
-        await self._parts.database.transact(_forget_post, post.mark)
+        await self._parts.database.transact(_belongs, order_id, str(interaction.guild_id))
+        member = str(interaction.user.id)
+        order = await self._parts.database.transact(mark_removed, order_id, f"moderator:{member}", reason)
+        with suppress(OrderRefused):  # it had ended already
+            await cancel_order(self._parts, order_id, member_id=member, reason=reason, by="moderator")
+        left = await unsay_and_delete(self._parts, order_id)
+        await say(interaction, removed(order.name, reason, left))
 
     async def _set_channels(self, interaction: Interaction, change: Callable[[list[str]], list[str]]) -> None:
         await acknowledge(interaction)
@@ -152,14 +141,6 @@ def _belongs(session: Session, order_id: str, community_id: str) -> Order:
     if order.community_id != community_id:
         raise OrderRefused(OrderFault.UNKNOWN)
     return order
-
-
-def _posts(session: Session, order_id: str) -> list[Post]:
-    return list(session.exec(select(Post).where(Post.order_id == order_id)).all())
-
-
-def _forget_post(session: Session, mark: str) -> None:
-    session.exec(delete(Post).where(col(Post.mark) == mark))
 
 
 def _community(session: Session, community_id: str) -> Community:

@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 LOOK_BACK = 50
 """Messages of a channel that are searched for a card that was posted but not written down."""
 _COLOURS = {"draft": 0x5865F2, "started": 0x2E9E5B, "cancelled": 0x80848E, "expired": 0x80848E}
-_GONE = (discord.NotFound, discord.Forbidden)
 
 
 def plan_of_draft(order: Order, kept: list[Picture], steps: int | None = None) -> Plan:
@@ -97,9 +96,9 @@ def _plan(session: Session, order: Order, kept: list[Picture], steps: int | None
 
 
 def _state(order: Order) -> str:
-    if order.stage == Stage.CANCELLED and order.started_at is None:
-        return "cancelled"
-    return {Stage.DRAFT.value: "draft", Stage.EXPIRED.value: "expired"}.get(order.stage, "started")
+    if order.started_at is not None:
+        return "started"
+    return {Stage.CANCELLED.value: "cancelled", Stage.EXPIRED.value: "expired"}.get(order.stage, "draft")
 
 
 def phase_of(order: Order) -> str:
@@ -134,6 +133,8 @@ class PlanCards:
     async def show(self, order_id: str) -> int | None:
         """Post the card, or edit it where it says something else now; gives back the message's id.
 
+        A draft's card that somebody deleted is posted anew.
+
         Raises what a call to Discord raises where that fails.
         """
         turn = self._turns.setdefault(order_id, asyncio.Lock())
@@ -150,9 +151,10 @@ class PlanCards:
         said = _digest(look.order, embed, view)
         channel = self._channel(int(look.post.channel_id if look.post else look.order.channel_id))
         if look.post is not None:
-            if look.post.shown_json != said:
-                await self._edit(channel, look.post, embed, view, said)
-            return int(look.post.message_id)
+            if look.post.shown_json == said or await self._edit(channel, look.post, embed, view, said):
+                return int(look.post.message_id)
+            await self._parts.database.transact(_forget, look.post.mark)
+            return await self._show(order_id)
         found = await self._find(channel, look.order)
         if found is None and look.card.state != "draft":
             return None
@@ -184,14 +186,17 @@ class PlanCards:
         embed: discord.Embed,
         view: discord.ui.View | None,
         said: str,
-    ) -> None:
+    ) -> bool:
+        """Whether the card is still there. Where the bot may not edit it any more, it stays as it is."""
         try:
             await channel.get_partial_message(int(post.message_id)).edit(embed=embed, view=view)
-        except UNREACHABLE as error:
+        except discord.NotFound:
+            log.info("the plan card %s was deleted", post.mark)
+            return False
+        except discord.Forbidden as error:
             log.info("the plan card %s could not be edited: %s", post.mark, error)
-            if not isinstance(error, _GONE):
-                raise
         await self._parts.database.transact(_shown, post.mark, said)
+        return True
 
     async def _find(self, channel: discord.PartialMessageable, order: Order) -> discord.Message | None:
         """A card that was posted but not written down: by an earlier run of the bot, or by a send whose end is unknown."""
@@ -206,6 +211,14 @@ class PlanCards:
 
     def _channel(self, channel_id: int) -> discord.PartialMessageable:
         return self._parts.discord.get_partial_messageable(channel_id)
+
+
+async def show_if_possible(cards: PlanCards, order_id: str) -> None:
+    """Bring a card up to date after something was done; that it fails does not undo the deed, and it is tried again."""
+    try:
+        await cards.show(order_id)
+    except UNREACHABLE as error:
+        log.warning("the plan card of %s is not up to date: %s", order_id, error)
 
 
 def _look(session: Session, order_id: str, settings: BotSettings) -> _Look | None:
@@ -226,6 +239,12 @@ def _record(session: Session, order_id: str, channel_id: int, message_id: int, s
             shown_json=shown,
         )
     )
+
+
+def _forget(session: Session, mark_: str) -> None:
+    post = session.get(Post, mark_)
+    if post is not None:
+        session.delete(post)
 
 
 def _shown(session: Session, mark_: str, shown: str) -> None:

@@ -7,21 +7,26 @@ place's recent messages are read and what is there already is taken over.
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import discord
-from sqlmodel import Session
+from sqlmodel import Session, col, delete
 
 from bot.parts import Parts
 from bot.shown import Face, Shown
 from bot.wording import clip, escape
 from storage.domain.orders import mark
+from storage.drafts import locked_order
 from storage.faults import gap
 from storage.tables import Order, Post, now
+
+log = logging.getLogger(__name__)
 
 READ_BACK = 100
 """Messages that are read to find marks."""
@@ -33,12 +38,23 @@ THREAD_EXISTS = 160004
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
 TOO_MANY_EDITS = 30046
+NO_ACCESS, NOT_ALLOWED = 50001, 50013
 THREAD_ARCHIVED = 50083
+THREAD_LOCKED = 160005
+NOT_IN_THIS_CHANNEL = 50024
+TOO_MANY_THREADS = 160006
+NO_THREAD = (NOT_IN_THIS_CHANNEL, TOO_MANY_THREADS, NO_ACCESS, NOT_ALLOWED)
+"""Answers to opening a thread that do not pass by themselves."""
 WEEK_MIN: Literal[10080] = 10080
+"""A thread goes quiet after a week without a message; a post brings it back."""
+ROOTS = ("root", "root2", "root3")
+"""Messages that a thread is made from where the plan card is gone, or its thread was deleted: so often it is made anew."""
+SEED_AGAIN_S = 300.0
+"""Where reactions are not allowed, they are tried again after this."""
 
 
 class Unreachable(Exception):
-    """This place cannot be posted to: it is gone, or the bot may not."""
+    """This place cannot be posted to: its thread was deleted again and again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +73,18 @@ class Enclosure:
 
 def unreachable(error: discord.HTTPException) -> bool:
     """Whether this answer means that posting there is over until somebody changes something."""
-    return isinstance(error, discord.Forbidden) or error.code in (UNKNOWN_CHANNEL, 50001, 50013, 160005)
+    return isinstance(error, discord.Forbidden) or error.code in (UNKNOWN_CHANNEL, THREAD_LOCKED, *NO_THREAD)
+
+
+async def open_thread(message: discord.PartialMessage, name: str) -> int:
+    """The thread under a message: a new one, or the one that is there. Raises what Discord answers."""
+    try:
+        thread = await message.create_thread(name=name, auto_archive_duration=WEEK_MIN)
+    except discord.HTTPException as error:
+        if error.code != THREAD_EXISTS:
+            raise
+        return message.id  # a thread has the id of the message it was made from
+    return thread.id
 
 
 class Posting:
@@ -66,6 +93,9 @@ class Posting:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._seen: dict[int, dict[str, int]] = {}
+        self._lost: set[str] = set()
+        """Threads that were deleted: nothing can be posted there, and no other one be made from the same message."""
+        self._seed_after: dict[str, float] = {}
 
     async def thread(self, it: Shown) -> discord.PartialMessageable:
         """The order's thread; made from its plan message where it is missing."""
@@ -73,7 +103,7 @@ class Posting:
             thread_id = await self._make_thread(it)
             await self.parts.database.transact(_keep_thread, it.order.id, str(thread_id))
             it.order.thread_id = str(thread_id)
-        return self._place(it, it.order.thread_id)
+        return self.place(it, it.order.thread_id)
 
     async def post(
         self,
@@ -85,8 +115,12 @@ class Posting:
         view: discord.ui.View | None = None,
         place: discord.PartialMessageable | None = None,
         mention: bool = False,
+        also: Callable[[Session, Post], None] | None = None,
     ) -> Post:
-        """The message of this mark: the one that is there, or a new one. Only the owner can be mentioned, and only if asked."""
+        """The message of this mark: the one that is there, or a new one. Only the owner can be mentioned, and only if asked.
+
+        `also` is done in the transaction that writes a new one down.
+        """
         if what in it.posts:
             return it.posts[what]
         place = place or await self.thread(it)
@@ -101,10 +135,8 @@ class Posting:
         post = Post(
             mark=name, order_id=it.order.id, channel_id=str(place.id), message_id=str(message_id), shown_json=said
         )
-        it.posts[what] = await self.parts.database.transact(_record, post)
+        it.posts[what] = await self.parts.database.transact(_record, post, also)
         return it.posts[what]
-        it.posts[what] = post
-        return post
 
     async def edit(self, it: Shown, what: str, text: str, *, view: discord.ui.View | None = None) -> None:
         """Bring a message to this text. A message that somebody deleted is forgotten, so that it can be made anew."""
@@ -132,8 +164,23 @@ class Posting:
         self._seen.get(int(post.channel_id), {}).pop(post.mark, None)
 
     async def seed(self, it: Shown, what: str, emoji: Iterable[str]) -> None:
-        """Put the first reactions under a message, once. Doing it twice is harmless, a kill in between is made good."""
+        """Put the first reactions under a message, once. Doing it twice is harmless, a kill in between is made good.
+
+        Where the bot may not react, people still can: nothing waits for it, and it is tried again now and then.
+        """
         post = it.posts[what]
+        at = asyncio.get_running_loop().time()
+        if self._seed_after.get(post.channel_id, 0.0) > at:
+            return
+        try:
+            await self._seed(post, emoji)
+        except discord.Forbidden as error:
+            log.warning("no first reactions in channel %s: %s", post.channel_id, error)
+            self._seed_after[post.channel_id] = at + SEED_AGAIN_S
+        else:
+            it.posts[what] = await self.parts.database.transact(_seeded, post.mark)
+
+    async def _seed(self, post: Post, emoji: Iterable[str]) -> None:
         message = self._message(post)
         for one in emoji:
             try:
@@ -145,43 +192,45 @@ class Posting:
                     raise
                 await self._wake(int(post.channel_id))
                 await message.add_reaction(one)
-        it.posts[what] = await self.parts.database.transact(_seeded, post.mark)
 
     async def _wake(self, thread_id: int) -> None:
         thread = await self.parts.discord.fetch_channel(thread_id)
         if isinstance(thread, discord.Thread):
             await thread.edit(archived=False)
 
-    def _place(self, it: Shown, channel_id: str) -> discord.PartialMessageable:
+    def place(self, it: Shown, channel_id: str) -> discord.PartialMessageable:
+        """A channel or thread of the order's server."""
         return self.parts.discord.get_partial_messageable(int(channel_id), guild_id=int(it.order.community_id))
 
     def _message(self, post: Post) -> discord.PartialMessage:
         place = self.parts.discord.get_partial_messageable(int(post.channel_id))
         return place.get_partial_message(int(post.message_id))
 
-    async def _make_thread(self, it: Shown) -> int:
-        for what in ("plan", "root"):
-            if what == "root":
-                text = f"**{escape(it.order.name)}**: the order's thread is below."
-                await self.post(it, "root", text, place=self._place(it, it.order.channel_id))
-            if what not in it.posts:
-                continue
-            try:
-                return await self._thread_under(it, it.posts[what])
-            except discord.NotFound as error:
-                if error.code != UNKNOWN_MESSAGE or what == "root":
-                    raise
-        raise AssertionError("the root message was just posted")
+    async def forget_thread(self, it: Shown) -> None:
+        """The thread was deleted with all that was said in it: the order gets another one, and says it there."""
+        lost = str(it.order.thread_id)
+        log.warning("the thread of order %s is gone; another one is made", it.order.id)
+        self._lost.add(lost)
+        self._seen.pop(int(lost), None)
+        await self.parts.database.transact(_forget_thread, it.order.id, lost)
+        it.order.thread_id = None
+        it.posts = {what: post for what, post in it.posts.items() if post.channel_id != lost}
 
-    async def _thread_under(self, it: Shown, root: Post) -> int:
-        message = self._place(it, root.channel_id).get_partial_message(int(root.message_id))
-        try:
-            thread = await message.create_thread(name=it.order.name[:90] or it.order.id, auto_archive_duration=WEEK_MIN)
-        except discord.HTTPException as error:
-            if error.code != THREAD_EXISTS:
-                raise
-            return message.id  # a thread made from a message has its id
-        return thread.id
+    async def _make_thread(self, it: Shown) -> int:
+        place = self.place(it, it.order.channel_id)
+        for what in ("plan", *ROOTS):
+            if what in ROOTS:
+                await self.post(it, what, f"**{escape(it.order.name)}**: the order's thread is below.", place=place)
+            root = it.posts.get(what)
+            if root is None or root.message_id in self._lost:
+                continue
+            message = self.place(it, root.channel_id).get_partial_message(int(root.message_id))
+            try:
+                return await open_thread(message, it.order.name[:90] or it.order.id)
+            except discord.NotFound as error:
+                if error.code != UNKNOWN_MESSAGE:
+                    raise
+        raise Unreachable(f"the thread of order {it.order.id} was deleted {len(ROOTS)} times")
 
     async def _send(
         self,
@@ -208,13 +257,18 @@ class Posting:
         if place.id not in self._seen:
             if len(self._seen) >= MOST_PLACES:
                 self._seen.clear()
-            me = self.parts.discord.user
-            found: dict[str, int] = {}
-            async for message in place.history(limit=READ_BACK):
-                if me is not None and message.author.id == me.id:
-                    found.update(dict.fromkeys(_marks_in(message), message.id))
-            self._seen[place.id] = found
+            self._seen[place.id] = await marks_at(self.parts, place)
         return self._seen[place.id]
+
+
+async def marks_at(parts: Parts, place: discord.PartialMessageable) -> dict[str, int]:
+    """Which of this bot's marks stand in a place's recent messages, with the messages' ids. Raises what Discord answers."""
+    me = parts.discord.user
+    found: dict[str, int] = {}
+    async for message in place.history(limit=READ_BACK):
+        if me is not None and message.author.id == me.id:
+            found.update(dict.fromkeys(_marks_in(message), message.id))
+    return found
 
 
 def _marks_in(message: discord.Message) -> list[str]:
@@ -238,8 +292,19 @@ def _keep_thread(session: Session, order_id: str, thread_id: str) -> None:
     order.thread_id = thread_id
 
 
-def _record(session: Session, post: Post) -> Post:
-    return session.merge(post)
+def _forget_thread(session: Session, order_id: str, thread_id: str) -> None:
+    order = locked_order(session, order_id)
+    if order.thread_id != thread_id:
+        return
+    order.thread_id = None
+    session.exec(delete(Post).where(col(Post.order_id) == order_id, col(Post.channel_id) == thread_id))
+
+
+def _record(session: Session, post: Post, also: Callable[[Session, Post], None] | None) -> Post:
+    kept = session.merge(post)
+    if also is not None:
+        also(session, kept)
+    return kept
 
 
 def _shown(session: Session, name: str, text: str) -> Post:

@@ -106,7 +106,10 @@ def _turns(session: Session, waiting: Waiting) -> int:
     plan = session.get(PlanRow, piece.order_id)
     if piece.kind != "train" or plan is None:
         return 1
-    steps: list[int] = json.loads(plan.plan_json)["checkpoint_steps"]
+    try:
+        steps: list[int] = json.loads(plan.plan_json)["checkpoint_steps"]
+    except (ValueError, KeyError):  # a plan that cannot be read fails with its worker, not with everybody's queue
+        return 1
     return max(1, sum(step > piece.step for step in steps))
 
 

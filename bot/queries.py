@@ -12,7 +12,7 @@ from bot.wording_queue import queue_text, status_text
 from storage.domain.lifecycle import OPEN, TABLE, Stage
 from storage.tables import Order, Progress
 
-BEFORE_THE_VOTE = frozenset({Stage.DRAFT, Stage.QUEUED, Stage.TRAINING, Stage.FAILED})
+BEFORE_THE_VOTE = frozenset({Stage.DRAFT, Stage.QUEUED, Stage.TRAINING})
 MOST_CHOICES = 25
 """Discord shows so many."""
 MOST = 10

@@ -14,10 +14,11 @@ import discord
 from sqlmodel import Session, col, delete, select
 
 from bot.parts import Parts
-from bot.posting import UNKNOWN_CHANNEL, UNKNOWN_MESSAGE
+from bot.posting import UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, marks_at
 from bot.shown import Shown, look_at
 from bot.wording_order import VOTE_EMOJI
 from storage.domain.lifecycle import Stage
+from storage.domain.orders import mark
 from storage.orders import open_orders
 from storage.tables import Ballot, Checkpoint, Order, Post, Vote, now
 
@@ -111,8 +112,11 @@ class Recounts:
             log.exception("votes of %s not counted", order_id)
             self._later[order_id] = again_at
 
-    async def count(self, order_id: str) -> None:
-        """Count one order's votes and store them. Raises `Uncounted`, leaving what was counted last."""
+    async def count(self, order_id: str, *, whole: bool = False) -> None:
+        """Count one order's votes and store them. Raises `Uncounted`, leaving what was counted last.
+
+        With `whole`, for closing: raises it also while a grid or the sheet is not posted, so that nobody could vote there.
+        """
         async with self._locks.setdefault(order_id, asyncio.Lock()):
             it = await self.parts.database.transact(look_at, order_id)
             if it is None or not it.checkpoints:
@@ -120,12 +124,27 @@ class Recounts:
             if it.removed:
                 raise Uncounted("the bot was removed from the server", for_good=True)
             try:
+                if whole:
+                    await self._refuse_unposted(it)
                 people, gone = await self._people(it)
             except discord.HTTPException as error:
                 raise Uncounted(str(error), for_good=error.code == UNKNOWN_CHANNEL) from error
             except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise Uncounted(f"{type(error).__name__}: {error}") from error
             await self.parts.database.transact(store, order_id, people, gone)
+
+    async def _refuse_unposted(self, it: Shown) -> None:
+        """Raise `Uncounted` unless everything that can be voted on is posted; what was posted and not written down is found."""
+        lacking = [what for what in (*map(str, it.steps), "sheet") if what not in it.posts]
+        if lacking and it.order.thread_id is not None:
+            place = self.parts.discord.get_partial_messageable(int(it.order.thread_id))
+            found = await marks_at(self.parts, place)
+            for what in [w for w in lacking if mark(it.order.id, w) in found]:
+                name = mark(it.order.id, what)
+                post = Post(mark=name, order_id=it.order.id, channel_id=str(place.id), message_id=str(found[name]))
+                it.posts[what] = await self.parts.database.transact(_take_over, post)
+        if still := [what for what in lacking if what not in it.posts]:
+            raise Uncounted(f"not posted yet: {', '.join(still)}")
 
     async def _people(self, it: Shown) -> tuple[dict[int, set[str]], set[int]]:
         """(people by step, steps one of whose messages somebody deleted)."""
@@ -182,6 +201,10 @@ def store(session: Session, order_id: str, people: Mapping[int, Collection[str]]
         checkpoint.votes = sum(step == checkpoint.step for step, _ in votes)
     if ballot is not None:
         ballot.counted_at = now()
+
+
+def _take_over(session: Session, post: Post) -> Post:
+    return session.get(Post, post.mark) or session.merge(post)
 
 
 def _orders_of(session: Session, message_ids: Collection[str], everywhere: bool) -> set[str]:  # noqa: FBT001  # `transact` passes positions

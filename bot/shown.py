@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +17,10 @@ from storage.domain.orders import mark
 from storage.domain.plan import Plan
 from storage.tables import Ballot, Checkpoint, Community, Delivery, Member, Order, Piece, PlanRow, Post, Progress, now
 
+log = logging.getLogger(__name__)
+
 LIVE = (Stage.QUEUED, Stage.TRAINING, Stage.VOTING, Stage.SCALING, Stage.DELIVERING)
+ENDED = (Stage.DELIVERED, Stage.CANCELLED, Stage.FAILED, Stage.EXPIRED)
 LATE_DAYS = 3
 """An order that ended while its channel could not be posted to is still told so for so many days."""
 
@@ -75,6 +79,7 @@ class Shown:
                     order.chosen_step,
                     order.scale_json,
                     order.max_file_bytes,
+                    order.removed_at,
                 ),
                 [(c.step, c.votes) for c in self.checkpoints],
                 sorted((what, post.message_id, post.shown_json) for what, post in self.posts.items()),
@@ -95,12 +100,19 @@ def look(session: Session, at: datetime | None = None) -> list[Shown]:
     """All orders that have, or may lack, something in their thread."""
     at = at or now()
     recent = col(Order.finished_at) > at - timedelta(days=LATE_DAYS)
-    last_words = [col(Order.id) + "-card", col(Order.id) + "-cancelled", _failure_mark()]
-    told = select(Post.mark).where(Post.order_id == Order.id, col(Post.mark).in_(last_words)).exists()
-    ended = col(Order.stage).in_([s.value for s in (Stage.DELIVERED, Stage.CANCELLED, Stage.FAILED)]) & ~told
+    last_words = [*(col(Order.id) + f"-{what}" for what in ("card", "cancelled", "expired")), _failure_mark()]
+    ended = col(Order.stage).in_([s.value for s in ENDED]) & col(Order.started_at).is_not(None) & ~_told(last_words)
     live = col(Order.stage).in_([s.value for s in LIVE])
-    orders = session.exec(select(Order).where(or_(live, ended & recent)).order_by(col(Order.created_at))).all()
+    stays = col(Order.removed_at).is_(None)
+    removed = (col(Order.removed_at) > at - timedelta(days=LATE_DAYS)) & ~_told([col(Order.id) + "-removed"])
+    wanted = or_(stays & (live | (ended & recent)), removed)
+    orders = session.exec(select(Order).where(wanted).order_by(col(Order.created_at))).all()
     return _filled(session, orders)
+
+
+def _told(marks: Sequence[ColumnElement[str]]) -> ColumnElement[bool]:
+    """Whether one of these was posted for an order."""
+    return select(Post.mark).where(Post.order_id == Order.id, col(Post.mark).in_(marks)).exists()
 
 
 def _failure_mark() -> ColumnElement[str]:
@@ -120,7 +132,7 @@ def _filled(session: Session, orders: Sequence[Order]) -> list[Shown]:
     members = {(m.community_id, m.id): m for m in session.exec(select(Member).where(_in(Member.id, _owners(orders))))}
     found = {o.id: _bare(o, communities, members) for o in orders}
     for plan in session.exec(select(PlanRow).where(_in(PlanRow.order_id, ids))):
-        found[plan.order_id].plan = Plan.from_json(plan.plan_json)
+        found[plan.order_id].plan = _plan_in(plan)
     for post in session.exec(select(Post).where(_in(Post.order_id, ids))):
         found[post.order_id].posts[post.mark.removeprefix(mark(post.order_id, ""))] = post
     chosen = select(Checkpoint).where(_in(Checkpoint.order_id, ids)).order_by(col(Checkpoint.step))
@@ -136,6 +148,15 @@ def _filled(session: Session, orders: Sequence[Order]) -> list[Shown]:
     for order_id in session.exec(running):
         found[order_id].running = True
     return list(found.values())
+
+
+def _plan_in(row: PlanRow) -> Plan | None:
+    """None for a plan that cannot be read: its order is shown without, and all the others as ever."""
+    try:
+        return Plan.from_json(row.plan_json)
+    except (TypeError, ValueError, KeyError) as error:
+        log.debug("the plan of order %s cannot be read: %s", row.order_id, error)
+        return None
 
 
 def _bare(order: Order, communities: dict[str, Community], members: dict[tuple[str, str], Member]) -> Shown:

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Literal
 
 import discord
 from sqlmodel import Session
 
-from bot.answers import UNREACHABLE, Declined, Interaction, acknowledge, missing_permissions, say
+from bot.answers import (
+    UNREACHABLE,
+    Declined,
+    Interaction,
+    acknowledge,
+    missing_permissions,
+    refuse_without_threads,
+    say,
+)
 from bot.cancelling import cancel_order
 from bot.drafting import own_draft
 from bot.file_size import file_bytes, way
 from bot.intake import Intake
 from bot.modals import add_modal, submission
 from bot.parts import Parts
-from bot.plan_card import PlanCards, plan_of_draft
+from bot.plan_card import PlanCards, plan_of_draft, show_if_possible
+from bot.posting import NO_THREAD, NOT_IN_THIS_CHANNEL, TOO_MANY_THREADS, open_thread
 from bot.presses import Presses, button, row_of
 from bot.prospects import prospect_of
 from bot.settings import BotSettings
 from bot.wording import (
+    NO_THREAD_ALLOWED,
+    NO_THREADS_HERE,
     PERMISSION_WORDS,
     PICTURES_STILL_COMING,
     RETRYING,
     STARTED_ALREADY,
+    THREADS_FULL,
     cancelled,
     permissions_missing,
 )
@@ -39,9 +50,7 @@ from storage.tables import Community, Order, now
 
 log = logging.getLogger(__name__)
 
-THREAD_EXISTS = 160004
-KEPT_OPEN_MIN: Literal[10080] = 10080
-"""A thread goes quiet after a week without a message; a post brings it back."""
+_NO_THREAD = {NOT_IN_THIS_CHANNEL: NO_THREADS_HERE, TOO_MANY_THREADS: THREADS_FULL}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +91,7 @@ class Starting:
         if ready.consent_line is not None:
             agree = button("I agree: start", "agree", order_id, style=discord.ButtonStyle.success)
             return await say(interaction, consent(ready.consent_line), row_of([agree]))
+        refuse_without_threads(interaction)
         if missing := missing_permissions(interaction, PERMISSION_WORDS):
             raise Declined(permissions_missing(missing))
         thread_id = ready.thread_id or await self._thread(order_id, ready.name)
@@ -89,11 +99,14 @@ class Starting:
             _start, self._parts.engine, self._parts.settings, order_id, member, thread_id
         )
         await say(interaction, started(thread_id, prospect))
-        await self._cards.show(order_id)
+        await show_if_possible(self._cards, order_id)
         return None
 
     async def _thread(self, order_id: str, name: str) -> str | None:
-        """The order's thread under its plan card. Where that fails for a moment, the announcer makes it later."""
+        """The order's thread under its plan card. Where that fails for a moment, the announcer makes it later.
+
+        Raises `Declined` where there can be none until somebody changes something.
+        """
         message_id = await self._cards.show(order_id)
         place = await self._parts.database.transact(_place_of, order_id)
         if message_id is None:
@@ -101,16 +114,12 @@ class Starting:
         channel = self._parts.discord.get_partial_messageable(place[0], guild_id=place[1])
         message = channel.get_partial_message(message_id)
         try:
-            thread = await message.create_thread(name=name[:90] or order_id, auto_archive_duration=KEPT_OPEN_MIN)
-        except discord.HTTPException as error:
-            if error.code == THREAD_EXISTS:
-                return str(message_id)  # a thread has the id of the message it was made from
-            log.warning("no thread for order %s yet: %s", order_id, error)
-            return None
+            return str(await open_thread(message, name[:90] or order_id))
         except UNREACHABLE as error:
+            if isinstance(error, discord.HTTPException) and error.code in NO_THREAD:
+                raise Declined(_NO_THREAD.get(error.code, NO_THREAD_ALLOWED)) from error
             log.warning("no thread for order %s yet: %s", order_id, error)
             return None
-        return str(thread.id)
 
     async def press_add(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
         """The modal for more pictures. Whose draft it is is looked at when it comes back: a modal has to be the first answer."""
@@ -120,15 +129,15 @@ class Starting:
         """Cancel: only the owner."""
         await acknowledge(interaction)
         name = await cancel_order(self._parts, order_id, member_id=str(interaction.user.id))
-        await say(interaction, cancelled(name, by_moderator=False))
-        await self._cards.show(order_id)
+        await say(interaction, cancelled(name, by="owner"))
+        await show_if_possible(self._cards, order_id)
 
     async def press_retry(self, interaction: Interaction, order_id: str) -> None:
         """Retry a failed order on its kept pictures."""
         await acknowledge(interaction)
         await self._parts.database.transact(_retry, self._parts.engine, order_id, str(interaction.user.id))
         await say(interaction, RETRYING)
-        await self._cards.show(order_id)
+        await show_if_possible(self._cards, order_id)
 
 
 def _ready(session: Session, order_id: str, member_id: str, *, agreed: bool) -> _Ready | Prospect:
@@ -156,6 +165,8 @@ def _start(  # noqa: PLR0917  # passed through transact
         return prospect_of(session, order, plan_of(session, order_id))
     if order.subject_type == SubjectType.PERSON and order.consent_at is None:
         raise OrderRefused(OrderFault.CONSENT_MISSING)
+    if linked(session, order_id):  # added after it was looked at: they would come too late for the plan
+        raise Declined(PICTURES_STILL_COMING)
     plan = plan_of_draft(order, kept(session, order_id), settings.steps)
     order.delivery_way = way(file_bytes(plan), order.max_file_bytes, public=settings.public_url is not None)
     order.thread_id = order.thread_id or thread_id

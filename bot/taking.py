@@ -73,7 +73,7 @@ def _checkpoint(session: Session, arguments: tuple[str, ...], user_id: str) -> t
     order = session.get(Order, arguments[0])
     step = int(arguments[1]) if arguments[1:] and arguments[1].isdigit() else -1
     checkpoint = session.get(Checkpoint, (arguments[0], step))
-    if order is None or checkpoint is None:
+    if order is None or checkpoint is None or order.removed_at is not None:
         return wording.order_refused(OrderFault.UNKNOWN)
     if order.owner_id != user_id:
         return wording.order_refused(OrderFault.NOT_YOURS)
@@ -83,7 +83,7 @@ def _checkpoint(session: Session, arguments: tuple[str, ...], user_id: str) -> t
 def _delivered(session: Session, arguments: tuple[str, ...], user_id: str) -> tuple[Order, Delivery] | str:
     order = session.get(Order, arguments[0])
     row = session.get(Delivery, f"{arguments[0]}:final:{order.chosen_step}") if order else None
-    if order is None or row is None:
+    if order is None or row is None or order.removed_at is not None:
         return wording.order_refused(OrderFault.UNKNOWN)
     if order.owner_id != user_id:
         return wording.order_refused(OrderFault.NOT_YOURS)

@@ -172,7 +172,13 @@ def _file_of(session: Session, link: FileLink) -> tuple[str, str] | None:
     """(artifact key, file name): of the final delivery where it is that step's, else the checkpoint's own file."""
     order = session.get(Order, link.order_id)
     checkpoint = session.get(Checkpoint, (link.order_id, link.step))
-    if order is None or checkpoint is None or link.role != "lora" or link.member_id != order.owner_id:
+    if (
+        order is None
+        or checkpoint is None
+        or order.removed_at is not None
+        or link.role != "lora"
+        or link.member_id != order.owner_id
+    ):
         return None
     row = session.get(Delivery, f"{order.id}:final:{link.step}")
     key = files_in(row).get("lora", checkpoint.lora_artifact) if row else checkpoint.lora_artifact

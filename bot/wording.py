@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from storage import words_pictures
 from storage.domain.errors import Fault, OrderFault
@@ -172,6 +173,17 @@ PICTURES_STILL_COMING = "I am still looking at some of the pictures; please pres
 RETRYING = "It goes into the queue once more, on the kept pictures."
 OLD_BUTTON = "This button belongs to something that is over. /status shows your orders."
 TROUBLE = "Something went wrong on my side; it has been noted. Please try again in a moment."
+NO_THREADS_HERE = (
+    "An order needs a thread, and in this channel there can be none. "
+    "Use /train in a text channel or in a thread of one."
+)
+THREADS_FULL = (
+    "This server has as many open threads as Discord allows, so I cannot open one for your order. When some are archived, press "
+    "Start again."
+)
+NO_THREAD_ALLOWED = (
+    "I am not allowed to open a thread for your order here. When a moderator has allowed it, press Start again."
+)
 SERVERS_ONLY = "I work in servers only, where people can vote."
 MODERATORS_ONLY = "Only moderators can do that (Manage Server or Manage Messages)."
 NOTHING_TO_CANCEL = (
@@ -193,22 +205,30 @@ def too_many_drafts(count: int) -> str:
     return f"You have {count} plans here that wait for Start. Start or cancel one of them first; /status lists them."
 
 
-def cancelled(name: str, *, by_moderator: bool, reason: str = "") -> str:
+By = Literal["owner", "moderator", "system"]
+"""Who stopped an order; the system where nobody did: its owner left, or the bot was removed from the server."""
+
+
+def who_cancelled(cancel_by: str | None) -> By:
+    """Read from the row of an order."""
+    if cancel_by == "system":
+        return "system"
+    return "moderator" if (cancel_by or "").startswith("moderator:") else "owner"
+
+
+def cancelled(name: str, *, by: By, reason: str = "") -> str:
     """An order was cancelled."""
-    who = "A moderator stopped" if by_moderator else "Cancelled:"
+    who = {"owner": "Cancelled:", "moderator": "A moderator stopped", "system": "I stopped"}[by]
     why = f" Reason: {escape(reason, 300)}" if reason else ""
     return f"{who} “{escape(name)}”. Its pictures are deleted.{why}"
 
 
-def cancelling(name: str) -> str:
-    """A cancel was written down; the machine still has to stop."""
-    return f"“{escape(name)}” will stop in a moment."
-
-
-def removed(name: str, reason: str) -> str:
-    """A moderator removed an order with all its files."""
+def removed(name: str, reason: str, left: int = 0) -> str:
+    """A moderator removed an order with all its files; so many of its messages could not be deleted yet."""
     why = f" Reason: {escape(reason, 300)}" if reason else ""
-    return f"A moderator removed “{escape(name)}” and all its files.{why}"
+    messages = "1 message of it" if left == 1 else f"{left} messages of it"
+    still = f" {messages} could not be deleted yet; I try again for a week." if left else ""
+    return f"A moderator removed “{escape(name)}” and all its files.{why}{still}"
 
 
 def order_line(name: str, order_id: str, stage: str, extra: str = "") -> str:

@@ -204,9 +204,9 @@ def failure(*, name: str, fault: str | None, reason: str, retry: bool) -> str:
     return clip("\n".join(line for line in lines if line))
 
 
-def cannot_finish_yet() -> str:
-    """The votes could not be read, so closing waits."""
-    return "The votes cannot be read at the moment, so the vote stays open until they can."
+def given_up(name: str) -> str:
+    """A failed order that was not tried again."""
+    return f"**{escape(name)}** is closed: it could not be finished, and its pictures are deleted. /train begins a new one."
 
 
 def taken(*, name: str, step: int, trigger: str) -> str:
@@ -214,8 +214,8 @@ def taken(*, name: str, step: int, trigger: str) -> str:
     return f"**{escape(name)}** as it was at step {step}. Trigger word: **{trigger}**. The order goes on as before."
 
 
+NO_PICTURE = "Its picture cannot be shown here; what was measured still tells something, and it can be voted for."
 CLOSING = "The vote is closing; the result comes into the thread in a moment."
 LINK_READY = "Here is your link; it works for a few minutes and for you only. Press Download again for a new one."
 NO_WAY = "The file is too large to attach here, and this bot has no address to download from. The people who run it can set one."
-NOT_READY = "That file is not ready yet."
 """Short answers of ballots and deliveries."""

@@ -86,14 +86,17 @@ def _engine(settings: StorageSettings) -> sa.Engine:
     if settings.on_sqlite:
         return _sqlite(settings.database)
     url = sa.make_url(settings.database).set(drivername="postgresql+psycopg")
-    return sa.create_engine(url, pool_size=THREADS, max_overflow=2, pool_pre_ping=True)
+    # Errors of a statement would say its values: tokens, links, what people typed.
+    return sa.create_engine(url, pool_size=THREADS, max_overflow=2, pool_pre_ping=True, hide_parameters=True)
 
 
 def _sqlite(url: str) -> sa.Engine:
     path = sa.make_url(url).database
     if path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, pool_size=THREADS, max_overflow=2, connect_args={"timeout": BUSY_S})
+    engine = sa.create_engine(
+        url, pool_size=THREADS, max_overflow=2, connect_args={"timeout": BUSY_S}, hide_parameters=True
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

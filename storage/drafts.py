@@ -112,7 +112,12 @@ def keep_picture(
     artifact: str,
     thumb: str = "",
 ) -> Picture:
-    """The picture was checked and its stripped file is in the artifacts."""
+    """The picture was checked and its stripped file is in the artifacts.
+
+    Raises `OrderRefused` where the order is no longer a draft: what a started order learns from is fixed.
+    """
+    if locked_order(session, session.get_one(Picture, picture_id).order_id).stage != Stage.DRAFT.value:
+        raise OrderRefused(OrderFault.TOO_LATE)
     picture = _get(session, picture_id)
     picture.state, picture.fault, picture.fault_detail = "kept", None, ""
     picture.sha256, picture.dhash, picture.width, picture.height = sha256, dhash, width, height

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, func, select
 
@@ -32,11 +32,13 @@ from storage.tables import Checkpoint, DepartureRow, Member, Order, Piece, PlanR
 __all__ = [
     "add_links",
     "ask_cancel",
+    "can_retry",
     "cancel",
     "candidates",
     "checkpoints_of",
     "departures_of",
     "expire_drafts",
+    "expire_failed",
     "fail",
     "keep_picture",
     "kept",
@@ -52,8 +54,6 @@ __all__ = [
     "start",
     "twins",
 ]
-
-RETRY_DAYS = 7.0
 
 
 def start(session: Session, engine: Enqueues, order_id: str, plan: Plan) -> Order:
@@ -143,17 +143,36 @@ def cancel(session: Session, engine: Enqueues, order_id: str) -> list[str]:
 
 
 def fail(
-    session: Session, engine: Enqueues, order_id: str, fault: Fault, reason: str, *, keep_days: float = RETRY_DAYS
+    session: Session, engine: Enqueues, order_id: str, fault: Fault, reason: str, *, can_retry: bool = True
 ) -> Order:
-    """The order cannot go on; its pictures are kept a while, for Retry. An order that is not open is let be."""
+    """The order cannot go on; its pictures are kept a while, for Retry (`expire_failed`). An order that is not open is let be.
+
+    Where a retry would end the same way, say so: then nothing is kept for it.
+    """
     order = locked_order(session, order_id)
     if Stage.FAILED not in TABLE[Stage(order.stage)].next:
         return order
     move(session, engine, order_id, Stage.FAILED)
     order.fault, order.fault_reason = Fault(fault).value, reason[:500]
-    order.finished_at, order.expires_at = now(), now() + timedelta(days=keep_days)
+    order.finished_at, order.expires_at = now(), None if can_retry else now()
     end_pieces(session, order_id, "failed")
     return order
+
+
+def can_retry(order: Order) -> bool:
+    """Whether Retry makes sense for this order: it has failed, and trying again could end differently."""
+    return order.stage == Stage.FAILED.value and (order.expires_at is None or order.expires_at > now())
+
+
+def expire_failed(session: Session, at: datetime, retry_days: float) -> list[str]:
+    """End the failed orders that nobody tried again in time; gives back their ids. Their files go by `storage.retention`."""
+    over = col(Order.finished_at) <= at - timedelta(days=retry_days)
+    failed = session.exec(select(Order).where(Order.stage == Stage.FAILED.value, over).with_for_update()).all()
+    for order in failed:
+        check_move(Stage.FAILED, Stage.EXPIRED)
+        order.stage, order.finished_at = Stage.EXPIRED.value, at
+        order.attempt += 1
+    return [order.id for order in failed]
 
 
 def retry(session: Session, engine: Enqueues, order_id: str) -> Order:
@@ -162,7 +181,7 @@ def retry(session: Session, engine: Enqueues, order_id: str) -> Order:
     Raises `OrderRefused` as `start` does.
     """
     order = locked_order(session, order_id)
-    if order.stage != Stage.FAILED.value:
+    if not can_retry(order):
         raise OrderRefused(OrderFault.TOO_LATE)
     if (count := len(kept(session, order_id))) < MIN_PICTURES:
         raise OrderRefused(OrderFault.TOO_FEW_PICTURES, f"{count} of at least {MIN_PICTURES}")

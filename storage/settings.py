@@ -56,7 +56,7 @@ class StorageSettings(BaseSettings):
     draft_hours: float = Field(default=24.0, gt=0)
     """How long a draft waits for its Start."""
     retry_days: float = Field(default=7.0, gt=0)
-    """How long a failed order's pictures are kept for Retry."""
+    """How long a failed order can be tried again; then it ends and its files go."""
 
     @field_validator("database_url")
     @classmethod

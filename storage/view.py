@@ -84,9 +84,9 @@ class OrderView:
 
 
 def collect(session: Session, order_id: str) -> OrderView:
-    """The view without its pictures. Raises `LookupError` for an unknown order."""
+    """The view without its pictures. Raises `LookupError` for an order that is unknown or was removed."""
     order = session.get(Order, order_id)
-    if order is None:
+    if order is None or order.removed_at is not None:
         raise LookupError(f"no order {order_id}")
     plan = session.get(PlanRow, order_id)
     delivery = session.get(Delivery, f"{order_id}:final:{order.chosen_step}")
@@ -118,7 +118,7 @@ def collect(session: Session, order_id: str) -> OrderView:
 
 
 async def view_of(database: Database, artifacts: Reads, order_id: str) -> OrderView:
-    """The whole view, pictures included. Raises `LookupError` for an unknown order.
+    """The whole view, pictures included. Raises `LookupError` for an order that is unknown or was removed.
 
     A picture that cannot be read is left out: the page says so and stays useful.
     """

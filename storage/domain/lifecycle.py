@@ -63,7 +63,7 @@ TABLE: dict[Stage, Row] = {
         _row(S.DELIVERING, Mover.BOT, S.DELIVERED, S.CANCELLED, S.FAILED, sight="handing over"),
         _row(S.DELIVERED, Mover.NOBODY, sight="delivered"),
         _row(S.CANCELLED, Mover.NOBODY, sight="cancelled"),
-        _row(S.FAILED, Mover.OWNER, S.QUEUED, S.CANCELLED, sight="failed, can be tried again"),
+        _row(S.FAILED, Mover.OWNER, S.QUEUED, S.CANCELLED, S.EXPIRED, sight="failed"),
         _row(S.EXPIRED, Mover.NOBODY, sight="expired"),
     )
 }

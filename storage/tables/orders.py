@@ -36,10 +36,12 @@ class Order(SQLModel, table=True):
     started_at: datetime | None = instant(default=None)
     finished_at: datetime | None = instant(default=None)
     expires_at: datetime | None = instant(default=None)
-    """When a draft, or a failed order's kept pictures, go."""
+    """When a draft goes; where Retry cannot help a failed order, when its pictures go."""
     cancel_by: str | None = None
-    """Who asked to cancel: the intent is written first, then acted on."""
+    """Who asked to cancel: its owner's id, `moderator:<id>`, or `system` where nobody did (the owner left, say)."""
     cancel_reason: str = ""
+    removed_at: datetime | None = instant(default=None)
+    """When a moderator removed it with all its files: nothing of it is shown or handed over any more."""
     fault: str | None = None
     fault_reason: str = ""
     chosen_step: int | None = None

@@ -13,7 +13,11 @@ import pytest_asyncio
 from PIL import Image
 from sqlmodel import Session
 
+from bot import intake
+from bot.loopback import objects
 from bot.loopback.member import Answer, Member
+from bot.loopback.service import GUILDS
+from storage.artifacts import Artifacts
 from storage.domain.errors import PictureFault
 from storage.domain.lifecycle import Stage
 from storage.tables import Order, now
@@ -285,3 +289,74 @@ async def test_a_draft_that_nobody_starts_expires_and_its_pictures_go(home: Hous
 
 def _let_expire(session: Session, order_id: str) -> None:
     session.get_one(Order, order_id).expires_at = now() - timedelta(seconds=1)
+
+
+def _becomes(home: House, channel_id: int, kind: int) -> None:
+    """As if the channel were deleted and made anew, of another kind."""
+    place = home.server.world.channels[channel_id]
+    service = home.server.service
+    service.tell_bot("CHANNEL_DELETE", objects.channel(home.server.world, place), intent=GUILDS, place=place)
+    place.kind = kind
+    data = objects.channel(home.server.world, place) | {"bitrate": 64000, "user_limit": 0}
+    service.tell_bot("CHANNEL_CREATE", data, intent=GUILDS, place=place)
+
+
+async def test_a_channel_without_threads_is_refused_before_pictures_are_taken(home: House, ada: Member) -> None:
+    general = home.channel("general")
+    before = len(await home.orders())
+    _becomes(home, general, 2)  # the text chat of a voice channel
+    try:
+        files = options(photos(4, 1300))
+        answer = await ada.slash("train", channel=general, options={"subject": "object"}, files=files)
+        await home.reply(ada, answer, "in this channel there can be none")
+    finally:
+        _becomes(home, general, 0)
+    assert len(await home.orders()) == before
+
+
+async def test_a_store_that_fails_for_a_moment_costs_no_picture_and_no_draft(
+    home: House, ada: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, failures = Artifacts.put, [OSError(28, "No space left on device")]
+
+    async def now_and_then(self: Artifacts, key: str, what: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await put(self, key, what)
+
+    monkeypatch.setattr(Artifacts, "put", now_and_then)
+    monkeypatch.setattr(intake, "FIRST_REST_S", 0.1)
+    await train(home, ada, photos(4, 1400))
+    order = await home.newest()
+    await home.card("Ada", order.id, "4 pictures taken")
+    assert not failures
+
+
+async def test_what_can_never_be_stored_is_refused_and_the_draft_goes_on(
+    home: House, ada: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Artifacts.put
+
+    async def not_the_second(self: Artifacts, key: str, what: Any) -> None:
+        if key.endswith("/1.jpg"):
+            raise OSError(5, "Input/output error")
+        await put(self, key, what)
+
+    monkeypatch.setattr(Artifacts, "put", not_the_second)
+    monkeypatch.setattr(intake, "FIRST_REST_S", 0.05)
+    await train(home, ada, photos(5, 1500))
+    order = await home.newest()
+    card = await home.card("Ada", order.id, "not used")
+    assert "photo-1501.png" in card.text()
+
+
+async def test_a_deleted_plan_card_is_posted_again_when_the_draft_changes(home: House, ada: Member) -> None:
+    await train(home, ada, photos(4, 1600))
+    order = await home.newest()
+    card = await home.card("Ada", order.id, "4 pictures taken")
+    opened = await ada.click(card, "Add pictures")
+    await home.people["Mira"].delete(card)
+    await ada.submit_modal(opened, {"pictures1": photos(1, 1610)})
+    again = await home.card("Ada", order.id, "5 pictures taken")
+    assert again.id != card.id
+    await home.reply(ada, await ada.click(again, "Start"), "Started")

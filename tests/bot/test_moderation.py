@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from bot.loopback.member import Member, Refused
 from storage.domain.lifecycle import Stage
-from storage.tables import Community
+from storage.tables import Attempt, Community
 from tests.bot.living import House, drafted, house, order_of, photos
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -72,7 +72,39 @@ async def test_removing_an_order_deletes_its_files_and_messages(home: House, ada
     assert not (home.settings.artifacts_folder / "orders" / order.id).exists()
     with pytest.raises(LookupError):
         await ada.message(card.channel_id, card.id)
-    assert (await order_of(home, order.id)).stage == Stage.CANCELLED
+    row = await order_of(home, order.id)
+    assert row.stage == Stage.CANCELLED
+    told = await ada.wait_message(lambda m: "A moderator removed" in m.text() and not m.ephemeral)
+    assert "not allowed here" in told.text()
+    assert [int(u["id"]) for u in told.raw["mentions"]] == [ada.user_id]
+    left = [m for m in await home.director.messages(int(row.thread_id)) if order.id in m.text()]
+    assert [m.id for m in left] == [told.id]
+
+
+async def test_what_a_turn_stores_after_the_removal_goes_too(home: House, ada: Member, mira: Member) -> None:
+    order, card = await drafted(home, "Ada", first=300)
+    await home.reply(ada, await ada.click(card, "Start"), "Started")
+    turn = Attempt(id=f"{order.id}:train:1:1", piece_id=f"{order.id}:train:1", order_id=order.id, executor_id="w")
+    await home.ask(_add, turn)
+    words = {"order": order.id, "reason": "no"}
+    await home.reply(mira, await mira.slash("moderate remove", channel=home.channel(), options=words), "removed")
+    late = home.settings.artifacts_folder / "orders" / order.id / "checkpoints" / "50" / "grid.png"
+    late.parent.mkdir(parents=True)
+    late.write_bytes(b"x")
+    await asyncio.sleep(0.5)
+    assert late.exists(), "the turn still runs"
+    await home.ask(_end, turn.id)
+    async with asyncio.timeout(10):
+        while late.exists():  # noqa: ASYNC110  # from outside
+            await asyncio.sleep(0.05)
+
+
+def _add(session: Session, row: Attempt) -> None:
+    session.add(row)
+
+
+def _end(session: Session, attempt_id: str) -> None:
+    session.get_one(Attempt, attempt_id).outcome = "cancelled"
 
 
 async def test_permissions_are_checked_again_where_the_server_opened_the_commands(

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bot.loopback.member import Answer
+from bot.loopback.member import Answer, SeenMessage
 from storage.domain.lifecycle import Stage
 from tests.bot.living import House, drafted, house, order_of, photos
 
@@ -129,3 +129,21 @@ async def test_commands_are_sent_again_only_when_they_changed(tmp_path: Path) ->
 
 async def _registrations(home: House) -> int:
     return sum(c["method"] == "PUT" and "commands" in c["path"] for c in await home.director.transcript())
+
+
+async def test_a_draft_of_which_nobody_said_what_it_shows_is_asked_for_again(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        ada = home.people["Ada"]
+        said = await ada.post_message(home.channel(), "look", files=photos(4))
+        answer = await ada.on_message("Train from these pictures", message=said)
+        order = await home.wait_for_order(str(answer.interaction_id))
+        first = await home.reply(ada, answer, "What do the pictures show")
+        await home.stop()
+        await home.start()
+
+        def asked(message: SeenMessage) -> bool:
+            return message.id != first.id and f"subject:{order.id}:style" in str(message.buttons())
+
+        again = await ada.wait_message(asked)
+        await ada.click(again, "A style")
+        await home.card("Ada", order.id, "4 pictures taken")

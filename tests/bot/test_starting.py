@@ -8,10 +8,13 @@ import pytest
 import pytest_asyncio
 from sqlmodel import Session, select
 
+from bot import starting
+from bot.answers import Declined
 from bot.loopback.member import Member
 from storage.domain.errors import Fault
 from storage.domain.lifecycle import Stage
 from storage.domain.plan import Plan
+from storage.drafts import add_links
 from storage.engine import Engine
 from storage.orders import fail
 from storage.switches import set_paused
@@ -203,3 +206,30 @@ async def test_a_button_that_nobody_knows_is_answered(home: House, ada: Member) 
     said.components[0]["components"][0]["custom_id"] = "dance:4k7m2p9x"
     card = await ada.message(card.channel_id, card.id)
     await home.reply(ada, await ada.click(card, "dance:4k7m2p9x"), "something that is over")
+
+
+async def test_start_says_so_where_no_thread_can_be_opened(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada", first=700)
+    route = "POST /channels/{channel_id}/messages/{message_id}/threads"
+    full = {"code": 160006, "message": "Maximum number of active threads reached"}
+    await home.director.direct("fault", route=route, status=400, body=full, times=1)
+    await home.reply(ada, await ada.click(card, "Start"), "as many open threads as Discord allows")
+    assert (await order_of(home, order.id)).stage == Stage.DRAFT
+
+
+async def test_pictures_that_came_after_the_press_are_not_left_out_of_the_plan(home: House, ada: Member) -> None:
+    order, _ = await drafted(home, "Ada", first=720)
+    await home.ask(add_links, order.id, [("http://x/late.png", "late.png", 10)])
+    async with home.database() as database:
+        engine = Engine(home.settings, database, "tests")
+        with pytest.raises(Declined):
+            await database.transact(
+                starting._start,
+                engine,
+                home.settings,
+                order.id,
+                order.owner_id,
+                None,
+            )
+        await engine.close()
+    assert (await order_of(home, order.id)).stage == Stage.DRAFT

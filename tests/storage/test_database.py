@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from pydantic import ValidationError
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import OperationalError, StatementError
 from sqlmodel import Session, SQLModel
 
 from storage import tables
@@ -183,3 +183,14 @@ def test_an_order_does_not_print_its_interaction_token() -> None:
         created_at=datetime.now(UTC),
     )
     assert "very-secret" not in repr(order)
+
+
+@pytest.mark.parametrize("url", [None, "postgresql://bot@127.0.0.1/lora"])
+def test_what_a_statement_was_given_is_in_no_error(tmp_path: Path, url: str | None) -> None:
+    database = Database(StorageSettings(data_dir=tmp_path, database_url=url))
+    assert database.engine.hide_parameters
+    if url is None:
+        with pytest.raises(OperationalError) as failed, database.session() as session:
+            session.execute(sa.text("SELECT :token FROM nowhere"), {"token": "a-secret-token"})
+        assert "a-secret-token" not in str(failed.value)
+    database.close()

@@ -98,12 +98,47 @@ async def test_a_failed_orders_pictures_wait_for_retry_and_then_go(
         order = started(session, client)
         orders.fail(session, client, order.id, Fault.MACHINE, "x")
     await fill(artifacts, order)
+    with database.session() as session:
+        assert orders.expire_failed(session, now(), settings.retry_days) == []
+        assert orders.can_retry(session.get_one(Order, order.id))
     assert await tidy(database, artifacts, settings) == 0
     backdate(database, order, 8)
+    with database.session() as session:
+        assert orders.expire_failed(session, now(), settings.retry_days) == [order.id]
     assert await tidy(database, artifacts, settings) == 1
     assert "pictures/0.jpg" not in await left(artifacts, order)
-    with pytest.raises(OrderRefused, match="too_few"), database.session() as session:
+    assert "checkpoints/50/lora.safetensors" in await left(artifacts, order)
+    with pytest.raises(OrderRefused, match="too_late"), database.session() as session:
         orders.retry(session, client, order.id)
+    backdate(database, order, 31)
+    assert await tidy(database, artifacts, settings) == 1
+    assert await left(artifacts, order) == []
+
+
+def test_the_operator_says_how_long_a_failed_order_can_be_tried_again(database: Database, client: Engine) -> None:
+    with database.session() as session:
+        order = started(session, client)
+        orders.fail(session, client, order.id, Fault.MACHINE, "x")
+        assert orders.expire_failed(session, now() + timedelta(days=2), 3.0) == []
+        assert orders.expire_failed(session, now() + timedelta(days=4), 3.0) == [order.id]
+
+
+async def test_a_failure_that_a_retry_cannot_help_keeps_no_pictures(
+    database: Database, artifacts: Artifacts, settings: StorageSettings, client: Engine
+) -> None:
+    with database.session() as session:
+        order = started(session, client)
+        orders.fail(session, client, order.id, Fault.PROGRAM, "every checkpoint is broken", can_retry=False)
+        assert not orders.can_retry(order)
+        with pytest.raises(OrderRefused, match="too_late"):
+            orders.retry(session, client, order.id)
+        assert orders.expire_failed(session, now(), 7.0) == []
+    await fill(artifacts, order)
+    assert await tidy(database, artifacts, settings) == 1
+    assert "pictures/0.jpg" not in await left(artifacts, order)
+    backdate(database, order, 8)
+    with database.session() as session:
+        assert orders.expire_failed(session, now(), 7.0) == [order.id]
 
 
 async def test_a_delivered_order_keeps_its_checkpoints_until_the_retention_and_its_delivery_for_good(

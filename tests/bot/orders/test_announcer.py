@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 from sqlmodel import Session
 
-from bot import posting
+from bot import posting, threads
+from bot.cancelling import cancel_order
+from bot.loopback.threads import remove_channel
 from bot.shown import look_at
 from storage.domain.lifecycle import Stage
-from storage.tables import Post, now
+from storage.tables import PlanRow, Post, now
 
 Bench = Any
 
@@ -166,6 +168,7 @@ async def test_an_old_status_message_is_replaced_by_a_new_one(bench: Bench) -> N
     order_id = await bench.order()
     await bench.progress(order_id, step=1, steps=10)
     old = await bench.said(order_id, "step 1 of 10")
+    await bench.until(lambda: bench.get(Post, f"{order_id}-status"))
     await bench.database.transact(_age, f"{order_id}-status")
     await bench.progress(order_id, step=2, steps=10)
     new = await bench.said(order_id, "step 2 of 10")
@@ -199,7 +202,7 @@ async def test_a_cancelled_order_says_so_once_and_mentions_nobody(bench: Bench) 
     await bench.bot()
     order_id = await bench.order()
     await bench.said(order_id, "-status")
-    await bench.database.transact(_ask, order_id)
+    await bench.database.transact(_cancel, bench.engine, order_id)
     said = await bench.said(order_id, "Cancelled:")
     assert said.raw["mentions"] == []
     await bench.stage(order_id, Stage.CANCELLED)
@@ -207,10 +210,11 @@ async def test_a_cancelled_order_says_so_once_and_mentions_nobody(bench: Bench) 
     assert sum("Cancelled:" in m.content for m in await bench.messages(order_id)) == 1
 
 
-def _ask(session: Session, order_id: str) -> None:
+def _cancel(session: Session, engine: Any, order_id: str) -> None:
     from storage import orders
 
     orders.ask_cancel(session, order_id, "1")
+    orders.cancel(session, engine, order_id)
 
 
 async def test_a_look_from_before_the_post_was_written_down_posts_nothing_again(bench: Bench) -> None:
@@ -236,3 +240,148 @@ async def test_a_grid_too_large_for_an_upload_is_posted_smaller(bench: Bench) ->
     await bench.checkpoint(order_id, 4, grid=noise.getvalue())
     grid = await bench.said(order_id, f"{order_id}-4.jpg")
     assert grid.files[0].size < 400_000
+
+
+def _kind(bench: Bench, kind: int) -> None:
+    bench.server.world.channels[bench.server.channel_id("lora")].kind = kind
+
+
+VOICE = 2
+
+
+async def test_an_order_is_delivered_although_its_channel_can_have_no_thread(bench: Bench) -> None:
+    _kind(bench, VOICE)
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.trained(order_id)
+    await bench.until(lambda: order_id in running.story.announcer.blocked)
+    await bench.vote(running, order_id)
+    await bench.database.transact(_choose, order_id, 4)
+    await bench.move(None, order_id, Stage.SCALING)
+    await bench.swept(running, order_id)
+    await bench.stage(order_id, Stage.DELIVERED)
+
+
+async def test_a_grid_whose_picture_is_gone_holds_up_no_other_message_and_can_be_voted_for(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.said(order_id, "-status")
+    await bench.artifacts.delete(f"orders/{order_id}/checkpoints/2/grid.png")
+    await running.kill()
+    await bench.trained(order_id)
+    await bench.artifacts.delete(f"orders/{order_id}/checkpoints/2/grid.png")
+    running = await bench.bot()
+    bare = await bench.said(order_id, f"-# {order_id}-2")
+    assert "cannot be shown" in bare.content
+    assert bare.button("Take this one")
+    await bench.vote(running, order_id)
+    await bench.said(order_id, f"{order_id}-sheet.png")
+
+
+async def test_where_reactions_are_not_allowed_grids_are_posted_and_the_order_is_delivered(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.said(order_id, "-status")
+    await bench.director.direct("overwrite", channel_id=str(bench.server.channel_id("lora")), deny=["ADD_REACTIONS"])
+    await bench.trained(order_id)
+    await bench.said(order_id, f"{order_id}-10.png")
+    await bench.vote(running, order_id)
+    await bench.said(order_id, f"{order_id}-sheet.png")
+    await bench.due(order_id)
+    await bench.stage(order_id, Stage.SCALING)
+    await bench.swept(running, order_id)
+    await bench.stage(order_id, Stage.DELIVERED)
+    await bench.said(order_id, "is ready")
+    assert order_id not in running.story.announcer.blocked
+
+
+async def test_an_order_whose_card_is_refused_again_and_again_is_delivered_all_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.trained(order_id)
+    await bench.grid(order_id, 10)
+    await bench.vote(running, order_id)
+    await bench.database.transact(_choose, order_id, 4)
+    await bench.move(None, order_id, Stage.SCALING)
+    monkeypatch.setattr(threads.delivery, "card_text", _refuse)
+    await bench.swept(running, order_id)
+    await bench.stage(order_id, Stage.DELIVERED)
+    assert f"{order_id}-card" not in [m.content for m in await bench.messages(order_id)]
+
+
+def _refuse(*_: Any, **__: Any) -> str:
+    raise ValueError("a measurement that cannot be read")
+
+
+async def test_a_deleted_thread_is_made_anew_and_tells_everything_again(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.checkpoint(order_id, 2)
+    await bench.grid(order_id, 2)
+    first = await bench.thread(order_id)
+    remove_channel(bench.server.service, bench.server.world.channels[first])
+    await bench.checkpoint(order_id, 4)
+
+    async def another() -> bool:
+        return (await bench.row(order_id)).thread_id not in (None, str(first))
+
+    await bench.until(another)
+    await bench.grid(order_id, 2)
+    await bench.grid(order_id, 4)
+    assert order_id not in running.story.announcer.blocked
+
+
+async def test_an_old_status_message_that_says_the_same_is_left_alone(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order()
+    old = await bench.said(order_id, "-status")
+    await bench.until(lambda: bench.get(Post, f"{order_id}-status"))
+    await bench.database.transact(_age, f"{order_id}-status")
+    await bench.checkpoint(order_id, 2)
+    await bench.grid(order_id, 2)
+    assert old.id in [m.id for m in await bench.messages(order_id)]
+
+
+async def test_a_plan_that_cannot_be_read_hides_no_other_order(bench: Bench) -> None:
+    broken, whole = await bench.order(), await bench.order(owner="Bruno")
+    await bench.database.transact(_break_plan, broken)
+    await bench.bot()
+    await bench.checkpoint(whole, 2)
+    await bench.grid(whole, 2)
+    await bench.said(broken, "-status")
+
+
+def _break_plan(session: Session, order_id: str) -> None:
+    session.get_one(PlanRow, order_id).plan_json = '{"recipe": "of another version"}'
+
+
+async def test_a_failed_order_that_nobody_tried_again_says_so_and_loses_its_button(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order()
+    await bench.database.transact(_fail, bench.engine, order_id)
+    failed = await bench.said(order_id, "could not be finished. The cause")
+    assert failed.button("Retry")
+    await bench.database.transact(_long_ago, order_id)
+    await bench.stage(order_id, Stage.EXPIRED)
+    await bench.said(order_id, "is closed: it could not be finished")
+    failed = await bench.said(order_id, "could not be finished. The cause")
+    assert failed.buttons() == {}
+    assert "Press Retry" not in failed.content
+
+
+def _long_ago(session: Session, order_id: str) -> None:
+    from storage.tables import Order
+
+    session.get_one(Order, order_id).finished_at = now() - timedelta(days=8)
+
+
+async def test_nobody_is_blamed_for_a_cancel_that_nobody_asked_for(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.said(order_id, "-status")
+    await cancel_order(running.parts, order_id, member_id="", reason="its owner left the server", by="system")
+    said = await bench.said(order_id, "I stopped")
+    assert "moderator" not in said.content
+    assert "its owner left the server" in said.content

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from bot import ballots, order
 from bot.loopback.reacting import react
 from storage.domain.lifecycle import Stage
 from storage.domain.measurement import Flag
-from storage.tables import Ballot, Order, Outcome, Vote
+from storage.tables import Ballot, Order, Outcome, Post, Vote, now
 
 Bench = Any
 STEPS = (2, 4, 6, 8, 10)
@@ -273,3 +274,81 @@ async def test_a_kill_while_the_ballot_closes_loses_no_vote_and_closes_it_once(
     assert (done.chosen_step, done.attempt) == (4, 4)
     await bench.said(order_id, "the vote is closed")
     assert sum("the vote is closed, **" in m.content for m in await bench.messages(order_id)) == 1
+
+
+async def test_a_ballot_waits_until_people_could_see_what_they_vote_on(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.said(order_id, "-status")
+    lora = str(bench.server.channel_id("lora"))
+    await bench.director.direct("overwrite", channel_id=lora, deny=["SEND_MESSAGES_IN_THREADS"])
+    await bench.trained(order_id)
+    await bench.vote(running, order_id)
+    await bench.until(lambda: order_id in running.story.announcer.blocked)
+    await bench.due(order_id)
+    await asyncio.sleep(0.8)
+    assert (await bench.row(order_id)).stage == Stage.VOTING
+    await bench.director.direct("overwrite", channel_id=lora, allow=["SEND_MESSAGES_IN_THREADS"])
+    running.story.announcer._not_before.clear()
+    await bench.stage(order_id, Stage.SCALING)
+    await bench.said(order_id, f"{order_id}-sheet")
+
+
+async def test_votes_on_a_grid_that_was_posted_but_not_written_down_count_at_closing(bench: Bench) -> None:
+    running, order_id = await voting(bench)
+    await vote(bench, "Bruno", await bench.grid(order_id, 2))
+    await counted(bench, order_id, s2=1)
+    running.story.announcer._look = asyncio.Event().wait  # it shows nothing any more
+    await bench.database.transact(_forget_posts, order_id)
+    await bench.due(order_id)
+    assert (await bench.stage(order_id, Stage.SCALING)).chosen_step == 2
+
+
+def _forget_posts(session: Session, order_id: str) -> None:
+    for vote_ in session.exec(select(Vote)):
+        session.delete(vote_)
+    for post in session.exec(select(Post).where(Post.order_id == order_id)):
+        session.delete(post)
+
+
+@pytest.mark.parametrize(
+    ("hours", "left", "wanted"), [(0.1, 12.0, 12.0), (5.0, 12.0, 17.0), (20.0, 12.0, 32.0), (5.0, 6.0, 6.0)]
+)
+async def test_the_voting_time_counts_from_when_the_sheet_could_be_seen(
+    bench: Bench, hours: float, left: float, wanted: float
+) -> None:
+    order_id = await bench.order()
+    opened = now()
+    ballot = Ballot(order_id=order_id, opened_at=opened, deadline_at=opened + timedelta(hours=left))
+    await bench.database.transact(lambda session: session.add(ballot))
+    seen = opened + timedelta(hours=hours)
+    await bench.database.transact(ballots.count_from_posting, order_id, seen, 12 * 3600.0)
+    ballot = await bench.get(Ballot, order_id)
+    assert (ballot.deadline_at - opened) / timedelta(hours=1) == pytest.approx(wanted)
+
+
+async def test_an_order_that_cannot_be_closed_stops_no_other_and_fails_after_some_tries(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poisoned = await bench.order()
+    running = await bench.bot()
+    await bench.trained(poisoned)
+    await bench.vote(running, poisoned)
+    await sheet_of(bench, poisoned, whole=True)
+    other = await bench.order(owner="Bruno")
+    await bench.trained(other)
+    await bench.vote(running, other)
+    await sheet_of(bench, other, whole=True)
+    real = ballots.close
+
+    def close_(session: Session, engine: Any, order_id: str) -> Any:
+        if order_id == poisoned:
+            raise ValueError("a measurement from another version")
+        return real(session, engine, order_id)
+
+    monkeypatch.setattr(ballots, "close", close_)
+    await bench.due(poisoned)
+    await bench.due(other)
+    await bench.stage(other, Stage.SCALING)
+    failed = await bench.stage(poisoned, Stage.FAILED)
+    assert failed.fault == "program"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -10,9 +11,11 @@ import aiohttp
 import pytest
 
 from bot.links import FileLink, Links, link_key
+from bot.removal import mark_removed
 from storage import orders
 from storage.domain.lifecycle import Stage
 from storage.tables import Delivery, Member, Order
+from storage.view import view_of
 
 Bench = Any
 BIG = b"L" * 300_000
@@ -248,3 +251,25 @@ def test_a_signature_covers_every_part_of_a_link() -> None:
 
         assert not links.good_file(replace(link, **change), signature)
     assert not links.good_file(link, "")
+
+
+async def test_nothing_of_a_removed_order_is_handed_over_or_shown(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.checkpoint(order_id, 2)
+    grid = await bench.grid(order_id, 2)
+    await bench.database.transact(mark_removed, order_id, "moderator:1", "spam")
+    await bench.said(order_id, "A moderator removed")
+    ada = await bench.member("Ada")
+    answer = await ada.click(grid, "Take this one")
+
+    async def refused() -> bool:
+        return "do not know that order" in (await ada.reply_of(answer)).text()
+
+    await bench.until(refused)
+    with pytest.raises(LookupError):
+        await view_of(bench.database, bench.artifacts, order_id)
+    await bench.checkpoint(order_id, 4)
+    await asyncio.sleep(0.4)
+    assert f"{order_id}-4.png" not in [f.filename for m in await bench.messages(order_id) for f in m.files]
+    assert running.story is not None
