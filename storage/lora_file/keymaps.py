@@ -91,6 +91,11 @@ def keymap(name: str) -> KeyMap:
     return _keymap(json.loads(raw))
 
 
+def unchecked(name: str) -> frozenset[str]:
+    """The ids of the tools that were not asked about an architecture: nobody knows here whether they load its files."""
+    return frozenset(tool.id for tool in keymap(name).tools if not tool.checked)
+
+
 def _keymap(data: Mapping[str, Any]) -> KeyMap:
     return KeyMap(
         architecture=data["architecture"],
