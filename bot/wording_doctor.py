@@ -10,7 +10,7 @@ from storage.domain.doctor import worth_dropping
 from storage.tables import Picture
 from storage.words_doctor import examined_words, finding_words
 
-MOST_LINES = 10
+MOST_LINES = 6
 MOST_CHOICES = 25
 """Of one select, by Discord."""
 LABEL_LIMIT = 100
