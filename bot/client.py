@@ -59,8 +59,11 @@ class LorasmithClient(discord.Client):
         """The token was taken: calls to Discord work from now on."""
         self.logged_in.set()
 
-    async def on_ready(self) -> None:
-        """A new session of the gateway, the first one or one after events were lost; a resumed one replays them instead."""
+    async def on_connect(self) -> None:
+        """A new session of the gateway, the first one or one after events were lost; a resumed one replays them instead.
+
+        discord.py says `connect` with each READY; its `ready` comes half a second later, when this client may be closed.
+        """
         if self._story is not None:
             self._story.on_new_session()
 
