@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from storage.domain.bases import BASES
+
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
@@ -27,69 +29,69 @@ class Architecture:
 # The pocket shares SDXL's classes, not its sizes: a name of its own keeps a tool from offering its LoRAs for SDXL.
 ARCHITECTURES: Mapping[str, Architecture] = {
     "sdxl": Architecture(
-        title="SDXL",
+        title=BASES["sdxl"].title,
         modelspec="stable-diffusion-xl-v1-base/lora",
         implementation="https://github.com/Stability-AI/generative-models",
         base_version="sdxl_base_v1-0",
         sd_version="SDXL",
-        checkpoint="sd_xl_base_1.0.safetensors",
+        checkpoint=BASES["sdxl"].checkpoint,
         keymap="sdxl",
     ),
     "sd15": Architecture(
-        title="Stable Diffusion 1.5",
+        title=BASES["sd15"].title,
         modelspec="stable-diffusion-v1/lora",
         implementation="https://github.com/CompVis/stable-diffusion",
         base_version="sd_v1",
         sd_version="SD1",
-        checkpoint="v1-5-pruned-emaonly.safetensors",
+        checkpoint=BASES["sd15"].checkpoint,
         keymap="sd15",
         also=("sd_1.5", "stable-diffusion-v1-5/lora"),
     ),
     "flux1-dev": Architecture(
-        title="FLUX.1-dev",
+        title=BASES["flux1-dev"].title,
         modelspec="flux-1-dev/lora",
         implementation="https://github.com/black-forest-labs/flux",
         base_version="flux1",
         network="networks.lora_flux",
         sd_version="Flux",
-        checkpoint="flux1-dev.safetensors",
+        checkpoint=BASES["flux1-dev"].checkpoint,
         keymap="flux1-dev",
         also=("flux-1-schnell/lora", "Flux.1-dev/lora", "flux.1"),
     ),
     "flux2-klein-4b": Architecture(
-        title="FLUX.2 klein 4B",
+        title=BASES["flux2-klein-4b"].title,
         modelspec="Flux.2-klein-4b/lora",
         implementation="https://github.com/black-forest-labs/flux2",
         base_version="flux_2_klein_4b",
         network="networks.lora_flux_2",
-        checkpoint="flux-2-klein-base-4b.safetensors",
+        checkpoint=BASES["flux2-klein-4b"].checkpoint,
         keymap="flux2-klein-4b",
     ),
     "flux2-klein-9b": Architecture(
-        title="FLUX.2 klein 9B",
+        title=BASES["flux2-klein-9b"].title,
         modelspec="Flux.2-klein-9b/lora",
         implementation="https://github.com/black-forest-labs/flux2",
         base_version="flux_2_klein_9b",
         network="networks.lora_flux_2",
-        checkpoint="flux-2-klein-base-9b.safetensors",
+        checkpoint=BASES["flux2-klein-9b"].checkpoint,
         keymap="flux2-klein-9b",
     ),
     "z-image": Architecture(
-        title="Z-Image",
+        title=BASES["z-image"].title,
         modelspec="Z-Image/lora",
         implementation="https://github.com/Tongyi-MAI/Z-Image",
         base_version="z_image",
         network="networks.lora_zimage",
-        checkpoint="z_image_bf16.safetensors",
+        checkpoint=BASES["z-image"].checkpoint,
         keymap="z-image",
         also=("Z-Image-Turbo/lora", "zimage_turbo"),
     ),
     "pocket": Architecture(
-        title="lorasmith's pocket base",
+        title=BASES["pocket"].title,
         modelspec="lorasmith-pocket-v1/lora",
         implementation="https://github.com/huggingface/diffusers",
         base_version="lorasmith_pocket_v1",
-        checkpoint="lorasmith_pocket_v1.safetensors",
+        checkpoint=BASES["pocket"].checkpoint,
         keymap="pocket",
     ),
 }

@@ -19,15 +19,26 @@ _WORDS = {
 
 
 def family_of(metadata: Mapping[str, str], inventory: Inventory) -> str | None:
-    """The architecture, or None. Half of the names must be known and no more than a tenth of the shapes contradict."""
+    """The architecture, or None: of those that most modules fit, the one that the header says, else the first."""
+    fitting = families_of(inventory)
     said = name_in_header(metadata)
-    names = sorted(ARCHITECTURES, key=lambda name: name != said)
-    for name in names:
+    return said if said in fitting else next(iter(fitting), None)
+
+
+def families_of(inventory: Inventory) -> tuple[str, ...]:
+    """The architectures that names and shapes fit best; several where a file has only what they share.
+
+    Half of the names must be known and no more than a tenth of the shapes contradict.
+    """
+    scores: dict[str, int] = {}
+    for name in ARCHITECTURES:
         known = sum(base in all_names(name) for base in inventory.modules)
         wrong = len(wrong_shapes(name, inventory))
         if known * 2 >= max(1, len(inventory.modules)) and wrong * 10 <= known:
-            return name
-    return None
+            scores[name] = sum(base in meanings(name) for base in inventory.modules) - wrong
+    # A tool's list may hold more than its model has: ComfyUI's of FLUX.1 has FLUX.2's names too. So what has a shape counts.
+    best = max(scores.values(), default=0)
+    return tuple(name for name, score in scores.items() if score == best)
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.lora_file.architectures import name_in_header
-from storage.lora_file.family import wrong_shapes
+from storage.lora_file.family import families_of, wrong_shapes
 from storage.lora_file.format import Entry, Header
 from storage.lora_file.inventory import Inventory, Module, finite, not_finite
 from storage.lora_file.report import Problem, plain
@@ -103,6 +103,9 @@ def _remarks(header: Header, inventory: Inventory, family: str | None) -> list[s
         )
     if inventory.strangers:
         texts.append(f"{len(inventory.strangers)} keys belong to no LoRA module, {inventory.strangers[0]!a} for one")
+    others = [name for name in families_of(inventory) if name != family]
+    if family is not None and others and name_in_header(header.metadata) is None:
+        texts.append(f"names and shapes would also fit {', '.join(others)}, and the header does not say which it is")
     if family is None:
         texts.append("the family was not recognised, so no tool's names were compared")
     return [plain(text, 300) for text in texts]
