@@ -35,8 +35,8 @@ class State:
     """`adapter/<parameter>`, `average/<parameter>` where a mean is kept, `<kind>/<parameter>` of the optimiser."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     """Of the optimiser."""
-    loss_ratio: float | None = None
-    """The running loss over the base's: what a step that explodes is told by."""
+    loss_ratio: float = 1.0
+    """The running loss over the base's (`pulse`): what a step that explodes is told by."""
     held_out_losses: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
     """By checkpoint: held-out losses of every fixed draw; the veto compares them."""
 
@@ -50,7 +50,7 @@ class Learner:
     average: Average | None
 
 
-def taken(learner: Learner, step: int, *, loss_ratio: float | None, losses: Mapping[int, tuple[float, ...]]) -> State:
+def taken(learner: Learner, step: int, *, loss_ratio: float, losses: Mapping[int, tuple[float, ...]]) -> State:
     """The state of a running training, copied to the CPU."""
     tensors, numbers = kept(learner.optimizer, learner.adapter.parameters)
     tensors |= {f"adapter/{name}": _copied(p) for name, p in learner.adapter.parameters.items()}
@@ -119,12 +119,11 @@ def _read(folder: Path, plan_sha256: str) -> State | None:
             return None
         losses = {int(step): tuple(map(float, values)) for step, values in data["held_out_losses"].items()}
         tensors = load_file(folder / "state.safetensors")
-        ratio = data.get("loss_ratio")
         return State(
             step=int(data["step"]),
             tensors=tensors,
             numbers={str(name): _number(value) for name, value in data.get("numbers", {}).items()},
-            loss_ratio=None if ratio is None else float(ratio),
+            loss_ratio=float(data.get("loss_ratio", 1.0)),
             held_out_losses=losses,
         )
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError):

@@ -8,12 +8,12 @@ from typing import Any
 
 from storage.domain.plan import Departure, micro_batch
 from trainer.events import Departed, Trained
+from trainer.gpu import pulse
 from trainer.gpu import state as states
 from trainer.gpu.adapter import Delivered, attach, fresh
 from trainer.gpu.bench import Bench
 from trainer.gpu.checkpoint import checkpoint
 from trainer.gpu.ema import Average
-from trainer.gpu.judge.losses import STRATA
 from trainer.gpu.loop import NotFinite, StepLoss, train_step
 from trainer.gpu.memory import free, is_out_of_memory
 from trainer.gpu.optimizers import optimizer_for
@@ -22,13 +22,6 @@ from trainer.gpu.views import batches, views
 
 MOST_HALVINGS = 2
 """After two a lower rate is no cure: pictures, base or machine are."""
-EXPLODED = 10.0
-SMOOTH = 0.9
-"""Weight of the past in the loss ratio that members see: about ten steps."""
-
-
-class Exploded(ArithmeticError):
-    """A loss so far above the running one that the step before it must have broken the adapter."""
 
 
 class Diverged(ArithmeticError):
@@ -57,7 +50,7 @@ class Training:
         )
         self.step = 0
         self.held_out_losses: dict[int, tuple[float, ...]] = {}
-        self._ratio: float | None = None
+        self._ratio = pulse.START
         self._began, self._began_at = time.monotonic(), 0
 
     @property
@@ -96,8 +89,9 @@ class Training:
         step = self.step + 1
         try:
             loss = self._try(step)
-            self._judge(loss)
-        except (NotFinite, Exploded) as error:
+            now = pulse.ratio(loss, self.bench.stick.base_by_stratum, self.bench.base.schedule.steps)
+            self._ratio = pulse.beat(self._ratio, now, self.plan)
+        except (NotFinite, pulse.Exploded) as error:
             self._depart_to_smaller_rate(str(error))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or micro_batch(self.fit, self.departures, step) == 1:
@@ -125,16 +119,6 @@ class Training:
             rate=learning_rate(plan, self.departures, step),
             draw=self.adapter.draw,
         )
-
-    def _judge(self, loss: StepLoss) -> None:
-        """Takes the step's loss into the running ratio. Raises `Exploded` where it is far above it."""
-        base = self.bench.stick.base_by_stratum
-        strata = [min(STRATA - 1, t * STRATA // self.bench.base.schedule.steps) for t in loss.t_B]
-        now = sum(plain / base[k] for plain, k in zip(loss.plain_B, strata, strict=True)) / len(strata)
-        before = 1.0 if self._ratio is None else self._ratio
-        if now > EXPLODED * max(1.0, before):
-            raise Exploded(f"the loss jumped to {now:.3g} times the base's, from {before:.3g} times")
-        self._ratio = now if self._ratio is None else SMOOTH * self._ratio + (1.0 - SMOOTH) * now
 
     def _depart_to_smaller_rate(self, reason: str) -> None:
         """Back to the last stored state, and on from there at half the rate."""
@@ -181,6 +165,6 @@ class Training:
             "training",
             self.step,
             self.plan.steps,
-            loss_ratio=None if self._ratio is None else round(self._ratio, 4),
+            loss_ratio=round(self._ratio, 4),
             seconds_left=round(pace * (self.plan.steps - self.step), 1),
         )

@@ -24,7 +24,7 @@ from trainer.gpu.bench import Bench, Loaded, load
 from trainer.gpu.channel import Channel
 from trainer.gpu.training import Training
 
-STEPS = 6
+STEPS = 5
 EVERYTHING: dict[str, Any] = {
     "accumulation": 2,
     "alpha": 1.0,
@@ -40,16 +40,13 @@ WAYS: dict[str, dict[str, Any]] = {
     "adamw": {},
     "adamw8bit": {"optimizer": "adamw8bit", "rank": 64},
     "prodigy": {"optimizer": "prodigy", "learning_rate": 1.0},
-    "mean": {"ema_decay": 0.9},
-    "dropout": {"lora_dropout": 0.2},
-    "accumulation": {"accumulation": 2},
     "everything": EVERYTHING,
     "everything, 8 bits": {**EVERYTHING, "optimizer": "adamw8bit", "rank": 64},
     "everything, prodigy": {**EVERYTHING, "optimizer": "prodigy", "learning_rate": 1.0},
 }
 LEFT = (
     Departed(step=2, kind="micro_batch_halved", reason="test"),
-    Departed(step=5, kind="learning_rate_halved", reason="test"),
+    Departed(step=4, kind="learning_rate_halved", reason="test"),
 )
 
 
@@ -104,20 +101,20 @@ def same(one: Training, other: Training) -> bool:
 
 @pytest.mark.parametrize(
     ("way", "departures"),
-    [*((way, ()) for way in WAYS), *((way, LEFT) for way in WAYS if way.startswith("everything"))],
-    ids=[*WAYS, *(f"{way}, departed" for way in WAYS if way.startswith("everything"))],
+    [*((way, ()) for way in WAYS), ("everything", LEFT), ("everything, prodigy", LEFT)],
+    ids=[*WAYS, "everything, departed", "everything, prodigy, departed"],
 )
 def test_a_training_that_is_stored_and_read_back_twice_ends_as_one_in_one_go(
     way: str, departures: tuple[Departed, ...], begin: Callable[..., Training]
 ) -> None:
     undisturbed = stepped(begin(plan(**WAYS[way]), departures), STEPS)
-    for until in (1, 4):
+    for until in (1, 3):
         resumed = begin(plan(**WAYS[way]), departures)
         resumed.rewind(until)
         stepped(resumed, until)._store()
     last = begin(plan(**WAYS[way]), departures)
     last.rewind(STEPS)
-    assert last.step == 4
+    assert last.step == 3
     assert same(stepped(last, STEPS), undisturbed)
 
 
