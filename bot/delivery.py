@@ -13,13 +13,11 @@ from bot.parts import Parts
 from bot.posting import Enclosure
 from bot.shown import Shown
 from storage.domain.measurement import Measurement, ScaleChoice
-from storage.domain.orders import file_stem
+from storage.domain.orders import attachable_bytes, file_stem
 from storage.tables import Checkpoint, Delivery, Order
 from storage.usage import how_to_use, licence_of
 from storage.view import choice_of
 
-SPARE_BYTES = 64 * 1024
-"""Room for what surrounds a file in an upload."""
 ENDINGS = {
     "lora": ".safetensors",
     "compact": ".safetensors",
@@ -63,7 +61,7 @@ def roles_of(keys: Sequence[str]) -> dict[str, str]:
 
 def way_for(*, lora_bytes: int, max_file_bytes: int, linkable: bool, compact: bool) -> str:
     """Attach where it fits; else a download; else the compact version."""
-    if lora_bytes + SPARE_BYTES <= max_file_bytes:
+    if lora_bytes <= attachable_bytes(max_file_bytes):
         return "attach"
     return "compact" if compact and not linkable else "download"
 
@@ -155,6 +153,6 @@ async def enclosures(
         if role not in files:
             continue
         path = parts.artifacts.local_path(files[role]) or await parts.artifacts.fetch(files[role], folder / role)
-        if path.exists() and path.stat().st_size + SPARE_BYTES <= limit:
+        if path.exists() and path.stat().st_size <= attachable_bytes(limit):
             found.append(Enclosure(name=stem + ENDINGS[role], what=path, alt=ALTS.get(role)))
     return found

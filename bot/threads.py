@@ -34,7 +34,7 @@ from bot.shown import Face, Shown
 from storage import orders
 from storage.domain.lifecycle import Stage
 from storage.domain.measurement import Measurement
-from storage.domain.orders import mark
+from storage.domain.orders import attachable_bytes, mark
 from storage.faults import gap
 from storage.tables import Checkpoint, Delivery, Post, now
 from storage.view import choice_of
@@ -187,12 +187,12 @@ class Threads:
     async def _grid_picture(self, it: Shown, checkpoint: Checkpoint) -> tuple[bytes, str]:
         """The grid as stored, with the ending of its name, or smaller where it would not fit an upload."""
         picture = await self.parts.artifacts.read(checkpoint.grid_artifact, MAX_GRID_BYTES)
-        if len(picture) + delivery.SPARE_BYTES <= it.order.max_file_bytes:
+        if len(picture) <= attachable_bytes(it.order.max_file_bytes):
             return picture, ".png"
         with tempfile.TemporaryDirectory() as folder:
             whole = Path(folder) / "grid.png"
             await asyncio.to_thread(whole.write_bytes, picture)
-            limit = it.order.max_file_bytes - delivery.SPARE_BYTES
+            limit = attachable_bytes(it.order.max_file_bytes)
             small = await make_sheet([(f"step {checkpoint.step}", whole)], Path(folder), limit)
             return await asyncio.to_thread(small.read_bytes), small.suffix
 
@@ -219,7 +219,7 @@ class Threads:
         grids = await self._grid_files(it, folder)
         if not grids or self.tries(it.order.id, "sheet") >= BARE_AFTER:
             return None
-        picture = await make_sheet(grids, folder, it.order.max_file_bytes - delivery.SPARE_BYTES)
+        picture = await make_sheet(grids, folder, attachable_bytes(it.order.max_file_bytes))
         alt = f"All checkpoints side by side: steps {', '.join(map(str, it.steps))}."
         return Enclosure(name=mark(it.order.id, "sheet") + picture.suffix, what=picture, alt=alt)
 

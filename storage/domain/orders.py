@@ -80,6 +80,11 @@ def seed_for(order_id_: str) -> int:
     return int.from_bytes(hashlib.sha256(f"seed:{order_id_}".encode()).digest()[:4], "big") >> 1
 
 
+def attachable_bytes(upload_limit: int) -> int:
+    """The largest file that goes along with a message where uploads have this limit: its form's other parts count too."""
+    return upload_limit - 64 * 1024
+
+
 def prompt_with(*, trigger: str, class_word: str, subject_type: str) -> str:
     """The shortest prompt that calls what was learned: the words of the training captions, for every file, card and page."""
     return f"{trigger} style" if subject_type == SubjectType.STYLE else f"{trigger} {class_word}".strip()

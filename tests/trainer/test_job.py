@@ -16,6 +16,7 @@ from sqlmodel import Session, select
 from storage import orders, turns
 from storage.domain.fairness import Waiting
 from storage.domain.measurement import ScaleChoice
+from storage.domain.orders import attachable_bytes
 from storage.domain.plan import Fit
 from storage.tables import Attempt, Checkpoint, Delivery, DepartureRow, Order, Piece, Progress
 from tests.trainer.conftest import MakeBench
@@ -136,6 +137,8 @@ async def test_a_sweep_stores_scale_and_delivery_and_hands_over_to_the_bot(make_
         files = json.loads(session.get_one(Delivery, f"{id_}:final:6").files_json)
         chosen = session.get_one(Checkpoint, (id_, 6))
     assert set(files) == {"lora", "sidecar", "preview", "strip"}
+    asked = json.loads(await bench.artifacts.read(files["sidecar"], 1000))["asked"]
+    assert asked == attachable_bytes(order.max_file_bytes) < order.max_file_bytes, "what the bot takes for attachable"
     assert await bench.artifacts.read(files["lora"], 1000) == await bench.artifacts.read(chosen.lora_artifact, 1000)
 
 

@@ -68,7 +68,12 @@ class Material:
 
 
 def seen_through(pictures_BCHW: Tensor, basis: PatchBasis | None, draw: torch.Generator) -> Tensor:
-    """Half of the pictures through the latents with a little noise on them, then blur and noise."""
+    """Half of the pictures through the latents with a little noise on them, then blur and noise.
+
+    The way back is the basis' linear inverse and not the shipped decoder: a matrix product a batch instead of a forward pass,
+    and a classifier that does not learn one decoder by heart. That it reads what the shipped decoder draws is measured on
+    generated samples (`gates.sample_rows`).
+    """
     if basis is not None:
         latents = basis.encode(pictures_BCHW)
         back = basis.decode(latents + 0.1 * torch.randn(latents.shape, generator=draw))
