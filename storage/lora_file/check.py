@@ -84,7 +84,7 @@ def _verdicts(path: Path, header: Header, inventory: Inventory, family: str | No
     folder = comfyui.folder_from_environment() if family in comfyui.BASES else None
     keys = list(header.tensors)
     return tuple(
-        _real_comfyui(folder, path, keys, family)
+        _real_comfyui(tool, folder, path, keys, family)
         if folder is not None and tool.id == "comfyui"
         else _verdict(tool, keys, inventory, family)
         for tool in map_of(family).tools
@@ -94,30 +94,33 @@ def _verdicts(path: Path, header: Header, inventory: Inventory, family: str | No
 def _verdict(tool: Tool, keys: list[str], inventory: Inventory, family: str) -> Verdict:
     version = " ".join(filter(None, (tool.commit[:12], tool.date)))
     if not tool.checked:
-        return _unchecked(tool.name, version, tool.how)
+        return _unchecked(tool, version, tool.how)
     if inventory.kind in ("LoKr", "LoHa") and not tool.takes(_LYCORIS[inventory.kind]):
-        return _unchecked(tool.name, version, f"whether it reads a {inventory.kind} was not asked")
+        return _unchecked(tool, version, f"whether it reads a {inventory.kind} was not asked")
     dropped = tool.dropped(keys)
     notes = list(reasons(tool, dropped, family))
     if dropped and tool.refuses != "nothing":
         notes.append(f"it refuses a {tool.refuses}")
-    return _asked(tool.name, version, keys, dropped, "; ".join(notes))
+    return _asked(tool, version, keys, dropped, "; ".join(notes))
 
 
-def _real_comfyui(folder: Path, path: Path, keys: list[str], family: str) -> Verdict:
+def _real_comfyui(tool: Tool, folder: Path, path: Path, keys: list[str], family: str) -> Verdict:
     answer = comfyui.ask(folder, path, family)
     if answer.dropped is None:
-        return _unchecked("ComfyUI", "in your folder", answer.trouble)
-    return _asked("ComfyUI", "in your folder, its own loader", keys, list(answer.dropped), "")
+        return _unchecked(tool, "in your folder", answer.trouble)
+    return _asked(tool, "in your folder, its own loader", keys, list(answer.dropped), "")
 
 
-def _unchecked(tool: str, version: str, why: str) -> Verdict:
-    return Verdict(tool=tool, version=version, checked=False, used=0, dropped=0, dropped_keys=(), note=why)
-
-
-def _asked(tool: str, version: str, keys: list[str], dropped: list[str], note: str) -> Verdict:
+def _unchecked(tool: Tool, version: str, why: str) -> Verdict:
     return Verdict(
-        tool=tool,
+        tool=tool.name, draws=tool.draws, version=version, checked=False, used=0, dropped=0, dropped_keys=(), note=why
+    )
+
+
+def _asked(tool: Tool, version: str, keys: list[str], dropped: list[str], note: str) -> Verdict:
+    return Verdict(
+        tool=tool.name,
+        draws=tool.draws,
         version=version,
         checked=True,
         used=len(keys) - len(dropped),

@@ -47,6 +47,11 @@ class Tool:
         """Whether there is anything to compare with."""
         return bool(self.layouts)
 
+    @property
+    def draws(self) -> bool:
+        """Whether people make pictures with it; sd-scripts reads a LoRA to train it further or to merge it."""
+        return self.id != "sd-scripts"
+
     def takes(self, ending: str) -> bool:
         """Whether a tensor of this kind (".lokr_w1") was among those that it was asked about and took."""
         return any(ending in layout.suffixes for layout in self.layouts)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from storage.lora_file.inventory import split_key
 from storage.lora_file.keymaps import Tool
-from storage.lora_file.spelling import meanings
+from storage.lora_file.layouts import LAYOUTS, Layout
+from storage.lora_file.spelling import meanings, written
 
 
 def reasons(tool: Tool, dropped: Iterable[str], family: str) -> Iterator[str]:
@@ -17,11 +18,27 @@ def reasons(tool: Tool, dropped: Iterable[str], family: str) -> Iterator[str]:
     words = {
         "strange": "{} belong to no LoRA module",
         "short": "{} are of a text encoder without `text_model` in their names: `lorasmith convert` adds it",
-        "spelled": f"{{}} name modules in a way that {tool.name} does not read: `lorasmith convert` renames them",
+        "spelled": f"{{}} name modules in a way that {tool.name} does not read: `{_command(tool, family)}` renames them",
         "ending": f"{{}} are of a kind that {tool.name} has no use for",
         "unknown": f"{{}} name modules that {tool.name} does not know, in any spelling",
     }
     yield from (words[cause].format(count) for cause, count in counts.items() if count)
+
+
+def _command(tool: Tool, family: str) -> str:
+    """With the layout that this tool reads, where it is not the one that `convert` writes unasked."""
+    first, *others = LAYOUTS[family]
+    if _reads(tool, family, first):
+        return "lorasmith convert"
+    return next(
+        (f"lorasmith convert --layout {each.name}" for each in others if _reads(tool, family, each)), "nothing here"
+    )
+
+
+def _reads(tool: Tool, family: str, layout: Layout) -> bool:
+    """Whether it takes nearly all names of a layout; the first and last layers of a model may have none."""
+    names = [name + layout.down for name in written(family, layout)]
+    return len(tool.dropped(names)) * 5 <= len(names)
 
 
 def _cause(tool: Tool, key: str, family: str) -> str:

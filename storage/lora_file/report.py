@@ -25,6 +25,7 @@ class Verdict:
 
     tool: str
     version: str  # commit or release that was asked, and its date
+    draws: bool  # False for a trainer: a file that it does not read is no broken file
     checked: bool
     used: int  # tensors
     dropped: int
@@ -55,8 +56,9 @@ class CheckReport:
 
     @property
     def exit_code(self) -> int:
-        """0: every tool asked uses every key. 1: keys would be dropped or the file is broken. 3: nothing to compare."""
-        if any(problem.level == "error" for problem in self.problems) or any(tool.dropped for tool in self.tools):
+        """0: every tool asked that draws uses every key. 1: keys would be dropped or the file is broken. 3: nothing to compare."""
+        dropped = any(tool.dropped for tool in self.tools if tool.draws)
+        if dropped or any(problem.level == "error" for problem in self.problems):
             return 1
         return 0 if any(tool.checked for tool in self.tools) else 3
 
@@ -116,7 +118,8 @@ def _verdict_lines(verdict: Verdict) -> list[str]:
         return [_line("not checked", f"{head}: {verdict.note}")]
     if not verdict.dropped:
         return [_line("loads in", f"{head}: {verdict.used} of {verdict.used} keys used")]
-    lines = [_line("DROPS KEYS", f"{head}: {verdict.dropped} of {verdict.used + verdict.dropped} keys dropped")]
+    label = "DROPS KEYS" if verdict.draws else "not for"
+    lines = [_line(label, f"{head}: {verdict.dropped} of {verdict.used + verdict.dropped} keys dropped")]
     if verdict.note:
         lines.append(_line("", verdict.note))
     lines += [_line("", f"- {key}") for key in verdict.dropped_keys[:_SHOWN_KEYS]]
