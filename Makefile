@@ -11,7 +11,7 @@ JOBS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint format faults bench-identification bench-acknowledgement clean chromium
+.PHONY: help demo test lint format faults bench-identification bench-recipes bench-acknowledgement clean chromium
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ faults: $(VENV)/.dev ## kill bot, supervisor and child at every gap (KILLS=20)
 SUBJECTS ?= 20
 bench-identification: $(VENV)/.dev ## does each LoRA draw its own subject and no other (SUBJECTS=20)? kept in runs/, resumable
 	$(BIN)/python -m tests.benchmarks.identification --subjects $(SUBJECTS)
+
+bench-recipes: $(VENV)/.dev ## ours against the recipes that people use, at equal compute (SUBJECTS=20); hours; kept in runs/, resumable
+	$(BIN)/python -m tests.benchmarks.recipes --subjects $(SUBJECTS)
 
 bench-acknowledgement: $(VENV)/.dev ## how fast the bot answers, and its size, while a worker trains
 	$(BIN)/python -m tests.benchmarks.acknowledgement
