@@ -21,6 +21,9 @@ from diffusers import (
     Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
@@ -272,8 +275,46 @@ def tiny_sdxl(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def tiny_sd15(folder: Path, seed: int = 0) -> Path:
+    """SD 1.5: attention through convolutions of 1 x 1, the published scheduler and scaling, no safety checker."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            in_channels=CHANNELS,
+            out_channels=CHANNELS,
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+            attention_head_dim=2,
+            cross_attention_dim=architecture.TEXT_WIDTH,
+        )
+        vae = architecture.build_vae()
+        vae.register_to_config(scaling_factor=0.18215)
+        pipeline = StableDiffusionPipeline(
+            vae=vae,
+            unet=unet,
+            text_encoder=architecture.build_text_encoder(),
+            tokenizer=architecture.build_tokenizer(),
+            scheduler=PNDMScheduler(
+                beta_start=0.00085,
+                beta_end=0.012,
+                beta_schedule="scaled_linear",
+                skip_prk_steps=True,
+                set_alpha_to_one=False,
+                steps_offset=1,
+            ),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+    return _saved(pipeline, folder)
+
+
 TINY: dict[str, Callable[[Path], Path]] = {
     "pocket": tiny_base,
+    "sd15": tiny_sd15,
     "sdxl": tiny_sdxl,
     "flux1-dev": tiny_flux1,
     "flux2-klein-4b": tiny_flux2,

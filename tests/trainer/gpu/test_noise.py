@@ -10,7 +10,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from tests.builders import tiny_plan
-from trainer.gpu.families.sdxl import _schedule
+from trainer.gpu.families.unet import schedule_of
 from trainer.gpu.noise import generator, pyramid, step_noise, stratified
 from trainer.gpu.schedules import Diffusion, Prediction
 
@@ -31,7 +31,7 @@ def stock(prediction: str, *, zero: bool) -> DDPMScheduler:
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_noisy_latents_and_targets_are_those_of_the_stock_scheduler(prediction: str, *, zero: bool) -> None:
     theirs = stock(prediction, zero=zero)
-    ours = _schedule(theirs.config)
+    ours = schedule_of(theirs.config)
     latents, noise = torch.randn(2, 5, 4, 8, 8, generator=generator(1, 1, "test"))
     t = torch.tensor([0, 250, 500, 998, 999])
     assert torch.allclose(ours.noisy(latents, noise, t), theirs.add_noise(latents, noise, t), atol=1e-5)

@@ -6,11 +6,13 @@ from storage.domain.plan import Fit
 from trainer.gpu.families.family import Base, Drawing, Targets, Words, Worn, stacked
 from trainer.gpu.families.flux import Flux
 from trainer.gpu.families.flux2 import Flux2Klein
+from trainer.gpu.families.sd15 import Sd15
 from trainer.gpu.families.sdxl import Sdxl
 from trainer.gpu.families.zimage import ZImage
 
 FAMILIES: dict[str, Callable[[str, Fit], Base]] = {
     "pocket": lambda source, fit: Sdxl(source, fit, squares_only=True),
+    "sd15": Sd15,
     "sdxl": Sdxl,
     "flux1-dev": Flux,
     "flux2-klein-4b": Flux2Klein,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
 from peft.tuners.lora import LoraLayer
 from PIL import Image
 from safetensors import SafetensorError
@@ -29,34 +30,68 @@ class WrongBase(OSError):
     """The folder holds no whole base model of the family that the plan names. The message may be shown: it holds no path."""
 
 
-def loaded(pipeline_class: Any, source: str, device: torch.device, dtype: torch.dtype) -> Any:  # noqa: ANN401 -- diffusers ships no types
+def loaded(
+    pipeline_class: Any,  # noqa: ANN401 -- diffusers ships no types
+    source: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    denoiser: str = "transformer",
+    **parts: Any,  # noqa: ANN401 -- as above
+) -> Any:  # noqa: ANN401 -- as above
     """The pipeline of a local folder or hub id, frozen; the autoencoder in fp32, where rounding would be seen.
 
-    Only safetensors are read, and no code of the model's. Raises `WrongBase`, or `OSError` where there is no such model.
+    Only safetensors are read, no code of the model's, and nothing of the network. `denoiser` is the part's name in the
+    pipeline, `parts` go to `from_pretrained` as they are. Raises `WrongBase`.
     """
-    folder = Path(source)
-    if folder.is_absolute() and not folder.is_dir():
-        raise WrongBase("the base model's folder is not there")
-    if folder.is_dir():
-        _check(folder, pipeline_class.__name__)
+    folder = located(source)
+    _check(folder, pipeline_class.__name__, denoiser)
+    half = bool(list((folder / denoiser).glob("*.fp16.safetensors")))  # half the bytes, and bf16 or fp32 from here on
     try:
         pipeline = pipeline_class.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, local_files_only=folder.is_dir()
-        ).to(device)
+            folder,
+            dtype={"default": dtype, "vae": torch.float32},
+            variant="fp16" if half else None,
+            use_safetensors=True,
+            local_files_only=True,
+            **parts,
+        )
     except (OSError, SafetensorError) as error:
-        if not folder.is_dir():
-            raise
         raise WrongBase("a file of the base model is missing or damaged; fetch it again") from error
+    return frozen(pipeline, device)
+
+
+def located(source: str) -> Path:
+    """The folder of a base model: the one given, or this machine's copy of `owner/name` or `owner/name@revision`.
+
+    Nothing is fetched here, `lorasmith fetch` does that: a training neither waits for a hub nor tells it anything. Raises
+    `WrongBase`.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    if folder.is_file():
+        raise WrongBase("this base model is a folder of parts, not one file")
+    if folder.is_absolute():
+        raise WrongBase("the base model's folder is not there")
+    name, _, revision = source.partition("@")
+    try:
+        return Path(snapshot_download(name, revision=revision or None, local_files_only=True))
+    except (OSError, ValueError) as error:
+        raise WrongBase("the base model is not on this machine; bring it with: lorasmith fetch") from error
+
+
+def frozen(pipeline: Any, device: torch.device) -> Any:  # noqa: ANN401 -- diffusers ships no types
+    """The pipeline on its device, silent, with nothing in it that learns."""
+    pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     for part in pipeline.components.values():
         if isinstance(part, nn.Module):
             part.requires_grad_(requires_grad=False).eval()
-    if dtype != torch.float32:
-        pipeline.vae.to(torch.float32)
     return pipeline
 
 
-def _check(folder: Path, wanted: str) -> None:
+def _check(folder: Path, wanted: str, denoiser: str) -> None:
     try:
         with (folder / "model_index.json").open("rb") as file:
             found = json.loads(file.read(MAX_INDEX_BYTES)).get("_class_name")
@@ -64,8 +99,8 @@ def _check(folder: Path, wanted: str) -> None:
         raise WrongBase("the base model's folder has no readable model_index.json") from error
     if found != wanted:
         raise WrongBase(f"the base model's folder holds a {str(found)[:60]}, and a {wanted} is wanted")
-    if not list((folder / "transformer").glob("diffusion_pytorch_model*.safetensors")):
-        raise WrongBase("the base model's folder has no safetensors weights of its transformer")
+    if not list((folder / denoiser).glob("diffusion_pytorch_model*.safetensors")):
+        raise WrongBase(f"the base model's folder has no safetensors weights of its {denoiser}")
 
 
 def copied(denoiser: nn.Module) -> nn.Module:
@@ -75,16 +110,21 @@ def copied(denoiser: nn.Module) -> nn.Module:
 
 
 def wear(pipeline: Any, denoiser: nn.Module, file: Path) -> dict[str, Worn]:  # noqa: ANN401 -- diffusers ships no types
-    """Loads a LoRA file through the pipeline's own loader, and says what arrived, by module path."""
+    """Loads a LoRA file through the pipeline's own loader, and says what arrived in the denoiser, by module path."""
     pipeline.load_lora_weights(
         str(file.parent), weight_name=file.name, adapter_name=ADAPTER, use_safetensors=True, local_files_only=True
     )
     denoiser.eval()
+    return worn(denoiser)
+
+
+def worn(module: nn.Module) -> dict[str, Worn]:
+    """What a LoRA file has brought into a module, by path."""
     return {
         path: Worn(
             down=layer.lora_A[ADAPTER].weight, up=layer.lora_B[ADAPTER].weight, scaling=float(layer.scaling[ADAPTER])
         )
-        for path, layer in denoiser.named_modules()
+        for path, layer in module.named_modules()
         if isinstance(layer, LoraLayer) and ADAPTER in layer.lora_A
     }
 

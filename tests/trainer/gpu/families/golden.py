@@ -32,6 +32,7 @@ FILE = Path(__file__).with_name("golden.json")
 SCRIPTS = {
     "flux1-dev": "train_dreambooth_lora_flux.py",
     "flux2-klein-4b": "train_dreambooth_lora_flux2_klein.py",
+    "sd15": "train_dreambooth_lora.py",
     "sdxl": "train_dreambooth_lora_sdxl.py",
     "z-image": "train_dreambooth_lora_z_image.py",
 }
@@ -156,6 +157,32 @@ class _FixedTimes:
         return 999 - torch.tensor(INDICES)
 
 
+def sd15(script: str, pipeline: Any) -> dict[str, Any]:
+    """As SDXL's; it encodes texts of this step, from their ids."""
+    mode = pipeline.vae.encode(pictures()).latent_dist.mode()
+    functions, _ = the_step(script)
+    space: dict[str, Any] = {"torch": torch}
+    exec(compile(ast.Module(body=functions, type_ignores=[]), "script", "exec"), space)  # noqa: S102 -- as above
+    told = space["tokenize_prompt"](pipeline.tokenizer, list(PROMPTS))
+    names = common(pipeline)
+    for name in ("pre_compute_text_embeddings", "text_encoder_use_attention_mask", "class_labels_conditioning"):
+        setattr(names["args"], name, None)
+    names["batch"] |= {"input_ids": told.input_ids, "attention_mask": told.attention_mask}
+    names |= {
+        "torch": _FixedTimes(),
+        "F": torch.nn.functional,
+        "unet": pipeline.unet,
+        "vae": SimpleNamespace(
+            config=pipeline.vae.config,
+            encode=lambda _: SimpleNamespace(latent_dist=SimpleNamespace(sample=lambda: mode)),
+        ),
+        "noise_scheduler": diffusers.DDPMScheduler.from_config(pipeline.scheduler.config),
+        "text_encoder": pipeline.text_encoder,
+        "encode_prompt": space["encode_prompt"],
+    }
+    return run(script, names)
+
+
 def sdxl(script: str, pipeline: Any) -> dict[str, Any]:
     """It samples the autoencoder's posterior: it is given the most likely latents instead."""
     mode = pipeline.vae.encode(pictures()).latent_dist.mode()
@@ -194,6 +221,7 @@ def sdxl(script: str, pipeline: Any) -> dict[str, Any]:
 RUNS: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "flux1-dev": flux1,
     "flux2-klein-4b": flux2,
+    "sd15": sd15,
     "sdxl": sdxl,
     "z-image": zimage,
 }

@@ -1,0 +1,172 @@
+"""What SD 1.5 and SDXL do alike: a UNet that denoises four-fold latents, and CLIP text encoders that may learn too.
+
+Shapes as in `family`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from trainer.gpu.families import stock
+from trainer.gpu.families.family import Drawing, Targets, Words, Worn
+from trainer.gpu.families.fingerprints import of_encoders
+from trainer.gpu.pictures import Framing, Shape, shapes
+from trainer.gpu.schedules import Diffusion, zero_terminal
+
+_ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+_FEED_FORWARD = ("ff.net.0.proj", "ff.net.2", "proj_in", "proj_out")
+_CONV = ("conv1", "conv2", "conv_shortcut")
+_ENDINGS: dict[Targets, tuple[str, ...]] = {
+    "attention": _ATTENTION,
+    "attention+ff": (*_ATTENTION, *_FEED_FORWARD),
+    "attention+ff+conv": (*_ATTENTION, *_FEED_FORWARD, *_CONV),
+}
+"""conv_in, conv_out, time and size embeddings never: sd-scripts does not know their names (facts on LoRA files)."""
+
+
+class Unet(ABC):
+    """One loaded base with a UNet; see `family.Base` for what each part is."""
+
+    def __init__(self, pipeline: Any, device: torch.device, dtype: torch.dtype) -> None:  # noqa: ANN401 -- diffusers ships no types
+        """Of a frozen pipeline whose autoencoder is in fp32: SDXL's overflows in fp16, and bf16's rounding is visible."""
+        self.device, self._dtype, self._pipeline = device, dtype, pipeline
+        if device.type == "cpu":
+            pipeline.unet.to(memory_format=torch.channels_last)
+        self._wears = False
+        self._layers = _layers(pipeline.unet)
+        self.schedule = schedule_of(pipeline.scheduler.config)
+        self.vae_sha256 = stock.fingerprint(pipeline.vae)
+        self.words_sha256 = of_encoders(pipeline)
+
+    @abstractmethod
+    def predict(
+        self, denoiser: nn.Module, noisy_BCHW: Tensor, t_B: Tensor, words: Words, framing: Sequence[Framing]
+    ) -> Tensor:
+        """See `family.Base`."""
+
+    @abstractmethod
+    def _hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:
+        """The texts as these encoders, by their names in the pipeline, say them; gradients flow where they are wanted."""
+
+    @abstractmethod
+    def _asked(self, words: Sequence[Words], negative: Words | None) -> dict[str, Any]:
+        """What the stock pipeline is called with for these words."""
+
+    @property
+    def denoiser(self) -> nn.Module:
+        return self._pipeline.unet
+
+    def trainee(self) -> nn.Module:
+        self.wear(None)
+        return stock.copied(self._pipeline.unet)
+
+    def shapes(self, resolution: int) -> tuple[Shape, ...]:
+        # SDXL was trained on multiples of 64 (Podell et al. 2023, appendix I); four levels of SD 1.5 need them
+        return shapes(resolution, max(self._step, 64) if resolution >= 512 else self._step)
+
+    @property
+    def _step(self) -> int:
+        """Sides of pictures are multiples of so many px."""
+        return int(self._pipeline.vae_scale_factor) * 2 ** (len(self._pipeline.unet.config.block_out_channels) - 1)
+
+    @torch.no_grad()
+    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
+        vae = self._pipeline.vae
+        latents_BCHW = vae.encode(pixels_B3HW.to(self.device, torch.float32)).latent_dist.mode()
+        mean_1C11, std_1C11 = self._latent_norm()
+        return ((latents_BCHW - mean_1C11) / std_1C11 * vae.config.scaling_factor).float()
+
+    @torch.no_grad()
+    def encode_texts(self, texts: Sequence[str]) -> Words:
+        return self._hear(self._encoders, texts)
+
+    @property
+    def _encoders(self) -> dict[str, nn.Module]:
+        """The frozen text encoders, by their names in the pipeline."""
+        named = {name: getattr(self._pipeline, name, None) for name in ("text_encoder", "text_encoder_2")}
+        return {name: encoder for name, encoder in named.items() if encoder is not None}
+
+    def lora_targets(self, targets: Targets) -> tuple[str, ...]:
+        endings = tuple(f".{ending}" for ending in _ENDINGS[targets])
+        return tuple(path for path in self._layers if path.endswith(endings))
+
+    def wear(self, file: Path | None) -> dict[str, Worn]:
+        if self._wears:
+            self._pipeline.unload_lora_weights()
+        self._wears = file is not None
+        return {} if file is None else stock.wear(self._pipeline, self._pipeline.unet, file)
+
+    def weigh(self, scale: float) -> None:
+        self._pipeline.set_adapters([stock.ADAPTER], [scale])
+
+    @torch.no_grad()
+    def draw(
+        self, drawings: Sequence[Drawing], negative: Words, *, shape: Shape, steps: int, guidance: float
+    ) -> list[Image.Image]:
+        unet, factor = self._pipeline.unet, self._pipeline.vae_scale_factor
+        size = (unet.config.in_channels, shape.height // factor, shape.width // factor)
+        latents_BCHW = self._pipeline(
+            **self._asked([drawing.words for drawing in drawings], negative if guidance > 1.0 else None),
+            latents=stock.seeded_noise(drawings, size).to(self.device, self._dtype),
+            # ancestral samplers draw more noise at every step: from the picture's own seed, not from the process
+            generator=[torch.Generator().manual_seed(drawing.seed) for drawing in drawings],
+            height=shape.height,
+            width=shape.width,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            output_type="latent",
+        ).images
+        mean_1C11, std_1C11 = self._latent_norm()
+        latents_BCHW = latents_BCHW.float() / self._pipeline.vae.config.scaling_factor * std_1C11 + mean_1C11
+        return stock.decoded(self._pipeline, latents_BCHW)
+
+    def _latent_norm(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of latents where the autoencoder's file names them, else 0 and 1; (1, C, 1, 1)."""
+        config = self._pipeline.vae.config
+        mean = config.get("latents_mean") or [0.0]
+        std = config.get("latents_std") or [1.0]
+        return tuple(torch.tensor(x, device=self.device).view(1, -1, 1, 1) for x in (mean, std))  # type: ignore[return-value]
+
+
+def tokens(tokenizer: Any, texts: Sequence[str], device: torch.device) -> Tensor:  # noqa: ANN401 -- no types
+    """Ids of the texts (B, L), cut or filled to the tokenizer's length, as the stock pipelines do."""
+    told = tokenizer(
+        list(texts), padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+    )
+    ids_BL: Tensor = told.input_ids
+    return ids_BL.to(device)
+
+
+def schedule_of(config: Any) -> Diffusion:  # noqa: ANN401 -- diffusers ships no types
+    """The training schedule of a scheduler's configuration. Raises `WrongBase` for one that is not known."""
+    count, start, end = config.num_train_timesteps, config.beta_start, config.beta_end
+    if config.beta_schedule == "scaled_linear":
+        betas_T = torch.linspace(start**0.5, end**0.5, count, dtype=torch.float64) ** 2
+    elif config.beta_schedule == "linear":
+        betas_T = torch.linspace(start, end, count, dtype=torch.float64)
+    else:
+        raise stock.WrongBase(f"the base model's noise schedule {str(config.beta_schedule)[:40]!r} is not known")
+    if config.prediction_type not in ("epsilon", "v_prediction"):
+        raise stock.WrongBase(f"the base model's prediction type {str(config.prediction_type)[:40]!r} is not known")
+    alphas_T = torch.cumprod(1.0 - betas_T, dim=0)
+    if config.get("rescale_betas_zero_snr", False):
+        alphas_T = zero_terminal(alphas_T)
+    return Diffusion(alphas_cumprod_T=alphas_T.float(), prediction=config.prediction_type)
+
+
+def _layers(unet: nn.Module) -> tuple[str, ...]:
+    """Paths of all linear and convolutional layers, sorted; without those of the time and size embeddings."""
+    return tuple(
+        sorted(
+            path
+            for path, module in unet.named_modules()
+            if isinstance(module, nn.Linear | nn.Conv2d) and not path.startswith(("time_embedding", "add_embedding"))
+        )
+    )
