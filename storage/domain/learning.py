@@ -214,7 +214,7 @@ class Learning:
         Knob(
             meaning="Share of the adapter's inputs that a step leaves out",
             change="0.05 to 0.1 against overfitting of small sets",
-            source=f"Srivastava et al. 2014, JMLR 15, section 4; {LORA}, appendix D",
+            source="Srivastava et al. 2014, JMLR 15, section 4; on the input of A as in github.com/microsoft/LoRA",
             least=0.0,
             most=0.9,
         ),

@@ -50,7 +50,7 @@ class Objective:
         Knob(
             meaning="How timesteps are drawn: all alike, or most from the middle",
             change="logit-normal for flow models",
-            source="Esser et al. 2024, arXiv 2403.03206, section 3.1, equation 19",
+            source="Esser et al. 2024, arXiv 2403.03206, section 3.1",
         ),
     ] = "uniform"
     timestep_mean: Annotated[

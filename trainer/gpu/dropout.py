@@ -36,7 +36,8 @@ class Draw:
 class Dropout(nn.Module):
     """Sets a share of each view's numbers to zero and scales the others up (Srivastava et al. 2014, JMLR 15, section 10).
 
-    Where LoRA has it: on the input of A (Hu et al. 2021, arXiv 2106.09685, appendix D).
+    Where LoRA has it: on the input of A, never on what the base sees
+    (https://github.com/microsoft/LoRA/blob/0771c1e30d86035f17cd189878165305cc3a5e33/loralib/layers.py).
     """
 
     def __init__(self, draw: Draw, *, share: float, path: str) -> None:

@@ -26,7 +26,7 @@ def timesteps(plan: Plan, shapes: Sequence[Shape], schedule_steps: int, step: in
 def density(plan: Plan, u: float) -> float:
     """The share of the schedule at the quantile u of the plan's density.
 
-    Logit-normal (Esser et al. 2024, arXiv 2403.03206, section 3.1, equation 19): logit(t) is normal with mean m and standard
+    Logit-normal (Esser et al. 2024, arXiv 2403.03206, section 3.1): logit(t) is normal with mean m and standard
     deviation s; the paper's pi_ln(t; m, s).
     """
     if plan.timestep_density == "uniform":

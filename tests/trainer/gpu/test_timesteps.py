@@ -44,7 +44,7 @@ def test_the_logit_of_a_logit_normal_timestep_is_normal(mean: float, std: float)
 
 
 def test_the_logit_normal_density_has_the_height_that_the_paper_gives() -> None:
-    """pi_ln(t; 0, 1) at 1/2 is 4 / sqrt(2 pi) = 1.596, and the ends are never drawn (section 3.1, equation 19)."""
+    """pi_ln(t; 0, 1) at 1/2 is 4 / sqrt(2 pi) = 1.596, and the ends are never drawn (section 3.1)."""
     plan = replace(tiny_plan(), timestep_density="logit-normal")
     slope = (density(plan, 0.5 + 1e-4) - density(plan, 0.5 - 1e-4)) / 2e-4  # of the quantile: one over the density
     assert 1 / slope == pytest.approx(4 / math.sqrt(2 * math.pi), rel=1e-3)
@@ -58,7 +58,7 @@ def test_a_shift_of_three_moves_the_middle_to_three_quarters_and_keeps_the_ends(
 
 
 def test_the_shift_keeps_the_doubt_about_a_flat_picture_the_same_at_every_size() -> None:
-    """With n pixels the error of the mean is t / (1 - t) over the root of n (section 5.3.2, equation 21)."""
+    """With n pixels the error of the mean is t / (1 - t) over the root of n (section 5.3.2)."""
     plan = replace(tiny_plan(), timestep_shift_px=512)
     for side in (256, 512, 1024):
         moved = shifted(0.3, shift(plan, Shape(height=side, width=side)))
