@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, or_, select
 
 from storage.domain import fairness
 from storage.domain.pace import turn_s
 from storage.domain.plan import Plan
 from storage.switches import VIRTUAL_TIME, locked
-from storage.tables import Attempt, Community, Member, Order, Piece, PlanRow, Switch
+from storage.tables import Attempt, Community, Member, Order, Piece, PlanRow, Switch, now
 
 REMEMBERED_TURNS = 20
 """Estimates lean on so many measured turns of the same base and kind."""
@@ -111,7 +111,7 @@ def waiting(session: Session) -> list[fairness.Waiting]:
         select(Piece, Community, Member)
         .join(Community, col(Community.id) == col(Piece.community_id))
         .join(Member, (col(Member.community_id) == col(Piece.community_id)) & (col(Member.id) == col(Piece.member_id)))
-        .where(Piece.state == "waiting")
+        .where(Piece.state == "waiting", or_(col(Piece.hold_until).is_(None), col(Piece.hold_until) <= now()))
         .order_by(col(Piece.id))
     ).all()
     return [

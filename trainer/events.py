@@ -32,6 +32,17 @@ class Train(_Line):
     until: int
 
 
+class Examine(_Line):
+    """Look at all pictures of the job in `folder` before its first step."""
+
+    command: Literal["examine"] = "examine"
+    folder: str
+    captioner: str = ""
+    """Folder of a captioner's weights; empty says nothing about pictures."""
+    tagger: str = ""
+    """Folder of a tagger; used where there is no captioner."""
+
+
 class Finish(_Line):
     """Measure the scale of the checkpoint at `step` and write everything that is handed over."""
 
@@ -48,8 +59,8 @@ class Quit(_Line):
     command: Literal["quit"] = "quit"
 
 
-Command = Annotated[Train | Finish | Quit, Field(discriminator="command")]
-COMMAND: TypeAdapter[Train | Finish | Quit] = TypeAdapter(Command)
+Command = Annotated[Train | Examine | Finish | Quit, Field(discriminator="command")]
+COMMAND: TypeAdapter[Train | Examine | Finish | Quit] = TypeAdapter(Command)
 
 
 # --- events: child -> supervisor
@@ -123,6 +134,21 @@ class Trained(_Line):
     seconds: float
 
 
+class Examined(_Line):
+    """All pictures were looked at; nothing was changed."""
+
+    event: Literal["examined"] = "examined"
+    pictures: dict[str, str]
+    """Findings by picture id: `storage.domain.doctor.to_json`."""
+    whole: str
+    """Findings of the set."""
+    captions: dict[str, str]
+    """By picture id: what was said of pictures without words of their own."""
+    trigger_like: str | None = None
+    trigger_pieces: int = 0
+    """Into how many pieces the base cuts the trigger, at least; 0 where nobody could say."""
+
+
 class Finished(_Line):
     """The scale is measured and the files of the delivery are on disk."""
 
@@ -148,9 +174,9 @@ class Failed(_Line):
 
 
 Event = Annotated[
-    Ready | Progressed | Departed | Checkpointed | Trained | Finished | Failed, Field(discriminator="event")
+    Ready | Progressed | Departed | Checkpointed | Trained | Examined | Finished | Failed, Field(discriminator="event")
 ]
-EVENT: TypeAdapter[Ready | Progressed | Departed | Checkpointed | Trained | Finished | Failed] = TypeAdapter(Event)
+EVENT: TypeAdapter[Ready | Progressed | Departed | Checkpointed | Trained | Examined | Finished | Failed] = TypeAdapter(Event)
 
 
 class JobPicture(_Line):

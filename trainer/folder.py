@@ -19,6 +19,7 @@ from sqlmodel import Session, select
 
 from storage import orders
 from storage.artifacts import Artifacts
+from storage.checkups import checkup_of
 from storage.domain.captions import spoken
 from storage.domain.orders import file_stem
 from storage.domain.plan import Departure, Fit, Plan
@@ -38,6 +39,8 @@ class Papers:
     pictures: list[Picture]
     departures: tuple[Departure, ...]
     chosen: Checkpoint | None
+    examined: bool
+    """Whether its pictures were looked at on the GPU."""
 
 
 def papers(session: Session, order_id: str) -> Papers:
@@ -49,6 +52,7 @@ def papers(session: Session, order_id: str) -> Papers:
         pictures=orders.kept(session, order_id),
         departures=orders.departures_of(session, order_id),
         chosen=session.get(Checkpoint, (order_id, order.chosen_step)) if order.chosen_step else None,
+        examined=checkup_of(session, order_id) is not None,
     )
 
 

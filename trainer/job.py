@@ -26,7 +26,20 @@ from storage.tables import Progress, now
 from storage.turns import Outcome, Taken
 from trainer import folder, records
 from trainer.child import Child, ChildLost, NeverReady
-from trainer.events import Checkpointed, Departed, Event, Failed, Finish, Finished, Progressed, Ready, Train, Trained
+from trainer.events import (
+    Checkpointed,
+    Departed,
+    Event,
+    Examine,
+    Examined,
+    Failed,
+    Finish,
+    Finished,
+    Progressed,
+    Ready,
+    Train,
+    Trained,
+)
 from trainer.fit import fit_for
 from trainer.folder import Papers
 from trainer.records import Fenced, Stopped
@@ -144,6 +157,11 @@ async def _train(bench: Bench, turn: Turn, papers: Papers) -> None:
         await _segment_over(bench, turn, turn.taken.step, over=True)
         return
     child = await _ready_child(bench, turn, papers)
+    if turn.taken.step == 0 and not papers.examined:
+        if await _examined(bench, turn, child):
+            return
+        papers = await bench.database.transact(folder.papers, turn.taken.order_id)
+        child = await _ready_child(bench, turn, papers)
     await child.send(Train(folder=str(turn.folder), until=until))
     async for event in _events(bench, turn, child):
         match event:
@@ -157,6 +175,19 @@ async def _train(bench: Bench, turn: Turn, papers: Papers) -> None:
                 return
             case _:
                 raise _out_of_turn(event)
+
+
+async def _examined(bench: Bench, turn: Turn, child: Child) -> bool:
+    """The look at all pictures before the first step; whether the turn went back to wait for the owner."""
+    settings = bench.settings
+    await child.send(Examine(folder=str(turn.folder), captioner=settings.captioner, tagger=settings.tagger))
+    async for event in _events(bench, turn, child):
+        if not isinstance(event, Examined):
+            raise _out_of_turn(event)
+        return await bench.database.transact(
+            records.examined, bench.engine, turn.taken, gpu_s=turn.gpu_s, event=event, wait_s=settings.doctor_wait_s
+        )
+    raise ChildLost("the GPU child ended while it looked at the pictures")
 
 
 async def _sweep(bench: Bench, turn: Turn, papers: Papers) -> None:
@@ -181,7 +212,7 @@ async def _sweep(bench: Bench, turn: Turn, papers: Papers) -> None:
 async def _ready_child(bench: Bench, turn: Turn, papers: Papers) -> Child:
     """A live child, and `job.json` with the fit that suits it, recorded with the attempt."""
     child = await bench.seat.child()
-    turn.began = time.monotonic()
+    turn.began = turn.began or time.monotonic()
     before = await bench.database.transact(records.fit_before, turn.taken.order_id)
     fit = fit_for(papers.plan, bench.seat.device(child), before)
     versions = child.ready.versions if child.ready else {}

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from sqlmodel import Session, col, select
 
-from storage import orders, pieces, turns
+from storage import checkups, orders, pieces, turns
+from storage.domain import doctor
+from storage.domain.captions import clean
 from storage.domain.errors import Fault, LorasmithError
 from storage.domain.lifecycle import Stage
 from storage.domain.plan import Fit
 from storage.pieces import Enqueues
 from storage.tables import Attempt, Checkpoint, Delivery, DepartureRow, Order, Progress
 from storage.turns import Outcome, Taken
-from trainer.events import Checkpointed, Departed, Finished
+from trainer.events import Checkpointed, Departed, Examined, Finished
 
 
 class Stopped(LorasmithError):
@@ -72,6 +74,25 @@ def departed(session: Session, taken: Taken, event: Departed) -> None:
     this_one = {"order_id": taken.order_id, "step": event.step, "kind": event.kind, "ordinal": event.ordinal}
     if session.exec(select(DepartureRow).filter_by(**this_one)).first() is None:
         session.add(DepartureRow(**this_one, reason=event.reason))
+
+
+def examined(  # passed through transact
+    session: Session, engine: Enqueues, taken: Taken, *, gpu_s: float, event: Examined, wait_s: float
+) -> bool:
+    """All pictures were looked at. Where the owner is waited for the turn goes back; says whether. Raises `Stopped`."""
+    pieces.virtual_time(session)
+    order = _hold(session, taken)
+    seen = checkups.Seen(
+        pictures={id_: doctor.from_json(text) for id_, text in event.pictures.items()},
+        whole=doctor.from_json(event.whole),
+        captions={id_: clean(text) for id_, text in event.captions.items()},
+        trigger_like=event.trigger_like,
+        trigger_pieces=event.trigger_pieces,
+    )
+    waits = checkups.note(session, order.id, seen, wait_s=wait_s if order.community_id.isdigit() else 0.0)
+    if waits:
+        turns.give_back(session, engine, taken, gpu_s=gpu_s, step=0, outcome="more")
+    return waits
 
 
 def stored_checkpoint(session: Session, order_id: str, step: int) -> Checkpoint | None:

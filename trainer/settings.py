@@ -41,6 +41,12 @@ class WorkerSettings(StorageSettings):
     """By how much others on this machine go before the child: the bot, for one, which answers people within a second."""
     deterministic: bool = False
     """Bit-equal runs on CUDA too, at some cost in speed. CPU runs always are."""
+    captioner: str = ""
+    """Folder of a captioner of the Qwen-VL class; without one pictures without captions take the standard ones."""
+    tagger: str = ""
+    """Folder of a WD tagger (model.onnx, selected_tags.csv), used where there is no captioner; needs lorasmith[tags]."""
+    doctor_wait_s: float = Field(default=900.0, ge=0)
+    """How long training waits for its owner where the pictures look mixed, foreign or all of one place; 0 never waits."""
     work_dir: Path | None = None
     """Job folders; None is `work` in the data folder. They hold members' pictures while an order runs."""
     startup_s: float = Field(default=300.0, gt=0)

@@ -6,8 +6,10 @@ frozen types of `storage.domain` (`Plan.to_json` ...), so that SQLite and Postgr
 
 from storage.tables.ballots import Ballot, Outcome, Vote
 from storage.tables.checkpoints import Checkpoint
+from storage.tables.checkups import Checkup
 from storage.tables.installation import Lease, Switch
 from storage.tables.instants import Instant, now
+from storage.tables.logs import LogEntry
 from storage.tables.members import Community, Member
 from storage.tables.orders import Order, Picture, PlanRow
 from storage.tables.posts import Delivery, Post
@@ -17,11 +19,13 @@ __all__ = [
     "Attempt",
     "Ballot",
     "Checkpoint",
+    "Checkup",
     "Community",
     "Delivery",
     "DepartureRow",
     "Instant",
     "Lease",
+    "LogEntry",
     "Member",
     "Order",
     "Outcome",

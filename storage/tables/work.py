@@ -36,6 +36,8 @@ class Piece(SQLModel, table=True):
     """Steps trained and safely stored."""
     failures: int = 0
     """Turns in a row that ended without progress."""
+    hold_until: datetime | None = instant(default=None)
+    """It waits for its owner's answer until then, and nobody takes it."""
 
 
 class Attempt(SQLModel, table=True):

@@ -57,6 +57,8 @@ class Scripted(WorkerSettings):
     script: str = "[]"
     memory: Path = Path()
     step_s: float = 0.002
+    seen: str = '{"pictures": {}, "whole": "[]", "captions": {}}'
+    """What the look at the pictures finds."""
 
     def launch(self) -> Launch:
         """As the worker's, with another program."""
@@ -64,6 +66,7 @@ class Scripted(WorkerSettings):
             "SCRIPT": self.script,
             "SCRIPT_MEMORY": str(self.memory),
             "STEP_S": str(self.step_s),
+            "SCRIPT_SEEN": self.seen,
             "PYTHONPATH": str(ROOT),
         }
         return replace(super().launch(), program=PROGRAM, environment=environment, nice=0)

@@ -24,6 +24,8 @@ from trainer.events import (
     Checkpointed,
     Departed,
     Event,
+    Examine,
+    Examined,
     Failed,
     Finish,
     Finished,
@@ -38,6 +40,7 @@ from trainer.events import (
 
 SCRIPT = json.loads(os.environ.get("SCRIPT", "[]"))
 MEMORY = Path(os.environ.get("SCRIPT_MEMORY", "."))
+SEEN = json.loads(os.environ.get("SCRIPT_SEEN", '{"pictures": {}, "whole": "[]", "captions": {}}'))
 STEP_S = float(os.environ.get("STEP_S", "0.005"))
 
 
@@ -207,6 +210,8 @@ def main() -> None:
         match COMMAND.validate_json(heard.get()):
             case Train() as command:
                 train(command)
+            case Examine():
+                say(Examined(**SEEN))
             case Finish() as command:
                 finish(command)
             case Quit():

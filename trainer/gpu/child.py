@@ -12,8 +12,8 @@ from typing import Literal
 import torch
 
 from storage.domain.errors import FileRefused
-from trainer.events import Failed, Finish, Finished, Train
-from trainer.gpu import export, job, package, scale
+from trainer.events import Examine, Failed, Finish, Finished, Train
+from trainer.gpu import examination, export, job, package, scale
 from trainer.gpu.bench import Bench, Loaded, load
 from trainer.gpu.channel import Channel
 from trainer.gpu.compact import CannotShrink
@@ -33,11 +33,13 @@ class Child:
         self._bench: Bench | None = None
         self._training: Training | None = None
 
-    def obey(self, command: Train | Finish) -> None:
+    def obey(self, command: Train | Examine | Finish) -> None:
         """Carries out one command, or tells why it could not; never raises for an order's fault."""
         try:
             if isinstance(command, Train):
                 self._train(command)
+            elif isinstance(command, Examine):
+                self._examine(command)
             else:
                 self._finish(command)
         except Exception as error:  # noqa: BLE001 -- whatever happens to one order, the child says so and stays
@@ -55,6 +57,17 @@ class Child:
             training = self._training = Training(self._prepared(task))
             training.rewind(command.until)
         training.run(command.until)
+
+    def _examine(self, command: Examine) -> None:
+        task = job.read(Path(command.folder))
+        torch.set_num_threads(task.fit.threads)
+        self._channel.progress("loading", 0, task.plan.steps)
+        if command.captioner:  # it needs the memory that a base may take
+            self._bench = self._training = self._loaded = None
+            free()
+        captions = examination.captions(task, command)
+        free()
+        self._channel.tell(examination.examined(task, self._base(task), captions))
 
     def _finish(self, command: Finish) -> None:
         began = time.monotonic()
@@ -96,12 +109,15 @@ class Child:
         # Nothing here reads memory that it has not written; torch declares no such attribute to type checkers.
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
         self._channel.progress("loading", 0, task.plan.steps)
+        self._bench = Bench(task, self._base(task), self._channel)
+        return self._bench
+
+    def _base(self, task: job.Task) -> Loaded:
         if self._loaded is None or not self._loaded.serves(task):
             self._loaded = None
             free()
             self._loaded = load(task)
-        self._bench = Bench(task, self._loaded, self._channel)
-        return self._bench
+        return self._loaded
 
 
 def _same(live: job.Task, now: job.Task) -> bool:
