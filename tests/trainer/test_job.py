@@ -264,7 +264,9 @@ async def test_departures_are_rows_before_anything_later_and_once(make_bench: Ma
 
 
 async def test_the_same_departure_at_the_same_step_counts_as_often_as_it_came(make_bench: MakeBench) -> None:
-    twice = [{"at": "train", "step": 3, "do": "depart", "times": 2, "ordinal": n} for n in (0, 1)]
+    twice: list[dict[str, object]] = [
+        {"at": "train", "step": 3, "do": "depart", "times": 2, "ordinal": n} for n in (0, 1)
+    ]
     bench = await make_bench(script=script(*twice, {"at": "checkpointed", "step": 4, "do": "kill"}))
     id_ = await an_order(bench)
     await trained(bench, id_)
