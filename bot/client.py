@@ -15,7 +15,7 @@ from bot.answers import UNREACHABLE, Interaction, say, say_trouble
 from bot.order import Story
 from bot.parts import Parts
 from bot.presses import Presses
-from bot.registration import register
+from bot.registration import is_known, register
 from bot.settings import BotSettings
 from bot.wording import OLD_BUTTON, SERVERS_ONLY, goodbye, order_refused
 from storage.domain.errors import OrderFault
@@ -71,6 +71,8 @@ class LorasmithClient(discord.Client):
         """A server that the bot is in has come into view."""
         if self.settings.serves(guild.id):
             await self._welcome(guild, anew=False)
+        elif self._parts is not None and not await self._parts.database.transact(is_known, self, guild.id):
+            await self._leave(guild)  # it invited the bot while it was not running
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """The bot was invited: stay where the operator allows it."""

@@ -11,9 +11,11 @@ from sqlmodel import Session
 from bot import wording_order
 from bot.parts import Parts
 from bot.posting import Enclosure
+from bot.settings import BotSettings
 from bot.shown import Shown
+from storage.domain.handing import fits, way
 from storage.domain.measurement import Measurement, ScaleChoice
-from storage.domain.orders import attachable_bytes, file_stem
+from storage.domain.orders import file_stem
 from storage.tables import Checkpoint, Delivery, Order
 from storage.usage import how_to_use, licence_of
 from storage.view import choice_of
@@ -36,13 +38,18 @@ ALTS = {
 async def prepare(parts: Parts, order_id: str) -> Delivery:
     """Write down what will be handed over and in which way. Doing it twice is doing it once."""
     keys = await parts.artifacts.list(f"orders/{order_id}/delivery")
-    linkable = can_link(parts)
+    linkable = can_link(parts.settings)
     return await parts.database.transact(_write_down, order_id, roles_of(keys), linkable)
 
 
-def can_link(parts: Parts) -> bool:
+def can_link(settings: BotSettings) -> bool:
     """Whether members can download from here: over the bot's web pages, or straight from a shared store."""
-    return parts.settings.public_url is not None or parts.settings.artifacts_folder is None
+    return settings.public_url is not None or settings.artifacts_folder is None
+
+
+def can_take(settings: BotSettings, order: Order, lora_bytes: int) -> bool:
+    """Whether a checkpoint's file can be handed over before the end: it fits, or it can be linked to."""
+    return can_link(settings) or fits(lora_bytes, order.max_file_bytes)
 
 
 def roles_of(keys: Sequence[str]) -> dict[str, str]:
@@ -59,13 +66,6 @@ def roles_of(keys: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def way_for(*, lora_bytes: int, max_file_bytes: int, linkable: bool, compact: bool) -> str:
-    """Attach where it fits; else a download; else the compact version."""
-    if lora_bytes <= attachable_bytes(max_file_bytes):
-        return "attach"
-    return "compact" if compact and not linkable else "download"
-
-
 def _write_down(session: Session, order_id: str, files: Mapping[str, str], linkable: bool) -> Delivery:  # noqa: FBT001  # passed through transact
     order = session.get_one(Order, order_id)
     checkpoint = session.get_one(Checkpoint, (order_id, order.chosen_step))
@@ -73,17 +73,12 @@ def _write_down(session: Session, order_id: str, files: Mapping[str, str], linka
     row = session.get(Delivery, name)
     known = json.loads(row.files_json) if row else {}
     whole = {"lora": checkpoint.lora_artifact, **files, **known}
-    way = way_for(
-        lora_bytes=checkpoint.lora_bytes,
-        max_file_bytes=order.max_file_bytes,
-        linkable=linkable,
-        compact="compact" in whole,
-    )
+    chosen = way(checkpoint.lora_bytes, order.max_file_bytes, linkable=linkable, compact="compact" in whole)
     if row is None:
-        row = Delivery(id=name, order_id=order_id, kind="final", step=checkpoint.step, files_json="", way=way)
+        row = Delivery(id=name, order_id=order_id, kind="final", step=checkpoint.step, files_json="", way=chosen)
         session.add(row)
-    row.files_json, row.way = json.dumps(whole, sort_keys=True), way
-    order.delivery_way = way
+    row.files_json, row.way = json.dumps(whole, sort_keys=True), chosen
+    order.delivery_way = chosen
     return row
 
 
@@ -143,16 +138,28 @@ async def compact_loss(parts: Parts, order_id: str) -> float | None:
 
 
 async def enclosures(
-    parts: Parts, order: Order, files: Mapping[str, str], way: str, *, folder: Path, limit: int
+    parts: Parts, order: Order, files: Mapping[str, str], chosen: str, *, folder: Path, limit: int
 ) -> list[Enclosure]:
-    """The files that go along with a message; in a shared store they are first copied into `folder`. Too large ones stay out."""
-    lora = {"attach": ["lora"], "compact": ["compact"], "download": []}[way]
+    """The files that go along with a message; in a shared store they are first copied into `folder`.
+
+    What is too large or gone stays out.
+    """
+    lora = {"attach": ["lora"], "compact": ["compact"], "download": []}[chosen]
     stem = file_stem(order.name, order.id)
     found: list[Enclosure] = []
     for role in [*lora, "sidecar", "preview", "strip"]:
-        if role not in files:
-            continue
-        path = parts.artifacts.local_path(files[role]) or await parts.artifacts.fetch(files[role], folder / role)
-        if path.exists() and path.stat().st_size <= attachable_bytes(limit):
+        path = await fetched(parts, files.get(role), folder / role)
+        if path is not None and fits(path.stat().st_size, limit):
             found.append(Enclosure(name=stem + ENDINGS[role], what=path, alt=ALTS.get(role)))
     return found
+
+
+async def fetched(parts: Parts, key: str | None, path: Path) -> Path | None:
+    """Where an artifact lies on this machine, copied to `path` from a shared store; None where it is gone."""
+    if key is None:
+        return None
+    try:
+        found = parts.artifacts.local_path(key) or await parts.artifacts.fetch(key, path)
+    except FileNotFoundError:
+        return None
+    return found if found.is_file() else None

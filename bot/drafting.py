@@ -19,8 +19,6 @@ from storage.drafts import Link, add_links, kept, linked, locked_order, open_dra
 from storage.switches import insert_if_new
 from storage.tables import Community, Order, Picture, Post, now
 
-MOST_DRAFTS = 3
-"""Drafts of one member in one server at a time: pictures are fetched and kept for each."""
 MOST_LINKS = 60
 """Pictures that one submit may name; the 41st and later are refused by name, more than this cannot come from Discord."""
 MOST_ROWS = 160
@@ -58,7 +56,7 @@ def write_draft(session: Session, settings: BotSettings, wish: Wish, links: Sequ
     id_ = order_id(wish.interaction_id)
     if session.get(Order, id_) is not None:
         return id_
-    _refuse(session, _community(session, wish), wish)
+    _refuse(session, _community(session, settings, wish), wish, settings.drafts_a_member)
     order = open_draft(
         session,
         interaction_id=wish.interaction_id,
@@ -79,14 +77,15 @@ def write_draft(session: Session, settings: BotSettings, wish: Wish, links: Sequ
     return id_
 
 
-def _community(session: Session, wish: Wish) -> Community:
+def _community(session: Session, settings: BotSettings, wish: Wish) -> Community:
     insert_if_new(session, Community, **Community(id=wish.community_id).model_dump())
     community = session.get_one(Community, wish.community_id)
     community.name, community.removed_at = wish.community_name[:100], None
+    community.weight = settings.server_weights.get(int(wish.community_id), 1.0)
     return community
 
 
-def _refuse(session: Session, community: Community, wish: Wish) -> None:
+def _refuse(session: Session, community: Community, wish: Wish, most: int) -> None:
     allowed: list[str] = json.loads(community.allowed_channels_json)
     if allowed and not {wish.channel_id, wish.parent_id} & set(allowed):
         raise OrderRefused(OrderFault.CHANNEL_NOT_ALLOWED, ",".join(allowed[:10]))
@@ -97,7 +96,7 @@ def _refuse(session: Session, community: Community, wish: Wish) -> None:
             Order.community_id == wish.community_id, Order.owner_id == wish.owner_id, Order.stage == Stage.DRAFT.value
         )
     ).one()
-    if drafts >= MOST_DRAFTS:
+    if drafts >= most:
         raise Declined(too_many_drafts(drafts))
 
 
@@ -119,8 +118,8 @@ def remember_subject(session: Session, order_id_: str, member_id: str, subject: 
 
 
 def add_pictures(session: Session, order_id_: str, member_id: str, links: Sequence[Link]) -> None:
-    """More pictures for the owner's draft."""
-    own_draft(session, order_id_, member_id)
+    """More pictures for the owner's draft. Consent was given for those that were there: it is asked for again."""
+    own_draft(session, order_id_, member_id).consent_at = None
     if len(pictures_of(session, order_id_)) + len(links) > MOST_ROWS:
         raise Declined(TOO_MANY_TRIES)
     add_links(session, order_id_, links[:MOST_LINKS])

@@ -1,8 +1,6 @@
-"""How large an order's LoRA will be, and with that how it reaches its owner: said on the plan card, before Start."""
+"""How large an order's LoRA will be: with that the plan card says, before Start, how it will reach its owner."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from storage.domain.plan import Plan
 
@@ -21,17 +19,8 @@ BYTES_A_NUMBER = 2
 HEADER_BYTES = 160 * 1024
 """Names, shapes and metadata of a thousand or so tensors."""
 
-Way = Literal["attach", "download", "compact"]
-
 
 def file_bytes(plan: Plan) -> int:
     """The expected size of the LoRA file of a plan."""
     numbers = NUMBERS_A_RANK.get((plan.base, plan.targets), NUMBERS_A_RANK["sdxl", plan.targets])
     return numbers * plan.rank * BYTES_A_NUMBER + HEADER_BYTES
-
-
-def way(size: int, limit: int, *, public: bool) -> Way:
-    """Attached where it fits; else a download where the bot has a public address; else a compact version."""
-    if size <= limit:
-        return "attach"
-    return "download" if public else "compact"

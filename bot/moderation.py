@@ -19,7 +19,16 @@ from bot.cancelling import cancel_order
 from bot.parts import Parts
 from bot.plan_card import PlanCards, show_if_possible
 from bot.removal import mark_removed, unsay_and_delete
-from bot.wording import MODERATORS_ONLY, cancelled, channel_settings, consent_settings, mentions_set, removed
+from bot.wording import (
+    MANAGERS_ONLY,
+    MODERATORS_OF_THE_CHANNEL,
+    MODERATORS_ONLY,
+    cancelled,
+    channel_settings,
+    consent_settings,
+    mentions_set,
+    removed,
+)
 from storage.domain.errors import OrderFault, OrderRefused
 from storage.drafts import locked_order
 from storage.switches import insert_if_new
@@ -87,7 +96,7 @@ class Moderation:
             interaction: Interaction, line: app_commands.Range[str, 1, MAX_CONSENT] | None = None
         ) -> None:
             await acknowledge(interaction)
-            require_moderator(interaction)
+            require_manager(interaction)
             said = await self._parts.database.transact(_set_consent, str(interaction.guild_id), line or "")
             await say(interaction, consent_settings(said))
 
@@ -105,16 +114,14 @@ class Moderation:
         return app_commands.guild_only(mentions)
 
     async def _stop(self, interaction: Interaction, order_id: str, reason: str) -> None:
-        require_moderator(interaction)
-        await self._parts.database.transact(_belongs, order_id, str(interaction.guild_id))
+        await self._require_right_to(interaction, order_id)
         member = str(interaction.user.id)
         name = await cancel_order(self._parts, order_id, member_id=member, reason=reason, by="moderator")
         await say(interaction, cancelled(name, by="moderator", reason=reason))
         await show_if_possible(self._cards, order_id)
 
     async def _remove(self, interaction: Interaction, order_id: str, reason: str) -> None:
-        require_moderator(interaction)
-        await self._parts.database.transact(_belongs, order_id, str(interaction.guild_id))
+        await self._require_right_to(interaction, order_id)
         member = str(interaction.user.id)
         order = await self._parts.database.transact(mark_removed, order_id, f"moderator:{member}", reason)
         with suppress(OrderRefused):  # it had ended already
@@ -122,9 +129,16 @@ class Moderation:
         left = await unsay_and_delete(self._parts, order_id)
         await say(interaction, removed(order.name, reason, left))
 
+    async def _require_right_to(self, interaction: Interaction, order_id: str) -> None:
+        """Raise `Declined` unless the member moderates the channel that the order was made in."""
+        require_moderator(interaction)
+        order = await self._parts.database.transact(_belongs, order_id, str(interaction.guild_id))
+        if not moderates(interaction, int(order.channel_id)):
+            raise Declined(MODERATORS_OF_THE_CHANNEL)
+
     async def _set_channels(self, interaction: Interaction, change: Callable[[list[str]], list[str]]) -> None:
         await acknowledge(interaction)
-        require_moderator(interaction)
+        require_manager(interaction)
         left = await self._parts.database.transact(_change_channels, str(interaction.guild_id), change)
         await say(interaction, channel_settings(left))
 
@@ -134,6 +148,21 @@ def require_moderator(interaction: Interaction) -> None:
     granted = interaction.permissions
     if not (granted.manage_guild or granted.manage_messages):
         raise Declined(MODERATORS_ONLY)
+
+
+def require_manager(interaction: Interaction) -> None:
+    """Raise `Declined` unless the member may manage the server: settings hold for all of it."""
+    if not interaction.permissions.manage_guild:
+        raise Declined(MANAGERS_ONLY)
+
+
+def moderates(interaction: Interaction, channel_id: int) -> bool:
+    """Whether the member may manage the server, or the messages of this channel; unknown channels are for the former."""
+    if interaction.permissions.manage_guild:
+        return True
+    place = interaction.guild.get_channel_or_thread(channel_id) if interaction.guild else None
+    member = interaction.user
+    return place is not None and isinstance(member, discord.Member) and place.permissions_for(member).manage_messages
 
 
 def _belongs(session: Session, order_id: str, community_id: str) -> Order:

@@ -12,7 +12,8 @@ import discord
 from sqlmodel import Session
 
 from bot.answers import UNREACHABLE
-from bot.file_size import file_bytes, way
+from bot.delivery import can_link
+from bot.file_size import file_bytes
 from bot.parts import Parts
 from bot.plan_buttons import buttons_of
 from bot.prospects import prospect_of
@@ -20,6 +21,7 @@ from bot.settings import BotSettings
 from bot.wording_doctor import choices_of, examined_lines
 from bot.wording_plan import PlanCard, Refused, text, title
 from storage.doctor import findings_of
+from storage.domain.handing import way
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import MIN_PICTURES, SubjectType, mark
 from storage.domain.plan import Plan, shortened
@@ -75,7 +77,7 @@ def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCar
         fetching=sum(p.state == "linked" for p in pictures),
         plan=plan,
         prospect=prospect_of(session, order, plan) if plan and live else None,
-        way=way(size, order.max_file_bytes, public=settings.public_url is not None),
+        way=way(size, order.max_file_bytes, linkable=can_link(settings)),
         file_bytes=size,
         limit_bytes=order.max_file_bytes,
         ballot_s=settings.ballot_seconds,

@@ -33,6 +33,8 @@ def _place(session: Session, order: Order, plan: Plan) -> str:
     prospect = prospect_of(session, order, plan)
     if prospect.paused:
         return f"{wording.in_line(prospect.place, None)}; training is paused by the people who run this bot"
+    if not prospect.workers:
+        return f"{wording.in_line(prospect.place, None)}; no machine is training at the moment"
     return wording.in_line(prospect.place, prospect.wait_s)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import discord
 from discord import app_commands
 from sqlmodel import Session, col, select
 
 from bot.answers import Interaction, acknowledge, say
 from bot.parts import Parts
+from bot.presses import button, row_of
 from bot.prospects import Line, line_of
 from bot.wording_queue import queue_text, status_text
 from storage.domain.lifecycle import OPEN, TABLE, Stage
@@ -15,6 +19,8 @@ from storage.tables import Order, Progress
 BEFORE_THE_VOTE = frozenset({Stage.DRAFT, Stage.QUEUED, Stage.TRAINING})
 MOST_CHOICES = 25
 """Discord shows so many."""
+MOST_BUTTONS = 5
+"""In one row."""
 MOST = 10
 """Orders that `/status` lists."""
 
@@ -35,7 +41,7 @@ class Queries:
         """The member's own orders here."""
         await acknowledge(interaction)
         rows, line = await self._parts.database.transact(_own, str(interaction.guild_id), str(interaction.user.id))
-        await say(interaction, status_text(rows, line))
+        await say(interaction, status_text(rows, line), _downloads([order for order, _ in rows]))
 
     async def newest_waiting(self, community_id: str, member_id: str) -> str | None:
         """The member's newest order here that people do not vote on yet: what `/cancel` means without an id."""
@@ -47,6 +53,13 @@ class Queries:
         found = await self._parts.database.transact(_cancellable, str(interaction.guild_id), str(interaction.user.id))
         names = [(f"{o.name} ({o.id}): {TABLE[Stage(o.stage)].sight}"[:100], o.id) for o in found]
         return [app_commands.Choice(name=n, value=i) for n, i in names if typed.lower() in n.lower()][:MOST_CHOICES]
+
+
+def _downloads(orders: Sequence[Order]) -> discord.ui.View | None:
+    """A button for each of the newest files: their threads may be gone."""
+    ready = [o for o in orders if o.stage == Stage.DELIVERED and o.chosen_step is not None and o.removed_at is None]
+    buttons = [button(f"Download {o.name}"[:80], "download", o.id, str(o.chosen_step)) for o in ready[:MOST_BUTTONS]]
+    return row_of(buttons) if buttons else None
 
 
 def _own(session: Session, community_id: str, member_id: str) -> tuple[list[tuple[Order, Progress | None]], Line]:

@@ -36,7 +36,7 @@ async def register(
 ) -> bool:
     """Register the commands in one server if they changed, or in any case with `anew`; says whether they were sent."""
     tree.copy_global_to(guild=guild)
-    name, form = f"commands:{tree.client.application_id}:{guild.id}", form_of(tree)
+    name, form = _name(tree.client.application_id, guild.id), form_of(tree)
     if not anew and await database.transact(_registered, name) == form:
         return False
     try:
@@ -47,6 +47,15 @@ async def register(
     await database.transact(_remember, name, form)
     log.info("commands registered in server %d", guild.id)
     return True
+
+
+def is_known(session: Session, client: discord.Client, guild_id: int) -> bool:
+    """Whether this bot ever registered its commands in the server: one that it served before it stays in, and refuses there."""
+    return _registered(session, _name(client.application_id, guild_id)) is not None
+
+
+def _name(application_id: int | None, guild_id: int) -> str:
+    return f"commands:{application_id}:{guild_id}"
 
 
 def _registered(session: Session, name: str) -> str | None:

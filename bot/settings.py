@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from storage.lora_file.architectures import ARCHITECTURES
 from storage.settings import StorageSettings
 
 DISCORD = "https://discord.com"
@@ -27,6 +29,12 @@ class BotSettings(StorageSettings):
     """The base model that orders train on."""
     steps: int | None = Field(default=None, ge=1)
     """Train every order for so many steps instead of what its recipe says: for trials of a new machine and for tests."""
+    drafts_a_member: int = Field(default=3, ge=1)
+    """Drafts of one member in one server at a time: pictures are fetched and kept for each."""
+    orders_a_member: int = Field(default=1, ge=1)
+    """Orders of one member that may wait or train in one server at a time; votes that are open do not count."""
+    server_weights: Annotated[Mapping[int, float], NoDecode] = Field(default_factory=dict)
+    """Shares of the graphics cards by server, as `<server id>=<weight>` separated by commas; who is not listed has 1."""
     ballot_hours: float = Field(default=12.0, gt=0)
     """How long a ballot stays open."""
     ballot_s: float | None = Field(default=None, gt=0)
@@ -56,6 +64,13 @@ class BotSettings(StorageSettings):
     link_minutes: float = Field(default=10.0, gt=0)
     """How long a download link works."""
 
+    @field_validator("base")
+    @classmethod
+    def _known_base(cls, value: str) -> str:
+        if value not in ARCHITECTURES:
+            raise ValueError(f"base models are {', '.join(ARCHITECTURES)}; not {value}")
+        return value
+
     @field_validator("discord_url")
     @classmethod
     def _own_host_or_loopback(cls, value: str) -> str:
@@ -70,6 +85,21 @@ class BotSettings(StorageSettings):
     def _from_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return frozenset(int(part) for part in value.replace(",", " ").split())
+        return value
+
+    @field_validator("server_weights", mode="before")
+    @classmethod
+    def _weights_from_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.replace(",", " ").split()]
+        return {server: weight for server, _, weight in pairs}
+
+    @field_validator("server_weights")
+    @classmethod
+    def _weigh_something(cls, value: Mapping[int, float]) -> Mapping[int, float]:
+        if not all(0.0 < weight < float("inf") for weight in value.values()):
+            raise ValueError("a weight is a number above 0: <server id>=<weight>, separated by commas")
         return value
 
     @field_validator("public_url")

@@ -18,8 +18,9 @@ from bot.answers import (
     say,
 )
 from bot.cancelling import cancel_order
+from bot.delivery import can_link
 from bot.drafting import own_draft
-from bot.file_size import file_bytes, way
+from bot.file_size import file_bytes
 from bot.intake import Intake
 from bot.modals import add_modal, submission
 from bot.parts import Parts
@@ -41,10 +42,11 @@ from bot.wording import (
 )
 from bot.wording_plan import Prospect, consent, started
 from storage.domain.errors import OrderFault, OrderRefused
+from storage.domain.handing import way
 from storage.domain.lifecycle import BUSY, Stage
 from storage.domain.orders import SubjectType
 from storage.drafts import kept, linked, locked_order
-from storage.orders import plan_of, retry, start
+from storage.orders import plan_of, refuse_start, retry, start
 from storage.pieces import Enqueues
 from storage.tables import Community, Order, now
 
@@ -85,7 +87,9 @@ class Starting:
         """Start: only the owner, only with consent where it shows a person, only where the bot can do its work."""
         await acknowledge(interaction)
         member = str(interaction.user.id)
-        ready = await self._parts.database.transact(_ready, order_id, member, agreed=agreed)
+        ready = await self._parts.database.transact(
+            _ready, order_id, member, self._parts.settings.orders_a_member, agreed=agreed
+        )
         if isinstance(ready, Prospect):
             return await say(interaction, STARTED_ALREADY)
         if ready.consent_line is not None:
@@ -135,18 +139,21 @@ class Starting:
     async def press_retry(self, interaction: Interaction, order_id: str) -> None:
         """Retry a failed order on its kept pictures."""
         await acknowledge(interaction)
-        await self._parts.database.transact(_retry, self._parts.engine, order_id, str(interaction.user.id))
+        await self._parts.database.transact(
+            _retry, self._parts.engine, order_id, str(interaction.user.id), self._parts.settings.orders_a_member
+        )
         await say(interaction, RETRYING)
         await show_if_possible(self._cards, order_id)
 
 
-def _ready(session: Session, order_id: str, member_id: str, *, agreed: bool) -> _Ready | Prospect:
+def _ready(session: Session, order_id: str, member_id: str, most: int, *, agreed: bool) -> _Ready | Prospect:
     order = locked_order(session, order_id)
     if order.owner_id == member_id and Stage(order.stage) in BUSY:
         return prospect_of(session, order, plan_of(session, order_id))
     order = own_draft(session, order_id, member_id)
     if linked(session, order_id):
         raise Declined(PICTURES_STILL_COMING)
+    refuse_start(session, order, most)  # before a thread is made for it
     if agreed:
         order.consent_at = order.consent_at or now()
     community = session.get(Community, order.community_id)
@@ -168,19 +175,19 @@ def _start(  # noqa: PLR0917  # passed through transact
     if linked(session, order_id):  # added after it was looked at: they would come too late for the plan
         raise Declined(PICTURES_STILL_COMING)
     plan = plan_of_draft(order, kept(session, order_id), settings.steps)
-    order.delivery_way = way(file_bytes(plan), order.max_file_bytes, public=settings.public_url is not None)
+    order.delivery_way = way(file_bytes(plan), order.max_file_bytes, linkable=can_link(settings))
     order.thread_id = order.thread_id or thread_id
-    order = start(session, engine, order_id, plan)
+    order = start(session, engine, order_id, plan, most=settings.orders_a_member)
     session.flush()
     return prospect_of(session, order, plan)
 
 
-def _retry(session: Session, engine: Enqueues, order_id: str, member_id: str) -> None:
+def _retry(session: Session, engine: Enqueues, order_id: str, member_id: str, most: int) -> None:
     order = locked_order(session, order_id)
     if order.owner_id != member_id:
         raise OrderRefused(OrderFault.NOT_YOURS)
     if Stage(order.stage) not in BUSY:
-        retry(session, engine, order_id)
+        retry(session, engine, order_id, most=most)
 
 
 def _place_of(session: Session, order_id: str) -> tuple[int, int]:

@@ -1,9 +1,10 @@
-"""Buttons that hand a file to the person who pressed: "Take this one" under a grid, Download under the card."""
+"""Buttons that hand a file to the person who pressed: "Take this one" under a grid, Download under the card and in /status."""
 
 from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bot import delivery, wording, wording_order
 from bot.links import links_of
 from bot.parts import Parts
 from storage.domain.errors import OrderFault
+from storage.domain.handing import Way, way
 from storage.domain.orders import file_stem
 from storage.tables import Checkpoint, Delivery, Order, now
 
@@ -26,33 +28,56 @@ async def take(parts: Parts, interaction: discord.Interaction[Any], arguments: t
         await interaction.followup.send(found, ephemeral=True)
         return
     order, checkpoint = found
-    limit = min(order.max_file_bytes, interaction.filesize_limit)
+    text = wording_order.taken(name=order.name, step=checkpoint.step, trigger=order.trigger)
     files = {"lora": checkpoint.lora_artifact}
-    way = delivery.way_for(
-        lora_bytes=checkpoint.lora_bytes, max_file_bytes=limit, linkable=delivery.can_link(parts), compact=False
-    )
-    if way == "attach":
-        with tempfile.TemporaryDirectory() as folder:
-            enclosed = await delivery.enclosures(parts, order, files, way, folder=Path(folder), limit=limit)
-            text = wording_order.taken(name=order.name, step=checkpoint.step, trigger=order.trigger)
-            await interaction.followup.send(text, files=[e.open() for e in enclosed], ephemeral=True)
-    else:
-        await _send_link(parts, interaction, order, checkpoint.step, checkpoint.lora_artifact)
-    await parts.database.transact(_note_taken, order.id, checkpoint.step, files, way)
+    chosen = await _hand_over(parts, interaction, order, checkpoint, files, text)
+    if chosen is not None:
+        await parts.database.transact(_note_taken, order.id, checkpoint.step, files, chosen)
 
 
 async def download(parts: Parts, interaction: discord.Interaction[Any], arguments: tuple[str, ...]) -> None:
-    """A fresh link to the delivered file, for the owner only."""
+    """The delivered file once more, for the owner only: attached where it fits, else a fresh link."""
     await interaction.response.defer(ephemeral=True, thinking=True)
     found = await parts.database.transact(_delivered, arguments, str(interaction.user.id))
     if isinstance(found, str):
         await interaction.followup.send(found, ephemeral=True)
         return
-    order, row = found
-    await _send_link(parts, interaction, order, row.step, json.loads(row.files_json)["lora"])
+    order, row, checkpoint = found
+    text = wording_order.once_more(name=order.name, trigger=order.trigger)
+    await _hand_over(parts, interaction, order, checkpoint, delivery.files_in(row), text)
 
 
-async def _send_link(parts: Parts, interaction: discord.Interaction[Any], order: Order, step: int, key: str) -> None:
+async def _hand_over(  # noqa: PLR0917  # one press, one file
+    parts: Parts,
+    interaction: discord.Interaction[Any],
+    order: Order,
+    checkpoint: Checkpoint,
+    files: Mapping[str, str],
+    text: str,
+) -> Way | None:
+    """Answers the press with the file or a link; None where neither can be had, and then it says why."""
+    limit = min(order.max_file_bytes, interaction.filesize_limit)
+    linkable = delivery.can_link(parts.settings)
+    chosen = way(checkpoint.lora_bytes, limit, linkable=linkable, compact="compact" in files)
+    if chosen == "download":
+        return chosen if await _send_link(parts, interaction, order, checkpoint.step, files["lora"]) else None
+    role = "compact" if chosen == "compact" else "lora"
+    with tempfile.TemporaryDirectory() as folder:
+        enclosed = await delivery.enclosures(
+            parts, order, {role: files[role]}, chosen, folder=Path(folder), limit=limit
+        )
+        if not enclosed:
+            await interaction.followup.send(wording_order.FILE_GONE, ephemeral=True)
+            return None
+        await interaction.followup.send(text, files=[e.open() for e in enclosed], ephemeral=True)
+    return chosen
+
+
+async def _send_link(parts: Parts, interaction: discord.Interaction[Any], order: Order, step: int, key: str) -> bool:
+    """Whether there was something to link to."""
+    if not await parts.artifacts.exists(key):
+        await interaction.followup.send(wording_order.FILE_GONE, ephemeral=True)
+        return False
     seconds = parts.settings.link_minutes * 60
     links = await links_of(parts)
     url = (
@@ -62,11 +87,12 @@ async def _send_link(parts: Parts, interaction: discord.Interaction[Any], order:
     )
     if url is None:
         await interaction.followup.send(wording_order.NO_WAY, ephemeral=True)
-        return
+        return False
     view = discord.ui.View(timeout=None)
     view.add_item(discord.ui.Button(label=f"{file_stem(order.name, order.id)}.safetensors", url=url))
     view.stop()
     await interaction.followup.send(wording_order.LINK_READY, view=view, ephemeral=True)
+    return True
 
 
 def _checkpoint(session: Session, arguments: tuple[str, ...], user_id: str) -> tuple[Order, Checkpoint] | str:
@@ -80,17 +106,18 @@ def _checkpoint(session: Session, arguments: tuple[str, ...], user_id: str) -> t
     return order, checkpoint
 
 
-def _delivered(session: Session, arguments: tuple[str, ...], user_id: str) -> tuple[Order, Delivery] | str:
+def _delivered(session: Session, arguments: tuple[str, ...], user_id: str) -> tuple[Order, Delivery, Checkpoint] | str:
     order = session.get(Order, arguments[0])
     row = session.get(Delivery, f"{arguments[0]}:final:{order.chosen_step}") if order else None
-    if order is None or row is None or order.removed_at is not None:
+    checkpoint = session.get(Checkpoint, (row.order_id, row.step)) if row else None
+    if order is None or row is None or checkpoint is None or order.removed_at is not None:
         return wording.order_refused(OrderFault.UNKNOWN)
     if order.owner_id != user_id:
         return wording.order_refused(OrderFault.NOT_YOURS)
-    return order, row
+    return order, row, checkpoint
 
 
-def _note_taken(session: Session, order_id: str, step: int, files: dict[str, str], way: str) -> None:
+def _note_taken(session: Session, order_id: str, step: int, files: dict[str, str], chosen: str) -> None:
     session.merge(
         Delivery(
             id=f"{order_id}:taken:{step}",
@@ -98,7 +125,7 @@ def _note_taken(session: Session, order_id: str, step: int, files: dict[str, str
             kind="taken",
             step=step,
             files_json=json.dumps(files),
-            way=way,
+            way=chosen,
             delivered_at=now(),
         )
     )

@@ -166,7 +166,7 @@ class Threads:
                 step=checkpoint.step, steps=steps, number=number, of=of, measurement=measured
             )
             file = await self._grid_file(it, checkpoint)
-            view = row_of([button("Take this one", "take", it.order.id, what)])
+            view = row_of(self._offer(it, checkpoint, "Take this one"))
             if file is None:
                 text = f"{text}\n{wording_order.NO_PICTURE}"
             await self.posting.post(it, what, text, files=[file] if file else [], view=view)
@@ -254,10 +254,18 @@ class Threads:
 
     async def _choice(self, it: Shown) -> None:
         choice = choice_of(it.order)
-        if choice is not None:
-            offer = button("Take the file already", "take", it.order.id, str(choice.step))
-            text = wording_order.closed(name=it.order.name, choice=choice)
-            await self.posting.post(it, "choice", text, view=row_of([offer]))
+        if choice is None:
+            return
+        text = wording_order.closed(name=it.order.name, choice=choice)
+        chosen = [c for c in it.checkpoints if c.step == choice.step]
+        offers = [offer for c in chosen for offer in self._offer(it, c, "Take the file already")]
+        await self.posting.post(it, "choice", text, view=row_of(offers))
+
+    def _offer(self, it: Shown, checkpoint: Checkpoint, label: str) -> list[discord.ui.Item[Any]]:
+        """The button that hands a checkpoint's file over, where there is a way to do that."""
+        if not delivery.can_take(self.parts.settings, it.order, checkpoint.lora_bytes):
+            return []
+        return [button(label, "take", it.order.id, str(checkpoint.step))]
 
     async def _failure(self, it: Shown) -> None:
         """A failure of every attempt is told once: a retried order can fail again. When it is over its button goes."""

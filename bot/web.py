@@ -18,7 +18,9 @@ from sqlmodel import Session, func, select
 from bot.delivery import files_in
 from bot.links import FileLink, Links, link_key
 from bot.parts import Parts
+from bot.settings import BotSettings
 from storage import leases
+from storage.domain.errors import SetupError
 from storage.domain.orders import file_stem
 from storage.page import order_page
 from storage.tables import Checkpoint, Delivery, Order
@@ -44,11 +46,22 @@ async def serve(parts: Parts) -> None:
     runner = web.AppRunner(application(parts, links), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, parts.settings.web_host, parts.settings.web_port).start()
+        await _listen(runner, parts.settings)
         log.info("web pages on %s", runner.addresses[:1])
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: BotSettings) -> None:
+    """Raises `SetupError` where the address cannot be had."""
+    try:
+        await web.TCPSite(runner, settings.web_host, settings.web_port).start()
+    except OSError as error:
+        raise SetupError(
+            f"The bot's web pages cannot listen on {settings.web_host}:{settings.web_port} ({error.strerror or error}). "
+            "Another program may use it: set LORASMITH_WEB_PORT (0 takes a free one) or LORASMITH_WEB_HOST."
+        ) from error
 
 
 def application(parts: Parts, links: Links) -> web.Application:

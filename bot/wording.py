@@ -115,8 +115,8 @@ _ORDER: dict[OrderFault, str] = {
     OrderFault.TOO_FEW_PICTURES: f"At least {MIN_PICTURES} good pictures are needed. Add some with “Add pictures”.",
     OrderFault.CHANNEL_NOT_ALLOWED: "The moderators of this server take orders in other channels only.",
     OrderFault.SERVER_NOT_ALLOWED: "The people who run this bot have not opened it for this server. They can add it to their list.",
-    OrderFault.ALREADY_RUNNING: "You already have an order here that waits or trains. Start this one when that is done, or cancel "
-    "that one with /cancel.",
+    OrderFault.ALREADY_RUNNING: "You already have as many orders here as one member may have waiting or training. Start this one "
+    "when one is done, or cancel one with /cancel.",
     OrderFault.CONSENT_MISSING: "For pictures of a person I need your word on consent first. Press Start and agree.",
     OrderFault.DISK_FULL: "There is no room for more pictures at the moment. The people who run this bot need to free some; "
     "please try again later.",
@@ -186,10 +186,13 @@ NO_THREAD_ALLOWED = (
 )
 SERVERS_ONLY = "I work in servers only, where people can vote."
 MODERATORS_ONLY = "Only moderators can do that (Manage Server or Manage Messages)."
+MODERATORS_OF_THE_CHANNEL = (
+    "Only moderators of the channel that this order was made in can do that (Manage Messages there)."
+)
+MANAGERS_ONLY = "Only those who may manage the server can change its settings (Manage Server)."
 NOTHING_TO_CANCEL = (
     "You have no order here that waits or trains. To stop one that is being voted on, choose it: /cancel order."
 )
-POCKET_NOTE = "Base: the pocket, a tiny demonstration model that learns drawings in minutes."
 
 
 def goodbye(server: str) -> str:

@@ -209,12 +209,18 @@ def given_up(name: str) -> str:
     return f"**{escape(name)}** is closed: it could not be finished, and its pictures are deleted. /train begins a new one."
 
 
+def once_more(*, name: str, trigger: str) -> str:
+    """The delivered file again, for its owner alone."""
+    return f"Here is the file of **{escape(name)}**. Trigger word: **{trigger}**."
+
+
 def taken(*, name: str, step: int, trigger: str) -> str:
     """The owner takes a checkpoint's file before the vote is over."""
     return f"**{escape(name)}** as it was at step {step}. Trigger word: **{trigger}**. The order goes on as before."
 
 
 NO_PICTURE = "Its picture cannot be shown here; what was measured still tells something, and it can be voted for."
+FILE_GONE = "That file is no longer kept: checkpoints that were not chosen are deleted some time after the end."
 CLOSING = "The vote is closing; the result comes into the thread in a moment."
 LINK_READY = "Here is your link; it works for a few minutes and for you only. Press Download again for a new one."
 NO_WAY = "The file is too large to attach here, and this bot has no address to download from. The people who run it can set one."

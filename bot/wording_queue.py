@@ -11,12 +11,13 @@ from storage.domain.lifecycle import Stage
 from storage.tables import Order, Progress
 from storage.words import duration
 
+NO_MACHINE = "No machine is training at the moment; orders wait and keep their places until one is back."
 PAUSED = "Training is paused by the people who run this bot; orders wait and keep their places."
 
 
 def queue_text(line: Line, community_id: str) -> str:
     """What runs and who is next; orders of other servers without their names."""
-    lines = [PAUSED] if line.paused else []
+    lines = _hindrances(line)
     if not line.running and not line.waiting:
         return "\n".join([*lines, "Nothing is training and nobody waits: an order that starts now is first."])
     lines += ["**Now:**"] if line.running else []
@@ -24,6 +25,13 @@ def queue_text(line: Line, community_id: str) -> str:
     lines += ["**Next:**"] if line.waiting else []
     lines += [_waiting(order, ahead, community_id) for order, ahead in line.waiting]
     return clip("\n".join(lines))
+
+
+def _hindrances(line: Line) -> list[str]:
+    """Why nothing moves, where nothing does."""
+    if line.paused:
+        return [PAUSED]
+    return [NO_MACHINE] if any(not ahead.workers for _, ahead in line.waiting) else []
 
 
 def _waiting(order: Order, ahead: Prospect, community_id: str) -> str:
@@ -50,7 +58,7 @@ def status_text(rows: Sequence[tuple[Order, Progress | None]], line: Line) -> st
     if not rows:
         return "You have no orders here yet. /train begins one."
     ahead = {order.id: prospect for order, prospect in line.waiting}
-    lines = [PAUSED] if line.paused else []
+    lines = _hindrances(line)
     for order, progress in rows:
         extra = _how_far(progress) if order.stage == Stage.TRAINING else ""
         if order.stage == Stage.QUEUED and order.id in ahead:

@@ -23,11 +23,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
-from storage.domain.errors import NewerDatabase, NotMigrated
+from storage.domain.errors import NewerDatabase, NotMigrated, SetupError
 from storage.settings import StorageSettings
 
 P = ParamSpec("P")
@@ -116,7 +116,7 @@ def _sqlite(url: str) -> sa.Engine:
 
 
 def migrate(settings: StorageSettings) -> None:
-    """Bring the database to this program's version, under a lock. Raises `NewerDatabase`.
+    """Bring the database to this program's version, under a lock. Raises `NewerDatabase`, or `SetupError` where it is not there.
 
     The engine's own tables come first, so that an order can be enqueued before any process of the engine was launched.
     """
@@ -124,6 +124,7 @@ def migrate(settings: StorageSettings) -> None:
 
     database = Database(settings)
     try:
+        _reach(database)
         with _lock(database):
             if settings.on_sqlite:
                 _set_wal(database)
@@ -136,10 +137,27 @@ def migrate(settings: StorageSettings) -> None:
 
 
 def require_current(database: Database) -> None:
-    """Raise `NotMigrated` or `NewerDatabase` unless the database is exactly at this program's version."""
+    """Raise `NotMigrated` or `NewerDatabase` unless the database is exactly at this program's version.
+
+    Raises `SetupError` where it cannot be reached at all.
+    """
+    _reach(database)
     _refuse_newer(database)
     if _heads(database) != set(ScriptDirectory.from_config(_alembic()).get_heads()):
         raise NotMigrated
+
+
+def _reach(database: Database) -> None:
+    """Raise `SetupError`, saying what to look at, where the database cannot be opened."""
+    try:
+        with database.engine.connect() as connection:
+            connection.execute(sa.select(1))
+    except DBAPIError as error:
+        where = database.engine.url.render_as_string(hide_password=True)
+        said = (str(error.orig).strip().splitlines() or ["no reason given"])[0]
+        raise SetupError(
+            f"The database {where} cannot be opened: {said}. Is it running, and is LORASMITH_DATABASE_URL right?"
+        ) from error
 
 
 def _refuse_newer(database: Database) -> None:

@@ -50,24 +50,21 @@ __all__ = [
     "pictures_of",
     "plan_of",
     "refuse_picture",
+    "refuse_start",
     "retry",
     "start",
     "twins",
 ]
 
 
-def start(session: Session, engine: Enqueues, order_id: str, plan: Plan) -> Order:
+def start(session: Session, engine: Enqueues, order_id: str, plan: Plan, *, most: int = 1) -> Order:
     """From draft to the queue in one transaction: plan, piece of work, first turn.
 
     Raises `OrderRefused`: TOO_LATE when it is no draft any more, TOO_FEW_PICTURES, ALREADY_RUNNING when this member has
-    another order queued or training here. Two Starts at once: the member's row is held, so one of them wins.
+    `most` other orders queued or training here. Two Starts at once: the member's row is held, so one of them wins.
     """
     order = locked_order(session, order_id)
-    if order.stage != Stage.DRAFT.value:
-        raise OrderRefused(OrderFault.TOO_LATE)
-    if (count := len(kept(session, order_id))) < MIN_PICTURES:
-        raise OrderRefused(OrderFault.TOO_FEW_PICTURES, f"{count} of at least {MIN_PICTURES}")
-    _refuse_second(session, order)
+    refuse_start(session, order, most)
     session.add(PlanRow(order_id=order_id, plan_json=plan.to_json()))
     order.started_at, order.expires_at, order.interaction_token = now(), None, ""
     move(session, engine, order_id, Stage.QUEUED)
@@ -76,7 +73,16 @@ def start(session: Session, engine: Enqueues, order_id: str, plan: Plan) -> Orde
     return order
 
 
-def _refuse_second(session: Session, order: Order) -> None:
+def refuse_start(session: Session, order: Order, most: int = 1) -> None:
+    """Raise `OrderRefused`, as `start` does, where this order could not be started now."""
+    if order.stage != Stage.DRAFT.value:
+        raise OrderRefused(OrderFault.TOO_LATE)
+    if (count := len(kept(session, order.id))) < MIN_PICTURES:
+        raise OrderRefused(OrderFault.TOO_FEW_PICTURES, f"{count} of at least {MIN_PICTURES}")
+    _refuse_more(session, order, most)
+
+
+def _refuse_more(session: Session, order: Order, most: int) -> None:
     session.exec(
         select(Member).where(Member.community_id == order.community_id, Member.id == order.owner_id).with_for_update()
     ).one()
@@ -90,8 +96,8 @@ def _refuse_second(session: Session, order: Order) -> None:
             col(Order.stage).in_([s.value for s in BUSY]),
         )
     ).one()
-    if busy:
-        raise OrderRefused(OrderFault.ALREADY_RUNNING)
+    if busy >= most:
+        raise OrderRefused(OrderFault.ALREADY_RUNNING, "" if most == 1 else f"{busy} of {most}")
 
 
 def move(session: Session, engine: Enqueues, order_id: str, stage: Stage | str) -> Order:
@@ -175,7 +181,7 @@ def expire_failed(session: Session, at: datetime, retry_days: float) -> list[str
     return [order.id for order in failed]
 
 
-def retry(session: Session, engine: Enqueues, order_id: str) -> Order:
+def retry(session: Session, engine: Enqueues, order_id: str, *, most: int = 1) -> Order:
     """From failed back to the queue, on the kept pictures and under the same plan; training goes on where it was stored.
 
     Raises `OrderRefused` as `start` does.
@@ -185,7 +191,7 @@ def retry(session: Session, engine: Enqueues, order_id: str) -> Order:
         raise OrderRefused(OrderFault.TOO_LATE)
     if (count := len(kept(session, order_id))) < MIN_PICTURES:
         raise OrderRefused(OrderFault.TOO_FEW_PICTURES, f"{count} of at least {MIN_PICTURES}")
-    _refuse_second(session, order)
+    _refuse_more(session, order, most)
     order.fault, order.fault_reason, order.finished_at, order.expires_at = None, "", None, None
     move(session, engine, order_id, Stage.QUEUED)
     done = session.exec(select(func.max(Piece.step)).where(Piece.order_id == order_id, Piece.kind == "train")).one()

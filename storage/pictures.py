@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import os
 import signal
@@ -28,6 +29,8 @@ worst cell, different pictures of one subject by at least 110. A 64-bit differen
 PICTURES_A_CHILD = 64
 """A child is replaced after so many pictures, so that nothing it leaks grows."""
 THUMB_BYTES = 16 * 16 * 3
+PIECE_BYTES = 256 * 1024
+"""Of a file on its way to the child."""
 MAX_ANSWER_BYTES = 64 << 20
 
 
@@ -110,10 +113,9 @@ class Checker:
         """The kept picture. Raises `PictureRefused`; a child that failed, hung or was cut off is replaced."""
         _refuse_size(raw, limits)
         async with self._turn:
-            data = raw if isinstance(raw, bytes) else await asyncio.to_thread(raw.read_bytes)
             try:
                 async with asyncio.timeout(limits.seconds):
-                    return await self._ask(data, limits)
+                    return await self._ask(raw, limits)
             except TimeoutError as error:
                 await self._end()
                 raise PictureRefused(PictureFault.TOO_SLOW, f"more than {limits.seconds:g} s") from error
@@ -125,10 +127,10 @@ class Checker:
                 await self._end()
                 raise
 
-    async def _ask(self, data: bytes, limits: Limits) -> Kept:
+    async def _ask(self, raw: bytes | Path, limits: Limits) -> Kept:
         child = await self._ready()
         ask = {
-            "bytes": len(data),
+            "bytes": _size(raw),
             "max_pixels": limits.max_pixels,
             "min_side": limits.min_side,
             "max_side": limits.max_side,
@@ -136,8 +138,8 @@ class Checker:
         }
         assert child.stdin is not None  # noqa: S101  # it was made with a pipe
         text = json.dumps(ask).encode()
-        child.stdin.write(struct.pack(">I", len(text)) + text + data)
-        await child.stdin.drain()
+        child.stdin.write(struct.pack(">I", len(text)) + text)
+        await _send(child.stdin, raw)
         answer, picture = await _receive(child)
         self._served += 1
         if answer["last"] or self._served >= PICTURES_A_CHILD:
@@ -209,11 +211,23 @@ async def check(raw: bytes | Path, out: Path | None = None, limits: Limits = LIM
 
 
 def _refuse_size(raw: bytes | Path, limits: Limits) -> None:
-    size = len(raw) if isinstance(raw, bytes) else raw.stat().st_size
+    size = _size(raw)
     if size == 0:
         raise PictureRefused(PictureFault.EMPTY)
     if size > limits.max_bytes:
         raise PictureRefused(PictureFault.TOO_MANY_BYTES, f"{size} bytes, at most {limits.max_bytes}")
+
+
+def _size(raw: bytes | Path) -> int:
+    return len(raw) if isinstance(raw, bytes) else raw.stat().st_size
+
+
+async def _send(stdin: asyncio.StreamWriter, raw: bytes | Path) -> None:
+    """In pieces, each after the one before it was taken: this process never holds a whole file."""
+    with io.BytesIO(raw) if isinstance(raw, bytes) else raw.open("rb") as source:
+        while piece := await asyncio.to_thread(source.read, PIECE_BYTES):
+            stdin.write(piece)
+            await stdin.drain()
 
 
 async def _receive(child: Process) -> tuple[dict[str, Any], bytes]:

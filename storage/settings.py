@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 
 def wrong_settings(error: ValidationError) -> list[str]:
@@ -63,9 +64,23 @@ class StorageSettings(BaseSettings):
     def _known_database(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        driver = make_url(value).get_backend_name()
+        try:
+            driver = make_url(value).get_backend_name()
+        except (ArgumentError, ValueError):  # its words would repeat the password
+            driver = ""
         if driver not in ("sqlite", "postgresql"):
             raise ValueError("the database is SQLite or PostgreSQL: sqlite:///... or postgresql://...")
+        return value
+
+    @field_validator("artifacts_url")
+    @classmethod
+    def _known_store(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        scheme, colon, rest = value.partition(":")
+        named = bool(colon) and len(scheme) > 1 and scheme.isalnum()
+        if named and not (scheme == "s3" and rest.startswith("//") and rest.strip("/")):
+            raise ValueError("artifacts are in a folder or in an S3 store: s3://bucket/prefix")
         return value
 
     @property

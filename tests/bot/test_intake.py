@@ -59,7 +59,13 @@ async def test_pictures_as_options_become_a_plan_card_after_an_early_acknowledge
     card = await home.card("Ada", order.id)
     assert "6 pictures taken" in card.text()
     assert (order.name, order.class_word, order.subject_type) == ("Blue cat everyone", "toy", "object")
-    assert set(card.buttons()) == {"Start", "Add pictures", "Captions", "Keep all as they are", "Cancel"}  # they are soft
+    assert set(card.buttons()) == {
+        "Start",
+        "Add pictures",
+        "Captions",
+        "Keep all as they are",
+        "Cancel",
+    }  # they are soft
     assert card.button("Start")["custom_id"] == f"start:{order.id}"
     reply = await ada.reply_of(answer)
     assert reply.ephemeral

@@ -179,3 +179,20 @@ async def test_a_server_that_removes_the_bot_loses_its_waiting_orders(home: Hous
     await home.registered()
     again, _ = await drafted(home, "Finn", place="studio", first=40)
     assert (await home.ask(_community, again.community_id)).removed_at is None
+
+
+async def test_moderators_of_one_channel_have_no_right_to_orders_of_another_nor_to_settings(
+    home: House, ada: Member
+) -> None:
+    order, _ = await drafted(home, "Ada", first=400)
+    _open_to_all(home)
+    bruno, general = home.people["Bruno"], home.channel("general")
+    await home.director.direct(
+        "overwrite", channel_id=str(general), target_id=str(bruno.user_id), allow=["MANAGE_MESSAGES"]
+    )
+    words = {"order": order.id, "reason": "no"}
+    answer = await bruno.slash("moderate stop", channel=general, options=words)
+    await home.reply(bruno, answer, "Only moderators of the channel")
+    answer = await bruno.slash("settings consent", channel=general, options={"line": "no"})
+    await home.reply(bruno, answer, "Only those who may manage the server")
+    assert (await order_of(home, order.id)).stage == Stage.DRAFT

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
+import pytest
+
+from bot.__main__ import run, setup_error
 from tests.bot.living import House, house, photos
 
 
@@ -20,7 +24,6 @@ async def test_servers_that_are_not_listed_are_refused_and_left(tmp_path: Path) 
         await home.start()
         assert {c.guild_id for c in home.server.world.commands.values()} == {first}
         await asyncio.sleep(1.5)  # in its first moments the client takes a new server for one that it was in before
-        await home.director.direct("kick", guild_id=str(second))
         await home.director.direct("invite", guild_id=str(second))
         async with asyncio.timeout(10):
             while home.server.world.bot_id in home.server.world.guilds[second].members:  # noqa: ASYNC110  # from outside
@@ -46,3 +49,26 @@ async def test_a_full_disk_is_said_before_anything_is_fetched(tmp_path: Path) ->
         await home.reply(ada, answer, "no room for more pictures")
         assert await home.orders() == []
         assert not any("attachments" in c["path"] for c in await home.director.transcript() if c["method"] == "GET")
+
+
+async def test_a_server_that_is_not_listed_and_invited_the_bot_while_it_was_away_is_left(tmp_path: Path) -> None:
+    async with house(tmp_path, start=False) as home:
+        first, second = server_id(home, "Loopback"), server_id(home, "Second Loop")
+        home.settings = home.settings.model_copy(update={"allowed_servers": frozenset({first})})
+        await home.start()
+        async with asyncio.timeout(10):
+            while home.server.world.bot_id in home.server.world.guilds[second].members:  # noqa: ASYNC110  # from outside
+                await asyncio.sleep(0.05)
+        assert home.server.world.bot_id in home.server.world.guilds[first].members
+
+
+async def test_a_port_that_is_taken_is_said_with_what_to_do(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        async with house(tmp_path, start=False, web_port=other.getsockname()[1]) as home:
+            with pytest.raises(ExceptionGroup) as wrong:
+                await asyncio.wait_for(run(home.settings), 60)
+            said = setup_error(wrong.value)
+            assert said is not None
+            assert "LORASMITH_WEB_PORT" in str(said)

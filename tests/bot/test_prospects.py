@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlmodel import Session
 
-from bot.file_size import file_bytes, way
+from bot.file_size import file_bytes
 from bot.prospects import line_of, prospect_of
 from bot.wording_queue import queue_text
 from storage import turns
@@ -138,12 +138,6 @@ def test_orders_of_other_servers_are_not_named(session: Session) -> None:
     assert "order 1" in said
     assert "order 2" not in said
     assert "another server" in said
-
-
-def test_how_a_file_comes_depends_on_its_size_and_the_public_address() -> None:
-    assert way(10, 10, public=False) == "attach"
-    assert way(11, 10, public=True) == "download"
-    assert way(11, 10, public=False) == "compact"
 
 
 def test_a_pocket_file_fits_and_a_full_size_one_does_not() -> None:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from bot.endpoints import attachment_origin_allowed
+from bot.links import FileLink, Links
 from bot.settings import BotSettings
 
 
@@ -88,3 +89,24 @@ def test_with_a_loopback_files_come_from_its_own_origin_only() -> None:
     assert attachment_origin_allowed("http://127.0.0.1:8500/attachments/1/2/a.png", made)
     assert not attachment_origin_allowed("http://127.0.0.1:8501/attachments/1/2/a.png", made)
     assert not attachment_origin_allowed("https://cdn.discordapp.com/a.png", made)
+
+
+def test_a_base_that_nobody_can_train_is_refused_at_the_start() -> None:
+    with pytest.raises(ValidationError, match="base models are"):
+        settings(base="sd-xl")
+
+
+def test_the_operator_weighs_servers_and_sets_how_much_a_member_may_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LORASMITH_SERVER_WEIGHTS", "11=2, 12=0.5")
+    made = settings(drafts_a_member=5, orders_a_member=2)
+    assert made.server_weights == {11: 2.0, 12: 0.5}
+    for wrong in ({"server_weights": "11"}, {"server_weights": "11=0"}, {"orders_a_member": 0}, {"drafts_a_member": 0}):
+        with pytest.raises(ValidationError):
+            settings(**wrong)
+
+
+def test_a_signature_that_is_no_ascii_is_wrong_and_no_trouble() -> None:
+    links = Links(key=b"k" * 32, address="https://lora.example.org")
+    link = FileLink(order_id="a", step=1, role="lora", member_id="1", expires=2**33)
+    assert not links.good_file(link, "ünïcode")
+    assert not links.good_page("a", "é" * 32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -18,7 +19,7 @@ from storage.drafts import add_links
 from storage.engine import Engine
 from storage.orders import fail
 from storage.switches import set_paused
-from storage.tables import Piece, PlanRow
+from storage.tables import Checkpoint, Delivery, Order, Piece, PlanRow, now
 from tests.bot.living import House, drafted, house, order_of, photos
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -114,8 +115,54 @@ async def test_a_second_order_waits_until_the_first_is_done(home: House, ada: Me
     _, card = await drafted(home, "Ada")
     await home.reply(ada, await ada.click(card, "Start"), "Started")
     second, card = await drafted(home, "Ada", first=20)
-    await home.reply(ada, await ada.click(card, "Start"), "You already have an order here")
+    await home.reply(ada, await ada.click(card, "Start"), "You already have as many orders here")
     assert (await order_of(home, second.id)).stage == Stage.DRAFT
+    assert (await home.card("Ada", second.id)).thread_id is None, "no thread for what is not started"
+
+
+async def test_consent_is_asked_for_again_when_pictures_are_added(home: House, ada: Member) -> None:
+    order, card = await drafted(home, "Ada", subject="person", first=800)
+    await home.ask(_agree, order.id)
+    opened = await ada.click(card, "Add pictures")
+    await ada.submit_modal(opened, {"pictures1": photos(1, 810)})
+    card = await home.card("Ada", order.id, "5 pictures taken")
+    await home.reply(ada, await ada.click(card, "Start"), "pictures of a person")
+    assert (await order_of(home, order.id)).stage == Stage.DRAFT
+
+
+def _agree(session: Session, order_id: str) -> None:
+    session.get_one(Order, order_id).consent_at = now()
+
+
+async def test_a_delivered_file_can_be_had_again_from_status(home: House, ada: Member) -> None:
+    order, _ = await drafted(home, "Ada", first=820)
+    key = f"orders/{order.id}/checkpoints/50/lora.safetensors"
+    file = home.settings.artifacts_folder / key
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"L" * 900)
+    await home.ask(_delivered, order.id, key)
+    answer = await ada.slash("status", channel=home.channel())
+    listed = await home.reply(ada, answer, "delivered")
+    said = await home.reply(ada, await ada.click(listed, f"download:{order.id}"), "Here is the file")
+    assert [f.size for f in said.files] == [900]
+
+
+def _delivered(session: Session, order_id: str, key: str) -> None:
+    order = session.get_one(Order, order_id)
+    order.stage, order.chosen_step, order.finished_at = Stage.DELIVERED.value, 50, now()
+    order.started_at = now()
+    session.add(
+        Checkpoint(
+            order_id=order_id, step=50, lora_artifact=key, lora_sha256="0" * 64, lora_bytes=900,
+            grid_artifact="gone", measurement_json="",
+        )
+    )  # fmt: skip
+    session.add(
+        Delivery(
+            id=f"{order_id}:final:50", order_id=order_id, kind="final", step=50, way="attach",
+            files_json=json.dumps({"lora": key}),
+        )
+    )  # fmt: skip
 
 
 async def test_cancel_stops_a_queued_order_and_says_so(home: House, ada: Member) -> None:

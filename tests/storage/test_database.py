@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -18,7 +19,7 @@ from sqlmodel import Session, SQLModel
 
 from storage import tables
 from storage.database import Database, migrate, require_current
-from storage.domain.errors import NewerDatabase, NotMigrated
+from storage.domain.errors import NewerDatabase, NotMigrated, SetupError
 from storage.settings import StorageSettings
 from storage.switches import insert_if_new, is_paused, locked, set_paused
 
@@ -194,3 +195,34 @@ def test_what_a_statement_was_given_is_in_no_error(tmp_path: Path, url: str | No
             session.execute(sa.text("SELECT :token FROM nowhere"), {"token": "a-secret-token"})
         assert "a-secret-token" not in str(failed.value)
     database.close()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"database_url": "postgres//bot:secret@host/lora"},
+        {"database_url": "mysql://bot:secret@host/lora"},
+        {"artifacts_url": "s3:/bucket/lora"},
+        {"artifacts_url": "gs://bucket"},
+        {"artifacts_url": "s3://"},
+    ],
+)
+def test_a_mistyped_address_is_refused_by_name_and_its_password_is_not_said(given: dict[str, str]) -> None:
+    with pytest.raises(ValidationError) as wrong:
+        StorageSettings(**given)
+    said = [p["msg"] for p in wrong.value.errors(include_input=False, include_url=False)]
+    assert len(said) == 1
+    assert "secret" not in said[0]
+
+
+def test_a_folder_of_artifacts_may_be_called_anything(tmp_path: Path) -> None:
+    assert StorageSettings(artifacts_url=str(tmp_path / "a:b")).artifacts_folder == tmp_path / "a:b"
+
+
+def test_a_database_that_does_not_answer_is_said_with_what_to_look_at(tmp_path: Path) -> None:
+    with socket.socket() as closed:  # bound and not listening: whoever connects is refused
+        closed.bind(("127.0.0.1", 0))
+        url = f"postgresql://bot:secret@127.0.0.1:{closed.getsockname()[1]}/lora"
+        with pytest.raises(SetupError, match="LORASMITH_DATABASE_URL") as wrong:
+            migrate(StorageSettings(data_dir=tmp_path, database_url=url))
+    assert "secret" not in str(wrong.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -199,3 +200,16 @@ async def test_check_alone_writes_the_kept_file(tmp_path: Path) -> None:
     kept = await pictures.check(source, tmp_path / "out.jpg")
     assert (tmp_path / "out.jpg").read_bytes() == kept.data
     assert [p.name for p in tmp_path.iterdir() if "part" in p.name] == []
+
+
+async def test_a_large_file_goes_to_the_decoder_in_pieces(checker: Checker, tmp_path: Path) -> None:
+    path = tmp_path / "large.bmp"
+    Image.new("RGB", (2000, 2000), (120, 90, 60)).save(path)
+    assert path.stat().st_size > 11_000_000
+    await checker.check(encoded(scene()))  # the child is there
+    tracemalloc.start()
+    try:
+        assert (await checker.check(path)).width == 2000
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    finally:
+        tracemalloc.stop()

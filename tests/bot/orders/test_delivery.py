@@ -273,3 +273,26 @@ async def test_nothing_of_a_removed_order_is_handed_over_or_shown(bench: Bench) 
     await asyncio.sleep(0.4)
     assert f"{order_id}-4.png" not in [f.filename for m in await bench.messages(order_id) for f in m.files]
     assert running.story is not None
+
+
+async def test_a_checkpoint_whose_file_is_gone_is_not_said_to_be_taken(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order()
+    await bench.checkpoint(order_id, 2)
+    grid = await bench.grid(order_id, 2)
+    await bench.artifacts.delete(f"orders/{order_id}/checkpoints/2/lora.safetensors")
+    ada = await bench.member("Ada")
+    answer = await ada.click(grid, "Take this one")
+
+    async def refused() -> bool:
+        return "no longer kept" in (await ada.reply_of(answer)).text()
+
+    await bench.until(refused)
+    assert await bench.get(Delivery, f"{order_id}:taken:2") is None
+
+
+async def test_a_checkpoint_that_cannot_be_handed_over_is_not_offered(bench: Bench) -> None:
+    await bench.bot()
+    order_id = await bench.order(max_file_bytes=70_000)
+    await bench.checkpoint(order_id, 2)
+    assert (await bench.said(order_id, f"{order_id}-2")).buttons() == {}
