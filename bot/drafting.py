@@ -15,7 +15,7 @@ from bot.wording import TOO_MANY_TRIES, too_many_drafts
 from storage.domain.errors import OrderFault, OrderRefused, PictureFault
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import CLASS_WORDS, SubjectType, mark, order_id, trigger_for
-from storage.drafts import Link, add_links, kept, linked, locked_order, open_draft, pictures_of, refuse_picture
+from storage.drafts import Link, add_links, linked, locked_order, open_draft, pictures_of, refuse_picture
 from storage.switches import insert_if_new
 from storage.tables import Community, Order, Picture, Post, now
 
@@ -141,20 +141,6 @@ def give_up_links(session: Session, order_id_: str) -> None:
     """What could not be fetched or stored in many tries is refused, so that the draft can go on with the others."""
     for picture in linked(session, order_id_):
         refuse_picture(session, picture.id, PictureFault.DOWNLOAD_FAILED)
-
-
-def known_pictures(session: Session, order_id_: str) -> dict[str, tuple[str, str]]:
-    """Kept pictures by a name that tells them apart, with what twins are found by."""
-    pictures = kept(session, order_id_)
-    names = [p.source_name for p in pictures]
-    return {
-        p.source_name if names.count(p.source_name) == 1 else f"{p.source_name} (number {p.position + 1})": (
-            p.sha256,
-            p.thumb,
-        )
-        for p in pictures
-        if p.thumb
-    }
 
 
 def drafts_to_resume(session: Session) -> list[tuple[str, str]]:

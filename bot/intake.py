@@ -34,7 +34,6 @@ from bot.drafting import (
     drafts_to_resume,
     forget_token,
     give_up_links,
-    known_pictures,
     remember_subject,
     waiting_links,
     write_draft,
@@ -47,7 +46,7 @@ from bot.wording_plan import SUBJECT_WORDS
 from storage.doctor import admit
 from storage.domain.errors import OrderFault, OrderRefused, PictureFault, PictureRefused
 from storage.domain.orders import SubjectType
-from storage.drafts import Link, refuse_picture
+from storage.drafts import Link, refuse_picture, twins
 from storage.faults import gap
 from storage.pictures import Checker, Kept, limits_for, near_twin
 from storage.retention import is_full
@@ -254,7 +253,7 @@ class Intake:
             found = await self._checker.check(raw, limits_for(self._parts.settings.base))
         finally:
             await asyncio.to_thread(raw.unlink, missing_ok=True)
-        return found, near_twin(found, await self._parts.database.transact(known_pictures, picture.order_id))
+        return found, near_twin(found, await self._parts.database.transact(twins, picture.order_id))
 
     async def _refuse_when_full(self) -> None:
         loop = asyncio.get_running_loop()

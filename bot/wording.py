@@ -120,8 +120,6 @@ _ORDER: dict[OrderFault, str] = {
     OrderFault.CONSENT_MISSING: "For pictures of a person I need your word on consent first. Press Start and agree.",
     OrderFault.DISK_FULL: "There is no room for more pictures at the moment. The people who run this bot need to free some; "
     "please try again later.",
-    OrderFault.PAUSED: "Training is paused by the people who run this bot. Please try again later.",
-    OrderFault.MISSING_PERMISSION: "I am not allowed to do all that I need in this channel. A moderator can allow it.",
     OrderFault.NOT_YOURS: "Only the person who made this order can do that.",
     OrderFault.TOO_LATE: "That is no longer possible for this order.",
     OrderFault.UNKNOWN: "I do not know that order (any more).",

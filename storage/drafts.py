@@ -144,8 +144,17 @@ def kept(session: Session, order_id_: str) -> list[Picture]:
 
 
 def twins(session: Session, order_id_: str) -> dict[str, tuple[str, str]]:
-    """What a new picture is compared with, for `storage.pictures.refuse_twin`: file name -> (sha256, thumb) of the kept ones."""
-    return {p.source_name or p.id: (p.sha256, p.thumb) for p in kept(session, order_id_) if p.thumb}
+    """What a new picture is compared with, for `storage.pictures.near_twin`: (sha256, thumb) of the kept ones.
+
+    By file name; where several came under one name, by that and their number.
+    """
+    pictures = kept(session, order_id_)
+    names = [p.source_name or p.id for p in pictures]
+    told_apart = {
+        p.id: name if names.count(name) == 1 else f"{name} (number {p.position + 1})"
+        for p, name in zip(pictures, names, strict=True)
+    }
+    return {told_apart[p.id]: (p.sha256, p.thumb) for p in pictures if p.thumb}
 
 
 def linked(session: Session, order_id_: str) -> list[Picture]:

@@ -108,27 +108,21 @@ class Engine:
             await _in_thread(partial(DBOS.destroy, destroy_registry=True))
         await _in_thread(self._client.destroy)
 
-    def enqueue_stage(self, session: Session, order_id: str, stage: str, attempt: int, *, delay_s: float = 0.0) -> str:
+    def enqueue_stage(self, session: Session, order_id: str, stage: str, attempt: int) -> str:
         """Enqueue a stage workflow in the caller's transaction; the same name twice is one workflow."""
-        return self._enqueue(
-            session, "stage", CONTROL, stage_id(order_id, stage, attempt), order_id, stage, attempt, delay_s=delay_s
-        )
+        return self._enqueue(session, "stage", CONTROL, stage_id(order_id, stage, attempt), order_id, stage, attempt)
 
     def enqueue_turn(self, session: Session, key: str) -> str:
         """Enqueue one turn on the GPU in the caller's transaction; the same key twice is one turn."""
         return self._enqueue(session, "turn", GPU, key, key)
 
-    def _enqueue(
-        self, session: Session, name: str, queue: str, workflow_id: str, *args: object, delay_s: float = 0.0
-    ) -> str:
+    def _enqueue(self, session: Session, name: str, queue: str, workflow_id: str, *args: object) -> str:
         options: Any = {
             "workflow_name": name,
             "queue_name": queue,
             "workflow_id": workflow_id,
             "app_version": PROTOCOL,
         }
-        if delay_s:
-            options["delay_seconds"] = delay_s
         self._client.enqueue_in_transaction(session, options, *args)
         return workflow_id
 

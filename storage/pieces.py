@@ -21,7 +21,7 @@ LIVE = ("waiting", "running")
 class Enqueues(Protocol):
     """What orders and turns need of the engine."""
 
-    def enqueue_stage(self, session: Session, order_id: str, stage: str, attempt: int, *, delay_s: float = 0.0) -> str:
+    def enqueue_stage(self, session: Session, order_id: str, stage: str, attempt: int) -> str:
         """Enqueue a stage workflow in this transaction."""
 
     def enqueue_turn(self, session: Session, key: str) -> str:

@@ -78,7 +78,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = Options("demo", SAYS)
     parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="a folder of 4 to 40 pictures; without it eight are drawn"
+        "--images", type=Path, metavar="DIR", help="a folder of 4 to 30 pictures; without it eight are drawn"
     )
     parser.add_argument(
         "--subject",
@@ -90,14 +90,20 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--name", default="Demo", help="what the LoRA is called [Demo]")
     parser.add_argument("--index", type=int, default=3, metavar="N", help="another drawn subject, from 0 [3]")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where everything is kept; without it a new folder in the temporary one"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="a new or empty folder for everything; without it one in the temporary folder",
     )
     parser.add_argument("--serve", action="store_true", help="keep the chat page open at the end, until Ctrl-C")
     parser.add_argument(
         "--ballot-s", type=float, default=1800, metavar="SECONDS", help="how long ballots stay open [1800]"
     )
     parser.add_argument("--steps", type=int, metavar="N", help="train so many steps instead of what the recipe says")
-    return parser.parse_args(given)
+    chosen = parser.parse_args(given)
+    if chosen.out is not None and chosen.out.exists() and (not chosen.out.is_dir() or any(chosen.out.iterdir())):
+        parser.error(f"{chosen.out} is there already and not empty: every demonstration needs a new folder")
+    return chosen
 
 
 async def run(options: argparse.Namespace) -> int:

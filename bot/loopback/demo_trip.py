@@ -17,7 +17,7 @@ from bot.loopback.demo_screen import Screen
 from storage import leases, orders, words
 from storage.domain.choice import Candidate, measured_best
 from storage.domain.lifecycle import Stage
-from storage.domain.orders import MAX_PICTURES, MIN_PICTURES
+from storage.domain.orders import MIN_PICTURES
 from storage.tables import Order, Progress
 
 OWNER, FANS, LATE, WAVERING, OTHER = "Ada", ("Bruno", "Chidi"), "Dalia", "Mira", "Olive"
@@ -61,11 +61,12 @@ class Trip:
         """The given pictures, or eight drawn ones of a subject that the base has never seen; and the class word."""
         if self.options.images is not None:
             found = sorted(p for p in self.options.images.iterdir() if p.suffix.lower() in PICTURES)
-            if not MIN_PICTURES <= len(found) <= MAX_PICTURES:
+            if not MIN_PICTURES <= len(found) <= MOST_PICTURES:
                 raise SystemExit(
-                    f"{self.options.images} holds {len(found)} pictures; {MIN_PICTURES} to {MAX_PICTURES} are needed"
+                    f"{self.options.images} holds {len(found)} pictures; the demonstration sends {MIN_PICTURES} to "
+                    f"{MOST_PICTURES}, as many as the form of /train takes at once"
                 )
-            return found[:MOST_PICTURES], self.options.class_word
+            return found, self.options.class_word
         folder = self.house.folder / "pictures"
         drawing = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "trainer.pocket.draw", "--kind", self.options.subject,

@@ -57,10 +57,3 @@ def overwrite(service: Service, place: Channel, *, target_id: int, kind: int, al
         place.overwrites.pop(target_id, None)
     service.tell_bot("CHANNEL_UPDATE", objects.channel(service.world, place), intent=GUILDS)
     service.tell_people("CHANNEL_UPDATE", {"id": str(place.id)}, place=place)
-
-
-def set_role(service: Service, guild: Guild, role_id: int, permissions: int) -> None:
-    """Change what a role may do in its server."""
-    guild.roles[role_id].permissions = permissions
-    data = {"guild_id": str(guild.id), "role": objects.role(guild.roles[role_id])}
-    service.tell_bot("GUILD_ROLE_UPDATE", data, intent=GUILDS)

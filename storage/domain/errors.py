@@ -68,8 +68,6 @@ class OrderFault(StrEnum):
     ALREADY_RUNNING = "already_running"
     CONSENT_MISSING = "consent_missing"
     DISK_FULL = "disk_full"
-    PAUSED = "paused"
-    MISSING_PERMISSION = "missing_permission"
     NOT_YOURS = "not_yours"
     TOO_LATE = "too_late"
     UNKNOWN = "unknown"

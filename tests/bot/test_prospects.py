@@ -32,7 +32,7 @@ PLAN = plan_for(
 class Unheard:
     """An engine whose queue nobody serves."""
 
-    def enqueue_stage(self, session: Session, order_id: str, stage: str, attempt: int, *, delay_s: float = 0.0) -> str:  # noqa: ARG002  # the engine's signature
+    def enqueue_stage(self, session: Session, order_id: str, stage: str, attempt: int) -> str:  # noqa: ARG002  # the engine's signature
         return f"{order_id}:{stage}:{attempt}"
 
     def enqueue_turn(self, session: Session, key: str) -> str:  # noqa: ARG002  # the engine's signature

@@ -101,8 +101,7 @@ async def test_queues_run_their_handlers_on_this_loop_one_turn_at_a_time(
     await until(lambda: engine.statuses(["long1"]) == {"long1": "CANCELLED"})
     await engine.cancel("nothing")
 
-    await database.transact(lambda session: engine.enqueue_stage(session, "late", "voting", 1, delay_s=0.5))
-    assert await engine.status("late:voting:1") == "DELAYED"
+    await database.transact(lambda session: engine.enqueue_stage(session, "late", "voting", 1))
     await until(lambda: ("late", "voting", 1) in seen.stages)
     assert await engine.forget(now() - timedelta(hours=1)) == 0, "not old enough"
     assert await engine.forget(now() + timedelta(hours=1), most=4) == 4

@@ -24,4 +24,4 @@ def test_the_docstring_is_the_message_until_there_is_a_better_one() -> None:
 def test_refusals_carry_their_fault_and_detail() -> None:
     picture = PictureRefused(PictureFault.TOO_SMALL, "10 x 10")
     assert (picture.fault, picture.detail, str(picture)) == (PictureFault.TOO_SMALL, "10 x 10", "too_small: 10 x 10")
-    assert str(OrderRefused(OrderFault.PAUSED)) == "paused"
+    assert str(OrderRefused(OrderFault.DISK_FULL)) == "disk_full"
