@@ -53,6 +53,11 @@ class Announcer:
         """Look now: something was just written."""
         self._woken.set()
 
+    async def thread_deleted(self, thread_id: int) -> None:
+        """Somebody deleted a thread."""
+        if await self.threads.posting.thread_deleted(str(thread_id)):
+            self.wake()
+
     async def run(self) -> None:
         """Look, show, wait; until cancelled."""
         try:

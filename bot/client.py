@@ -119,6 +119,11 @@ class LorasmithClient(discord.Client):
         except Exception as error:  # noqa: BLE001  # the last one to catch it
             await say_trouble(interaction, error)
 
+    async def on_raw_thread_delete(self, event: discord.RawThreadDeleteEvent) -> None:
+        """A thread was deleted."""
+        if self._story is not None:
+            await self._story.on_thread_deleted(event.thread_id)
+
     async def on_raw_reaction_add(self, event: discord.RawReactionActionEvent) -> None:
         """Somebody reacted."""
         self._look_again(event)

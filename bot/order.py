@@ -13,7 +13,7 @@ A handler reads the row and acts so that doing it twice is doing it once. It wri
 to what storage says by the announcer, so that neither a kill nor an hour without Discord loses or doubles anything.
 
 `__main__.py` makes one `Story` and hands it stage workflows (`on_stage`), presses (`register`) and a task for `run`;
-`client.py` hands it raw reaction events (`on_reaction`) and new gateway sessions (`on_new_session`).
+`client.py` hands it raw reaction events (`on_reaction`), deleted threads and new gateway sessions (`on_new_session`).
 """
 
 from __future__ import annotations
@@ -70,6 +70,10 @@ class Story:
         if isinstance(event, discord.RawReactionActionEvent) and me is not None and event.user_id == me.id:
             return
         self.recounts.look_again(str(event.message_id))
+
+    async def on_thread_deleted(self, thread_id: int) -> None:
+        """A thread is gone: an order that goes on gets another one, so that people can go on voting."""
+        await self.announcer.thread_deleted(thread_id)
 
     def on_new_session(self) -> None:
         """The gateway began anew instead of replaying what was missed: reactions may have come and gone unheard."""

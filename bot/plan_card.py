@@ -16,6 +16,7 @@ from bot.delivery import can_link
 from bot.file_size import file_bytes
 from bot.parts import Parts
 from bot.plan_buttons import buttons_of
+from bot.posting import must_be_readable
 from bot.prospects import prospect_of
 from bot.settings import BotSettings
 from bot.wording_doctor import choices_of, examined_lines
@@ -204,11 +205,14 @@ class PlanCards:
         """A card that was posted but not written down: by an earlier run of the bot, or by a send whose end is unknown."""
         if order.created_at > self._since and order.id not in self._uncertain:
             return None
-        me = self._parts.discord.user
+        me, empty = self._parts.discord.user, True
         async for message in channel.history(limit=LOOK_BACK):
+            empty = False
             footers = {embed.footer.text for embed in message.embeds}
             if me is not None and message.author.id == me.id and mark(order.id, "plan") in footers:
                 return message
+        if empty:
+            await must_be_readable(channel)
         return None
 
     def _channel(self, channel_id: int) -> discord.PartialMessageable:

@@ -8,6 +8,7 @@ place's recent messages are read and what is there already is taken over.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -16,10 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import discord
-from sqlmodel import Session, col, delete
+from sqlmodel import Session, col, delete, select
 
 from bot.parts import Parts
-from bot.shown import Face, Shown
+from bot.shown import LIVE, Face, Shown
 from bot.wording import clip, escape
 from storage.domain.orders import mark
 from storage.drafts import locked_order
@@ -216,6 +217,12 @@ class Posting:
         it.order.thread_id = None
         it.posts = {what: post for what, post in it.posts.items() if post.channel_id != lost}
 
+    async def thread_deleted(self, thread_id: str) -> bool:
+        """Discord says that a thread is gone: whether it was that of an order that goes on, which gets another one."""
+        self._lost.add(thread_id)
+        self._seen.pop(int(thread_id), None)
+        return await self.parts.database.transact(_forget_deleted, thread_id)
+
     async def _make_thread(self, it: Shown) -> int:
         place = self.place(it, it.order.channel_id)
         for what in ("plan", *ROOTS):
@@ -265,10 +272,24 @@ async def marks_at(parts: Parts, place: discord.PartialMessageable) -> dict[str,
     """Which of this bot's marks stand in a place's recent messages, with the messages' ids. Raises what Discord answers."""
     me = parts.discord.user
     found: dict[str, int] = {}
+    empty = True
     async for message in place.history(limit=READ_BACK):
+        empty = False
         if me is not None and message.author.id == me.id:
             found.update(dict.fromkeys(_marks_in(message), message.id))
+    if empty:
+        await must_be_readable(place)
     return found
+
+
+async def must_be_readable(place: discord.PartialMessageable) -> None:
+    """Raise `discord.Forbidden` where the bot may not read what was said before.
+
+    Without that permission Discord shows no message and no error, so that everything would seem to be missing; asking for one
+    message is refused.
+    """
+    with contextlib.suppress(discord.NotFound):
+        await place.fetch_message(place.id)
 
 
 def _marks_in(message: discord.Message) -> list[str]:
@@ -290,6 +311,15 @@ def _mentions(it: Shown, *, mention: bool) -> discord.AllowedMentions:
 def _keep_thread(session: Session, order_id: str, thread_id: str) -> None:
     order = session.get_one(Order, order_id)
     order.thread_id = thread_id
+
+
+def _forget_deleted(session: Session, thread_id: str) -> bool:
+    live = [s.value for s in LIVE]
+    wanted = select(Order.id).where(Order.thread_id == thread_id, Order.channel_id != thread_id)
+    found = session.exec(wanted.where(col(Order.stage).in_(live))).first()
+    if found is not None:
+        _forget_thread(session, found, thread_id)
+    return found is not None
 
 
 def _forget_thread(session: Session, order_id: str, thread_id: str) -> None:

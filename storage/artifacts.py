@@ -6,6 +6,7 @@ A file is there whole or not at all, in both directions. Rows name files by key 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -92,10 +93,18 @@ class Artifacts:
         """Delete one artifact, or everything under a folder; gives back how many. Nothing there is no error."""
         keys = await self.list(prefix) or ([prefix] if await self.exists(prefix) else [])
         if keys:
-            await obstore.delete_async(self._store, keys)
+            await self._delete(keys)
         if self.folder is not None:
             await asyncio.to_thread(_remove_empty, self.folder / checked(prefix))
         return len(keys)
+
+    async def _delete(self, keys: Sequence[str]) -> None:
+        try:
+            await obstore.delete_async(self._store, keys)
+        except FileNotFoundError:  # somebody else deletes here too: what is left goes one by one
+            for key in keys:
+                with contextlib.suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, key)
 
     def url(self, key: str, seconds: float) -> str | None:
         """A link that anybody may read the artifact by for so long; None for a folder, which cannot be linked to."""

@@ -27,6 +27,8 @@ PREFIX = "/api/v10"
 AGENT = re.compile(r"DiscordBot \(\S+,? ?\S+\).*")
 ROUTES: tuple[Route, ...] = (*routes_places.ROUTES, *routes_messages.ROUTES, *routes_interactions.ROUTES)
 INVALID = frozenset({401, 403, 429})
+INVALID_WINDOW_S = 600.0
+"""https://discord.com/developers/docs/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans"""
 WRONG_FORM = frozenset({50035, 50006})
 MAJOR = ("channel_id", "guild_id", "webhook_id")
 ONLY_NUMBERS = re.compile(r"\d{1,20}")
@@ -83,7 +85,7 @@ class Door:
         return _response(404, {"message": "404: Not Found", "code": 0}, {})
 
     async def _serve(self, visit: Visit) -> web.StreamResponse:
-        if self.service.record.invalid >= self.service.rules.invalid_limit:
+        if self.service.record.invalid_since(visit.arrived_at - INVALID_WINDOW_S) >= self.service.rules.invalid_limit:
             return web.Response(status=429, text="<html>error code: 1015</html>", content_type="text/html")
         fault = self.service.faults.take(visit.route.method, visit.route.template)
         if fault is not None and fault.when == "before":
@@ -175,7 +177,8 @@ class Door:
     def _record(self, visit: Visit, *, note: str = "") -> None:
         record = self.service.record
         record.exchanged += 1
-        record.invalid += visit.status in INVALID
+        if visit.status in INVALID:
+            record.invalid_at.append(visit.arrived_at)
         record.exchanges.append(
             Exchange(
                 n=record.exchanged,

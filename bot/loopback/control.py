@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from bot.loopback import acts, commands, directions, objects, sayings
+from bot.loopback.api import INVALID_WINDOW_S
 from bot.loopback.calls import Incoming, clean_name
 from bot.loopback.failures import Refusal
 from bot.loopback.permissions import in_guild
@@ -66,7 +67,7 @@ class ControlRoom:
                 "last_event": self.service.record.counted,
                 "now": self.service.clock.now(),
                 "gateway": {"identifies": self.service.gateway.identifies, "resumes": self.service.gateway.resumes},
-                "invalid_requests": self.service.record.invalid,
+                "invalid_requests": self.service.record.invalid_since(self.service.clock.now() - INVALID_WINDOW_S),
                 "rate_limits_exceeded": self.service.rates.exceeded,
             }
         )

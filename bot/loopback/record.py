@@ -72,8 +72,15 @@ class Record:
     gateway_log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEEP))
     counted: int = 0
     exchanged: int = 0
-    invalid: int = 0
+    invalid_at: deque[float] = field(default_factory=lambda: deque(maxlen=KEEP))
+    """When calls were answered with 401, 403 or 429."""
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def invalid_since(self, instant: float) -> int:
+        """How many calls were invalid since then."""
+        while self.invalid_at and self.invalid_at[0] < instant:
+            self.invalid_at.popleft()
+        return len(self.invalid_at)
 
     def violate(self, *, where: str, route: str, path: str, message: str) -> None:
         """Note a departure from the contract (each distinct one up to a bound)."""

@@ -56,9 +56,14 @@ def _with_nonce(call: Call, nonce: str | int) -> Message | None:
 
 
 def history(call: Call) -> tuple[int, Any]:
-    """Messages of a channel, newest first."""
+    """Messages of a channel, newest first; none, and no error, where the bot may not read its history.
+
+    (https://discord.com/developers/docs/resources/message#get-channel-messages)
+    """
     service = call.service
-    place = service.bot_channel(call.ids["channel_id"], "READ_MESSAGE_HISTORY")
+    place = service.bot_channel(call.ids["channel_id"])
+    if place.kind != DM and not has(in_channel(service.world, place, service.world.bot_id), "READ_MESSAGE_HISTORY"):
+        return 200, []
     shown = [m for m in service.world.messages.get(place.id, {}).values() if m.visible_to is None]
     limit = int(call.query.get("limit", "50"))
     return 200, [service.wire(m) for m in page(shown, call.query, limit)]

@@ -44,7 +44,7 @@ class Rules:
     event_delay_s: float = 0.0
     """How long gateway events lag behind; above 0 a bot's own echo comes after the HTTP answer."""
     invalid_limit: int = 10_000
-    """From so many 401, 403 and 429 on, every call is 429 without Via, as Cloudflare does (documented: in 10 minutes)."""
+    """From so many 401, 403 and 429 within ten minutes on, every call is 429 without Via, as Cloudflare does (documented)."""
     zlib_pieces: int = 1
     """Into how many frames a compressed gateway message is cut."""
     default_rate: tuple[int, float] = (1000, 1.0)

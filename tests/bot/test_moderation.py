@@ -120,7 +120,7 @@ async def test_permissions_are_checked_again_where_the_server_opened_the_command
         ("settings allow", {"channel": str(home.channel("general"))}),
     ):
         answer = await bruno.slash(command, channel=home.channel(), options=words)
-        await home.reply(bruno, answer, "Only moderators")
+        await home.reply(bruno, answer, "Only moderators" if command.startswith("moderate") else "Only those who may")
     assert (await order_of(home, order.id)).stage == Stage.DRAFT
 
 

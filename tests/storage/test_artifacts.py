@@ -151,3 +151,17 @@ def test_other_stores_are_refused_and_a_plain_path_is_a_folder(tmp_path: Path) -
         Artifacts(StorageSettings(data_dir=tmp_path, artifacts_url=str(tmp_path / "files"))).folder
         == tmp_path / "files"
     )
+
+
+async def test_what_somebody_else_deletes_meanwhile_is_no_error(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await artifacts.put("a/2", b"x")
+    listed = artifacts.list
+
+    async def before_it_went(prefix: str) -> list[str]:
+        return ["a/1", *await listed(prefix)]
+
+    monkeypatch.setattr(artifacts, "list", before_it_went)
+    await artifacts.delete("a")
+    assert await listed("a") == []

@@ -146,3 +146,5 @@ async def test_too_many_invalid_requests_end_in_a_ban_without_via(stage: Stage) 
     status, body, headers = await stage.call("GET", "/users/@me")
     assert (status, "1015" in body, "Via" in headers) == (429, True, False)
     assert (await stage.director.world())["invalid_requests"] == 3
+    await stage.director.direct("advance", seconds=601)
+    assert (await stage.call("GET", "/users/@me"))[0] == 200, "only the last ten minutes count"

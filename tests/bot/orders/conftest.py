@@ -56,6 +56,9 @@ class Client(discord.Client):
 
     on_raw_reaction_remove = on_raw_reaction_add
 
+    async def on_raw_thread_delete(self, payload: discord.RawThreadDeleteEvent) -> None:
+        await self.story.on_thread_deleted(payload.thread_id)
+
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
         found = self.presses.find(interaction)
         assert found is not None, interaction.data

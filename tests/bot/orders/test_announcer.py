@@ -333,6 +333,23 @@ async def test_a_deleted_thread_is_made_anew_and_tells_everything_again(bench: B
     assert order_id not in running.story.announcer.blocked
 
 
+async def test_a_thread_that_is_deleted_during_the_vote_comes_back_with_its_sheet(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.trained(order_id)
+    await bench.vote(running, order_id)
+    await bench.said(order_id, f"{order_id}-sheet.png")
+    await bench.until(lambda: bench.get(Post, f"{order_id}-sheet"))
+    first = await bench.thread(order_id)
+    remove_channel(bench.server.service, bench.server.world.channels[first])
+
+    async def another() -> bool:
+        return (await bench.row(order_id)).thread_id not in (None, str(first))
+
+    await bench.until(another)
+    await bench.said(order_id, f"{order_id}-sheet.png")
+
+
 async def test_an_old_status_message_that_says_the_same_is_left_alone(bench: Bench) -> None:
     await bench.bot()
     order_id = await bench.order()
@@ -385,3 +402,26 @@ async def test_nobody_is_blamed_for_a_cancel_that_nobody_asked_for(bench: Bench)
     said = await bench.said(order_id, "I stopped")
     assert "moderator" not in said.content
     assert "its owner left the server" in said.content
+
+
+async def test_nothing_is_posted_twice_where_the_bot_may_no_longer_read_what_it_said(bench: Bench) -> None:
+    first = await bench.bot()
+    order_id = await bench.order()
+    await bench.checkpoint(order_id, 2)
+    await bench.grid(order_id, 2)
+    thread = await bench.thread(order_id)
+    await first.kill()
+    await bench.database.transact(_forget_post, f"{order_id}-2")
+    await bench.director.direct("advance", seconds=3600)  # Discord has forgotten the nonce
+    lora = str(bench.server.channel_id("lora"))
+    await bench.director.direct("overwrite", channel_id=lora, deny=["READ_MESSAGE_HISTORY"])
+    running = await bench.bot()
+    await bench.until(lambda: order_id in running.story.announcer.blocked)
+    await bench.director.direct("overwrite", channel_id=lora, allow=["READ_MESSAGE_HISTORY"])
+    running.story.announcer._not_before.clear()
+    await bench.until(lambda: bench.get(Post, f"{order_id}-2"))
+    assert sum(bool(m.files) for m in await bench.director.messages(thread)) == 1
+
+
+def _forget_post(session: Session, name: str) -> None:
+    session.delete(session.get_one(Post, name))
