@@ -62,6 +62,7 @@ VERBS: dict[str, Verb] = {
     "train": Verb(says="train a LoRA from a folder of pictures, without Discord", module="trainer.alone", needs=("trainer",)),
     "check": Verb(says="say whether a LoRA file loads, where, and what its header holds", call=_check),
     "convert": Verb(says="mend a LoRA file that tools misread: alpha, names, layout, dtype", call=_convert),
+    "bases": Verb(says="list the base models: licence, disk and memory needed, what is on this machine", module="trainer.bases"),
     "fetch": Verb(says="download a base model: `lorasmith fetch sdxl` (about 7 GB)", module="trainer.fetch", needs=("trainer",)),
     "migrate": Verb(says="bring the database to this version (the bot does it too when it starts)", call=_console("migrate")),
     "pause": Verb(says="give no more turns on the GPU; what runs goes on to its next checkpoint", call=_console("pause")),

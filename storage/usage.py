@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from storage.domain.bases import BASES
 from storage.domain.orders import prompt_with
 from storage.lora_file.architectures import ARCHITECTURES
 from storage.lora_file.keymaps import unchecked
 
-LICENCES: dict[str, str] = {
-    "pocket": "the embedded pocket model, MIT",
-    "sdxl": "Stable Diffusion XL, CreativeML Open RAIL++-M: free to use and share; its use restrictions go along",
-}
-"""Licence of the base models by name: a LoRA is used under its base's terms."""
-
 
 def licence_of(base: str) -> str:
-    """The licence line of a base model."""
-    return LICENCES.get(base, f"the licence of {base}")
+    """The licence line of a base model: a LoRA is used under its base's terms."""
+    return BASES[base].terms if base in BASES else f"the licence of {base}"
 
 
 def how_to_use(

@@ -23,6 +23,7 @@ from sqlmodel import Session
 from storage import orders, turns
 from storage.artifacts import Artifacts
 from storage.database import migrate
+from storage.domain.bases import BASES
 from storage.domain.choice import NothingToChoose, choose_checkpoint
 from storage.domain.errors import Fault, LorasmithError
 from storage.domain.lifecycle import Stage
@@ -34,9 +35,9 @@ from storage.result import result_of
 from storage.tables import Delivery, Order, now
 from storage.view import OrderView, view_of
 from trainer import terminal
-from trainer.fetch import missing, present
 from trainer.job import Bench, take_turn
-from trainer.settings import KNOWN_BASES, WorkerSettings
+from trainer.settings import WorkerSettings, writes_tensorboard
+from trainer.weights import missing, present
 from trainer.wish import Wish, ordered
 from trainer.worker import opened
 
@@ -62,6 +63,7 @@ async def _train(wish: Wish, settings: WorkerSettings) -> OrderView:
             await bench.seat.prove()
             order_id = await ordered(bench, wish)
             await _trained(bench, order_id)
+            await bench.database.transact(terminal.checkup, order_id)
             await _chosen(bench, order_id)
             await _swept(bench, order_id)
             return await _delivered(bench, order_id, wish.out)
@@ -171,6 +173,7 @@ def settings_of(wish: Wish) -> WorkerSettings:
         work_dir=None,
         database_url=None,
         artifacts_url=None,
+        logs_dir=wish.out / "logs" if writes_tensorboard() else None,
         bases=(wish.base,),
         lease_s=1e9,
     )
@@ -189,7 +192,9 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
     parser.add_argument("--class-word", default="", help="what it is in one word: dog, teapot, woman")
     parser.add_argument("--trigger", default="", help="the new word that calls the subject; made up if not given")
     parser.add_argument("--name", default="", help="what the LoRA is called; the folder's name if not given")
-    parser.add_argument("--base", default="pocket", choices=KNOWN_BASES, help="pocket (a demonstration) or sdxl")
+    parser.add_argument(
+        "--base", default="pocket", choices=[*BASES], help="what to train on; `lorasmith bases` tells more"
+    )
     parser.add_argument("--steps", type=int, help="another number of steps than the recipe's")
     parser.add_argument("--leave-out", action="append", default=[], metavar="FILE", help="a picture not to use")
     parser.add_argument(

@@ -1,81 +1,165 @@
-"""`lorasmith fetch sdxl`: bring a base model onto this machine, and `present`: whether one is there."""
+"""`lorasmith fetch BASE`: bring a base model onto this machine, from the hub or from a folder, once for all programs."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from storage.domain.bases import BASES, PIPELINES, KnownBase
+from storage.domain.errors import LorasmithError
 from storage.options import Options
-from trainer.settings import SDXL
+from trainer.download import Cache, Tell
+from trainer.hub import FetchRefused, listing, remaining, wanted
+from trainer.weights import copied, faults, hub_cache
 
-SDXL_GB = 7
-SDXL_FILES = (
-    "model_index.json",
-    "scheduler/*",
-    "tokenizer/*",
-    "tokenizer_2/*",
-    "text_encoder/config.json",
-    "text_encoder/model.fp16.safetensors",
-    "text_encoder_2/config.json",
-    "text_encoder_2/model.fp16.safetensors",
-    "unet/config.json",
-    "unet/diffusion_pytorch_model.fp16.safetensors",
-    "vae/config.json",
-    "vae/diffusion_pytorch_model.fp16.safetensors",
+STOPPED = 130
+SPARE_BYTES = 1 << 30
+"""What a disk keeps free besides."""
+SAYS = (
+    "Fetch a base model to train on: from the hub into the cache that all programs share, or from a folder. Done again, it "
+    "checks every file's hash and mends what is damaged; stopped, it goes on where it was."
 )
-"""The half-precision weights in safetensors, and nothing that would have to be unpickled."""
 
 
-def present(source: str) -> bool:
-    """Whether a base model's folder, or the hub's copy of it, is on this machine."""
-    if Path(source).is_absolute() or Path(source).is_dir():
-        return (Path(source) / "model_index.json").is_file()
+def fetch(known: KnownBase, *, endpoint: str | None = None) -> Path:
+    """The folder of a base, whole and checked. Raises `FetchRefused`."""
+    listed = listing(known, endpoint)
+    cache = Cache(hub_cache(), known, listed, endpoint)
+    with _alone(known):
+        _require_room(hub_cache(), remaining(listed.files, cache.here()), known)
+        with _progress(known.title, listed.size) as tell:
+            for file in sorted(listed.files, key=lambda file: file.size):
+                cache.bring(file, tell)
+    if what := faults(cache.folder):
+        raise FetchRefused(f"{known.hub} was fetched, and it cannot be used: {what[0]}")
+    return cache.folder
+
+
+def copy(known: KnownBase, folder: Path) -> Path:
+    """The same from a folder, a copy of a diffusers pipeline. Raises `FetchRefused`."""
+    if folder.is_file():
+        setting = f"LORASMITH_BASE_{known.name.upper().replace('-', '_')}={folder.resolve()}"
+        raise FetchRefused(f"{folder} is a single file. It is used where it is, without a copy: set {setting}")
+    _require_kind(known, folder)
+    if what := faults(folder):
+        raise FetchRefused(f"{folder} is not whole: {what[0]}")
+    files = wanted((p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()), known)
+    place, size = copied(known.name), sum((folder / file).stat().st_size for file in files)
+    part = place.with_name(f"{place.name}.part")
+    with _alone(known):
+        shutil.rmtree(part, ignore_errors=True)
+        _require_room(hub_cache(), size, known)
+        with _progress(known.title, size) as tell:
+            for file in files:
+                _copied(folder / file, part / file, tell)
+        if what := faults(part):
+            raise FetchRefused(f"the copy did not come out whole: {what[0]}")
+        shutil.rmtree(place, ignore_errors=True)
+        part.replace(place)
+    return place
+
+
+def _require_kind(known: KnownBase, folder: Path) -> None:
     try:
-        from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  # only asked for bases of the hub
-    except ImportError:
-        return False
-    wanted = ("model_index.json", "unet/diffusion_pytorch_model.fp16.safetensors")
-    return all(isinstance(try_to_load_from_cache(source, name), str) for name in wanted)
+        with (folder / "model_index.json").open("rb") as file:
+            index = json.loads(file.read(1 << 20))
+        kind, distilled = index.get("_class_name"), index.get("is_distilled")
+    except (OSError, ValueError, AttributeError) as error:
+        raise FetchRefused(f"{folder} holds no base model: it has no readable model_index.json") from error
+    if kind != PIPELINES[known.family]:
+        raise FetchRefused(f"{folder} holds a {str(kind)[:60]}, and {known.title} is a {PIPELINES[known.family]}")
+    if distilled:
+        raise FetchRefused(f"{folder} holds the distilled model; training needs {known.hub}, and its LoRAs fit both")
 
 
-def missing(base: str, source: str) -> str:
-    """What to do about a base model that is not here."""
-    if base == "sdxl" and source == SDXL:
-        return f"SDXL is not on this machine. Fetch it with: lorasmith fetch sdxl (about {SDXL_GB} GB)"
-    return f"The base model {base} is not at {source}. Set LORASMITH_BASE_{base.upper()} to the folder that holds its weights."
+def _copied(source: Path, place: Path, tell: Tell) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as given, place.open("wb") as taken:
+        while block := given.read(8 << 20):
+            taken.write(block)
+            tell(len(block))
 
 
-def fetch_sdxl() -> str:
-    """Download SDXL into the hub's cache, with the hub's own progress bars; gives back the folder. Raises `OSError`."""
-    from huggingface_hub import snapshot_download  # noqa: PLC0415  # needed by this verb only
+def _require_room(root: Path, size: int, known: KnownBase) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(root).free
+    if size and free < size + SPARE_BYTES:
+        raise FetchRefused(
+            f"{known.title} needs {size / 10**9:.1f} GB more in {root}, and {free / 10**9:.1f} GB are free. "
+            "Make room, or set HF_HOME to a folder on a larger disk."
+        )
 
-    return str(snapshot_download(SDXL, allow_patterns=list(SDXL_FILES)))
+
+@contextmanager
+def _alone(known: KnownBase) -> Iterator[None]:
+    root = hub_cache() / ".locks"
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(root / f"lorasmith-{known.name}.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise FetchRefused(f"{known.title} is being fetched by another command on this machine") from error
+
+
+@contextmanager
+def _progress(title: str, size: int) -> Iterator[Tell]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(title, total=size)
+        yield lambda count: progress.advance(task, count)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit 0 with the folder, 1 with what to do."""
-    parser = Options("fetch", "Fetch a base model to train on. SDXL comes under the CreativeML Open RAIL++-M.")
-    parser.add_argument("base", choices=["sdxl"], help=f"sdxl: about {SDXL_GB} GB")
-    parser.parse_args(arguments)
-    print(f"Fetching {SDXL}: about {SDXL_GB} GB, once. It can be stopped and goes on where it was.", file=sys.stderr)  # noqa: T201  # the answer of a command
+    """Exit 0 with the folder, 1 with what to do, 130 where it was stopped."""
+    parser = Options("fetch", SAYS)
+    names = [name for name, known in BASES.items() if known.hub is not None]
+    parser.add_argument("base", choices=names, help="`lorasmith bases` tells more about each")
+    parser.add_argument(
+        "--from", dest="folder", type=Path, metavar="DIR", help="a folder with the model, instead of the hub"
+    )
+    given = parser.parse_args(arguments)
+    known = BASES[given.base]
+    _say(_announced(known, given.folder))
     try:
-        folder = fetch_sdxl()
-    except ImportError:
-        return _refuse("this needs the trainer's packages: pip install lorasmith[trainer]")
+        folder = copy(known, given.folder) if given.folder else fetch(known)
+    except LorasmithError as error:
+        return _refuse(str(error))
     except OSError as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return _refuse(
-            f"{first}\nThe files could not be fetched. Look at the network, and whether HF_HUB_OFFLINE is set; a machine "
-            f"without network takes a copied folder: set LORASMITH_BASE_SDXL=/path/to/{SDXL.split('/')[1]}"
-        )
+        return _refuse(f"{error.strerror or type(error).__name__}. What was fetched so far is kept.")
+    except KeyboardInterrupt:
+        _say("Stopped. The same command goes on where it was.")
+        return STOPPED
     print(folder)  # noqa: T201  # the answer of a command
-    print("To train on it: LORASMITH_BASES=pocket,sdxl for workers, LORASMITH_BASE=sdxl for the bot.", file=sys.stderr)  # noqa: T201  # as above
+    _say(f"To train on it: LORASMITH_BASES=pocket,{known.name} for workers, LORASMITH_BASE={known.name} for the bot.")
     return 0
 
 
+def _announced(known: KnownBase, folder: Path | None) -> str:
+    where = folder or f"{known.hub}, about {known.download_gb:g} GB"
+    terms = f"{known.terms}. {known.licence.url}"
+    return f"{'Copying' if folder else 'Fetching'} {where}.\n{terms}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201  # to the operator's terminal
+
+
 def _refuse(why: str) -> int:
-    print(f"lorasmith fetch: {why}", file=sys.stderr)  # noqa: T201  # the answer of a command
+    _say(f"lorasmith fetch: {why}")
     return 1
 
 

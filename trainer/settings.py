@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,25 +13,33 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
+from storage.domain.bases import BASES
 from storage.settings import StorageSettings
 from trainer.child import Launch
+from trainer.weights import copied
 
-KNOWN_BASES = ("pocket", "sdxl")
-WITHOUT_GPU = ("pocket",)
-"""Bases that a CPU trains in minutes; all others would take days."""
 POCKET = Path(__file__).parent / "pocket" / "weights"
-SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 
 class WorkerSettings(StorageSettings):
     """What this worker serves and on what."""
 
     bases: Annotated[tuple[str, ...], NoDecode] = ("pocket",)
-    """Base models that this worker trains on, separated by commas: pocket, sdxl."""
+    """Base models that this worker trains on, separated by commas; `lorasmith bases` lists them."""
     base_pocket: str = str(POCKET)
     """Folder of the pocket."""
-    base_sdxl: str = SDXL
-    """Folder or hub id of SDXL."""
+    base_sd15: str = BASES["sd15"].source or ""
+    """Folder or hub id of Stable Diffusion 1.5; a hub id may end in @revision."""
+    base_sdxl: str = BASES["sdxl"].source or ""
+    """Folder, single file or hub id of SDXL."""
+    base_flux1_dev: str = BASES["flux1-dev"].source or ""
+    """Folder or hub id of FLUX.1-dev."""
+    base_flux2_klein_4b: str = BASES["flux2-klein-4b"].source or ""
+    """Folder or hub id of FLUX.2 klein 4B, base."""
+    base_flux2_klein_9b: str = BASES["flux2-klein-9b"].source or ""
+    """Folder or hub id of FLUX.2 klein 9B, base."""
+    base_z_image: str = BASES["z-image"].source or ""
+    """Folder or hub id of Z-Image."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto takes the GPU where there is one; cpu and cuda say which."""
     gpu: int = Field(default=0, ge=0)
@@ -47,6 +56,8 @@ class WorkerSettings(StorageSettings):
     """Folder of a WD tagger (model.onnx, selected_tags.csv), used where there is no captioner; needs lorasmith[tags]."""
     doctor_wait_s: float = Field(default=900.0, ge=0)
     """How long training waits for its owner where the pictures look mixed, foreign or all of one place; 0 never waits."""
+    logs_dir: Path | None = None
+    """Folder for TensorBoard's event files, in it one folder an order; needs lorasmith[logs]. None writes none."""
     work_dir: Path | None = None
     """Job folders; None is `work` in the data folder. They hold members' pictures while an order runs."""
     startup_s: float = Field(default=300.0, gt=0)
@@ -68,9 +79,16 @@ class WorkerSettings(StorageSettings):
     @field_validator("bases")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in value if name not in KNOWN_BASES]
+        unknown = [name for name in value if name not in BASES]
         if unknown or not value:
-            raise ValueError(f"bases are {', '.join(KNOWN_BASES)}; not {', '.join(unknown) or 'none'}")
+            raise ValueError(f"bases are {', '.join(BASES)}; not {', '.join(unknown) or 'none'}")
+        return value
+
+    @field_validator("logs_dir")
+    @classmethod
+    def _can_log(cls, value: Path | None) -> Path | None:
+        if value is not None and not writes_tensorboard():
+            raise ValueError("TensorBoard's files need tensorboardX: install lorasmith[logs], or leave this setting out")
         return value
 
     @property
@@ -78,15 +96,27 @@ class WorkerSettings(StorageSettings):
         """Where the job folders are."""
         return ((self.work_dir or self.data_dir / "work") / "jobs").resolve()
 
+    def logs_of(self, order_id: str) -> str:
+        """Where TensorBoard's files of an order go; empty where none are wanted."""
+        return str((self.logs_dir / order_id).resolve()) if self.logs_dir else ""
+
     @property
     def need_gpu(self) -> tuple[str, ...]:
-        """Those of this worker's bases that need a GPU."""
-        return tuple(base for base in self.bases if base not in WITHOUT_GPU)
+        """Those of this worker's bases that need a GPU: all but the pocket would take days without."""
+        return tuple(base for base in self.bases if BASES[base].memory_gb is not None)
 
     def weights(self, base: str) -> str:
-        """Folder or hub id of a base model's weights. Raises `KeyError` for one that this worker does not serve."""
-        known = {"pocket": self.base_pocket, "sdxl": self.base_sdxl}
-        return {name: known[name] for name in self.bases}[base]
+        """Folder, file or hub id of a base model's weights: what was set, else the copy that `lorasmith fetch --from` made.
+
+        Raises `KeyError` for one that this worker does not serve.
+        """
+        return {name: self.source(name) for name in self.bases}[base]
+
+    def source(self, base: str) -> str:
+        """The same of any base that is known."""
+        given = str(getattr(self, f"base_{base.replace('-', '_')}"))
+        copy = copied(base)
+        return str(copy) if given == BASES[base].source and copy.is_dir() else given
 
     def launch(self) -> Launch:
         """How this worker's child is started. On a GPU the lock is the machine's, else this work folder's."""
@@ -100,6 +130,11 @@ class WorkerSettings(StorageSettings):
             startup_s=self.startup_s,
             environment={"CUDA_VISIBLE_DEVICES": str(self.gpu) if on_gpu else ""},
         )
+
+
+def writes_tensorboard() -> bool:
+    """Whether the library for TensorBoard's files is installed; it is not imported here: it would bring torch."""
+    return importlib.util.find_spec("tensorboardX") is not None
 
 
 def gpu_memory_gib(gpu: int) -> float | None:

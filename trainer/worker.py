@@ -32,10 +32,10 @@ from storage.settings import wrong_settings
 from storage.tables import Order
 from trainer import folder
 from trainer.child import NeverReady
-from trainer.fetch import missing, present
 from trainer.job import Bench, take_turn
 from trainer.seat import Seat
 from trainer.settings import WorkerSettings, gpu_memory_gib
+from trainer.weights import missing, present
 
 log = logging.getLogger("trainer.worker")
 

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from itertools import pairwise
 
+from storage.domain.bases import flow
 from storage.domain.knobs import knobs
 from storage.domain.plan import Plan
-
-FLOW_BASES = frozenset({"flux1-dev", "flux2-klein-4b", "flux2-klein-9b", "z-image"})
-"""Bases whose noise is mixed in along a straight line; all others are diffusion models."""
 
 NEEDS = (
     ("cosine_cycles", "schedule", "cosine"),
@@ -46,9 +44,9 @@ def _meaningless(plan: Plan) -> Iterator[tuple[str, str]]:
     for name, other, value in NEEDS:
         if getattr(plan, name) != usual[name] and getattr(plan, other) != value:
             yield name, f"it means something with {other} {value} alone"
-    if plan.base in FLOW_BASES and plan.targets == "attention+ff+conv":
+    if flow(plan.base) and plan.targets == "attention+ff+conv":
         yield "targets", f"{plan.base} has no convolutions; attention+ff is all that it has"
-    kind = "flow" if plan.base in FLOW_BASES else "diffusion"
+    kind = "flow" if flow(plan.base) else "diffusion"
     for field in knobs(Plan):
         if field.knob.only not in (None, kind) and getattr(plan, field.name):
             yield field.name, f"it belongs to {field.knob.only} models, and {plan.base} is none"

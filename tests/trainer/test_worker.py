@@ -205,7 +205,7 @@ async def test_a_worker_without_work_lets_go_of_the_gpu(start: Start, office: Be
 def test_a_base_that_needs_a_gpu_is_refused_without_one_before_any_order_comes(
     data_dir: Path, tmp_path: Path, device: str
 ) -> None:
-    (tmp_path / "model_index.json").touch()
+    (tmp_path / "model_index.json").write_text("{}")
     worker = Process(
         log=tmp_path / "worker.log",
         memory=tmp_path / "memory",
@@ -231,7 +231,7 @@ async def test_a_worker_waits_for_the_database_and_says_so(start: Start, tmp_pat
 
 
 def test_a_worker_refuses_a_second_machine_on_sqlite(data_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").touch()
+    (tmp_path / "model_index.json").write_text("{}")
     database = Database(StorageSettings(data_dir=data_dir))
     with database.session() as session:
         leases.beat(session, "far:0:1", "far:0:1", "worker", 60.0).machine = "another"

@@ -1,0 +1,101 @@
+"""`lorasmith bases`: the base models that can be trained, on what terms, what they need, and which are on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from storage.domain.bases import BASES, KnownBase
+from storage.options import Options
+from storage.settings import wrong_settings
+from trainer.settings import WorkerSettings
+from trainer.weights import faults, located
+
+SAYS = "List the base models that can be trained: family, licence, what they need, and what is on this machine."
+
+
+def rows(settings: WorkerSettings) -> list[dict[str, Any]]:
+    """One plain object a base, as `--json` prints it."""
+    return [_row(known, settings.source(known.name)) for known in BASES.values()]
+
+
+def _row(known: KnownBase, source: str) -> dict[str, Any]:
+    place = located(source)
+    wrong = faults(place)
+    return {
+        "base": known.name,
+        "title": known.title,
+        "family": known.family,
+        "licence": known.licence.name,
+        "licence_url": known.licence.url,
+        "non_commercial": known.licence.non_commercial,
+        "gated": known.gated,
+        "hub": known.hub,
+        "revision": known.revision,
+        "download_gb": known.download_gb,
+        "gpu_memory_gb": known.memory_gb,
+        "gpu_memory_source": known.memory_source,
+        "native_px": known.native_px,
+        "here": not wrong,
+        "folder": str(place) if place and not wrong else None,
+        "missing": list(wrong) if place else [],
+    }
+
+
+def text(found: Sequence[dict[str, Any]]) -> str:
+    """The same for people."""
+    return "\n\n".join("\n".join(_lines(row)) for row in found)
+
+
+def _lines(row: dict[str, Any]) -> list[str]:
+    gpu = (
+        f"a GPU with about {row['gpu_memory_gb']} GB in bf16 (from others; not measured here)"
+        if row["gpu_memory_gb"]
+        else "no GPU"
+    )
+    lines = [
+        f"{row['base']}: {row['title']}, family {row['family']}, made for {row['native_px']} px",
+        f"  licence  {_licence(row)}",
+    ]
+    if row["hub"]:
+        lines.append(f"  needs    {row['download_gb']:g} GB of disk; {gpu}")
+        lines.append(f"  from     {row['hub']}" + (", after its licence was accepted there" if row["gated"] else ""))
+    else:
+        lines.append(f"  needs    {gpu}; it comes with lorasmith, for demonstrations and tests")
+    return [*lines, f"  here     {_here(row)}"]
+
+
+def _licence(row: dict[str, Any]) -> str:
+    name = f"{row['licence']}, {row['licence_url']}"
+    return (
+        f"{name}\n           NOT FOR COMMERCIAL USE, and LoRAs trained on it neither" if row["non_commercial"] else name
+    )
+
+
+def _here(row: dict[str, Any]) -> str:
+    if row["here"]:
+        return str(row["folder"])
+    fetch = f"lorasmith fetch {row['base']}"
+    return f"in part only ({row['missing'][0]}): {fetch}" if row["missing"] else f"no: {fetch}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit 0 with the list; 2 where a setting is wrong."""
+    parser = Options("bases", SAYS)
+    parser.add_argument("--json", action="store_true", help="one list of objects")
+    given = parser.parse_args(arguments)
+    try:
+        found = rows(WorkerSettings())
+    except ValidationError as error:
+        print("\n".join(wrong_settings(error)), file=sys.stderr)  # noqa: T201  # to the operator's terminal
+        return 2
+    print(json.dumps(found, indent=2) if given.json else text(found))  # noqa: T201  # the answer of a command
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
