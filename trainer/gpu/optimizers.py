@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from storage.domain.plan import Plan
+from trainer.gpu.job import JobRefused
 
 SEARCHED = ("d", "d_max", "d_numerator", "d_denom", "d_hat", "k")
 """What prodigy keeps beside its tensors: its estimates of the distance to the solution, and their count."""
 
 
 def optimizer_for(parameters: Iterable[nn.Parameter], plan: Plan) -> torch.optim.Optimizer:
-    """The plan's optimiser; the rate is set at every step.
+    """The plan's optimiser; the rate is set at every step. Raises `JobRefused` for one that this machine does not have.
 
     - adamw: Loshchilov and Hutter 2019 (arXiv 1711.05101), algorithm 2.
     - adamw8bit: the same with both moments in blocks of 256 numbers of 8 bits and a scale (Dettmers et al. 2021, arXiv
@@ -42,15 +43,22 @@ def optimizer_for(parameters: Iterable[nn.Parameter], plan: Plan) -> torch.optim
 
 
 def _eight_bits(parameters: Iterable[nn.Parameter], settings: dict[str, Any]) -> torch.optim.Optimizer:
-    from bitsandbytes.optim.adamw import AdamW8bit  # noqa: PLC0415 -- seconds to import, for who asks for it
-
-    made: torch.optim.Optimizer = AdamW8bit(parameters, **settings)
+    listed = list(parameters)
+    if any(parameter.device.type not in ("cpu", "cuda") for parameter in listed):
+        raise JobRefused("adamw8bit runs on NVIDIA GPUs and on the CPU alone: choose adamw or prodigy")
+    try:
+        from bitsandbytes.optim.adamw import AdamW8bit  # noqa: PLC0415 -- seconds to import, for who asks for it
+    except ImportError as error:
+        raise JobRefused("adamw8bit needs the package bitsandbytes") from error
+    made: torch.optim.Optimizer = AdamW8bit(listed, **settings)
     return made
 
 
 def _prodigy(parameters: Iterable[nn.Parameter], plan: Plan, settings: dict[str, Any]) -> torch.optim.Optimizer:
-    from prodigyopt import Prodigy  # noqa: PLC0415 -- as above
-
+    try:
+        from prodigyopt import Prodigy  # noqa: PLC0415 -- as above
+    except ImportError as error:
+        raise JobRefused("prodigy needs the package prodigyopt") from error
     with contextlib.redirect_stdout(sys.stderr):  # it prints what kind of weight decay it uses
         made: torch.optim.Optimizer = Prodigy(
             parameters, d_coef=plan.prodigy_d_coef, use_bias_correction=True, safeguard_warmup=True, **settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
 from dataclasses import replace
 
 import pytest
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from storage.domain.plan import Plan
 from tests.builders import tiny_plan
+from trainer.gpu.job import JobRefused
 from trainer.gpu.optimizers import give_back, kept, optimizer_for
 
 NAMES = ("adamw", "adamw8bit", "prodigy")
@@ -117,7 +118,7 @@ def test_moments_forget_as_fast_as_the_plan_says(name: str) -> None:
         assert not torch.equal(usual, end(**changes)), changes
 
 
-def after(name: str, *, interrupted_at: int | None, pass_on: Callable[..., None] | None = None) -> Tensor:
+def after(name: str, *, interrupted_at: int | None) -> Tensor:
     """Two parameters after seven steps; one is too small for 8 bits, one starts at zero as B does."""
     weights = {"a": large(), "b": nn.Parameter(torch.zeros(8, 2))}
     optimizer = optimizer_for(weights.values(), plan(name, weight_decay=0.1))
@@ -156,3 +157,17 @@ def test_sent_back_to_the_start_an_optimiser_is_as_new(name: str) -> None:
         weight.copy_(large())
     give_back(optimizer, {"w": weight}, tensors={}, numbers={}, step=0)
     assert torch.equal(three(optimizer, weight), first)
+
+
+@pytest.mark.parametrize(("name", "package"), [("adamw8bit", "bitsandbytes.optim.adamw"), ("prodigy", "prodigyopt")])
+def test_an_optimiser_whose_package_is_missing_is_refused_by_name(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    with pytest.raises(JobRefused, match=package.partition(".")[0]):
+        optimizer_for([large()], plan(name))
+
+
+def test_eight_bits_are_refused_by_name_where_no_library_has_them() -> None:
+    with pytest.raises(JobRefused, match="NVIDIA GPUs and on the CPU"):
+        optimizer_for([nn.Parameter(torch.empty(64, 64, device="meta"))], plan("adamw8bit"))
