@@ -49,7 +49,7 @@ def _eight_bits(parameters: Iterable[nn.Parameter], settings: dict[str, Any]) ->
     try:
         from bitsandbytes.optim.adamw import AdamW8bit  # noqa: PLC0415 -- seconds to import, for who asks for it
     except ImportError as error:
-        raise JobRefused("adamw8bit needs the package bitsandbytes") from error
+        raise JobRefused("adamw8bit needs the package bitsandbytes: pip install lorasmith[small]") from error
     made: torch.optim.Optimizer = AdamW8bit(listed, **settings)
     return made
 
