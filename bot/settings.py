@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from storage.lora_file.architectures import ARCHITECTURES
+from storage.domain.bases import BASES
 from storage.settings import StorageSettings
 
 DISCORD = "https://discord.com"
@@ -26,7 +26,7 @@ class BotSettings(StorageSettings):
     allowed_servers: Annotated[frozenset[int], NoDecode] = frozenset()
     """Ids of the servers that may use the bot, separated by commas; empty allows all."""
     base: str = "pocket"
-    """The base model that orders train on."""
+    """The base model that orders train on; `lorasmith bases` lists them."""
     steps: int | None = Field(default=None, ge=1)
     """Train every order for so many steps instead of what its recipe says: for trials of a new machine and for tests."""
     drafts_a_member: int = Field(default=3, ge=1)
@@ -67,8 +67,8 @@ class BotSettings(StorageSettings):
     @field_validator("base")
     @classmethod
     def _known_base(cls, value: str) -> str:
-        if value not in ARCHITECTURES:
-            raise ValueError(f"base models are {', '.join(ARCHITECTURES)}; not {value}")
+        if value not in BASES:
+            raise ValueError(f"base models are {', '.join(BASES)}; not {value}")
         return value
 
     @field_validator("discord_url")

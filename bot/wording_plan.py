@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, picture_refused, pictures, when
+from storage.domain.bases import BASES
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan, Validation
 from storage.words import duration, size
@@ -111,13 +112,21 @@ def text(card: PlanCard) -> str:
 
 
 def _what(card: PlanCard) -> str:
-    base = (
-        "the pocket, a tiny demonstration model that learns drawings in minutes" if card.base == "pocket" else card.base
-    )
     return (
         f"**What:** {SUBJECT_WORDS[card.subject_type]} ({escape(card.class_word, 40)}). "
-        f"Its new word, the trigger, is **{card.trigger}**.\n**Base model:** {escape(base, 90)}."
+        f"Its new word, the trigger, is **{card.trigger}**.\n**Base model:** {_base(card.base)}"
     )
+
+
+def _base(name: str) -> str:
+    """Under which terms the LoRA will be is said before Start where they forbid what people may have in mind."""
+    if name == "pocket":
+        return "the pocket, a tiny demonstration model that learns drawings in minutes."
+    if name not in BASES:
+        return f"{escape(name, 90)}."
+    licence = BASES[name].licence
+    terms = f" **Not for commercial use**, and this LoRA neither: {licence.name}, <{licence.url}>."
+    return f"{BASES[name].title}.{terms if licence.non_commercial else ''}"
 
 
 def _pictures(card: PlanCard) -> str:

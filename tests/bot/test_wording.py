@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bot import wording, wording_order, wording_plan
 from bot.wording import escape
+from storage.domain.bases import BASES
 from storage.domain.choice import Because, Choice
 from storage.domain.errors import Fault, OrderFault, PictureFault
 from storage.domain.lifecycle import Stage
@@ -182,3 +183,13 @@ def test_the_choice_says_why() -> None:
     said = wording_order.closed(name="blue cat", choice=choice)
     assert "step 80" in said
     assert "3 people" in said
+
+
+@pytest.mark.parametrize(
+    ("base", "warned"), [("flux1-dev", True), ("flux2-klein-9b", True), ("sdxl", False), ("z-image", False)]
+)
+def test_members_read_before_start_where_a_base_is_not_for_commercial_use(base: str, warned: bool) -> None:  # noqa: FBT001
+    said = wording_plan.text(replace(CARD, base=base))
+    assert ("Not for commercial use" in said) is warned
+    assert BASES[base].title in said
+    assert (BASES[base].licence.url in said) is warned
