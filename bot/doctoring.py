@@ -9,10 +9,14 @@ from sqlmodel import Session
 from bot.answers import Interaction, acknowledge, say
 from bot.drafting import own_draft
 from bot.parts import Parts
-from bot.plan_card import PlanCards
+from bot.plan_card import PlanCards, plan_of_draft
 from bot.presses import Presses
-from bot.wording_doctor import ACCEPTED, changed
+from bot.wording_doctor import ACCEPTED, GOING_ON, changed, going_on_without
+from storage import checkups
 from storage.doctor import accept, bring_back, leave_out
+from storage.domain.errors import OrderFault, OrderRefused
+from storage.drafts import kept, locked_order
+from storage.tables import Order
 
 
 class Doctoring:
@@ -26,6 +30,8 @@ class Doctoring:
         """The verbs of the custom_ids; see `bot.plan_buttons`."""
         presses.on_button("aside", self.press_aside)
         presses.on_button("asis", self.press_as_is)
+        presses.on_button("goon", self.press_go_on)
+        presses.on_button("without", self.press_without)
 
     async def press_aside(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
         """What was chosen in the list: only the owner, only before Start."""
@@ -42,6 +48,38 @@ class Doctoring:
         await self._parts.database.transact(_accept, arguments[0], str(interaction.user.id))
         await say(interaction, ACCEPTED)
         await self._cards.show(arguments[0])
+
+    async def press_go_on(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
+        """Under the look at all pictures: train as it is."""
+        await acknowledge(interaction)
+        await self._parts.database.transact(_go_on, self._parts, arguments[0], str(interaction.user.id))
+        await say(interaction, GOING_ON)
+
+    async def press_without(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
+        """Under the look at all pictures: leave out what was proposed, make the plan anew, train."""
+        await acknowledge(interaction)
+        out = await self._parts.database.transact(_without, self._parts, arguments[0], str(interaction.user.id))
+        await say(interaction, going_on_without(out))
+        await self._cards.show(arguments[0])
+
+
+def _go_on(session: Session, parts: Parts, order_id: str, member_id: str) -> None:
+    _own(session, order_id, member_id)
+    checkups.go_on(session, parts.engine, order_id)
+
+
+def _without(session: Session, parts: Parts, order_id: str, member_id: str) -> int:
+    order = _own(session, order_id, member_id)
+    out = checkups.go_on_without(session, parts.engine, order_id)
+    checkups.replan(session, order_id, plan_of_draft(order, kept(session, order_id), parts.settings.steps))
+    return len(out)
+
+
+def _own(session: Session, order_id: str, member_id: str) -> Order:
+    order = locked_order(session, order_id)
+    if order.owner_id != member_id:
+        raise OrderRefused(OrderFault.NOT_YOURS)
+    return order
 
 
 def _sort(session: Session, order_id: str, member_id: str, chosen: list[str]) -> tuple[int, int]:

@@ -15,7 +15,20 @@ from sqlmodel import Session, col, or_, select
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import mark
 from storage.domain.plan import Plan
-from storage.tables import Ballot, Checkpoint, Community, Delivery, Member, Order, Piece, PlanRow, Post, Progress, now
+from storage.tables import (
+    Ballot,
+    Checkpoint,
+    Checkup,
+    Community,
+    Delivery,
+    Member,
+    Order,
+    Piece,
+    PlanRow,
+    Post,
+    Progress,
+    now,
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +72,8 @@ class Shown:
     progress: Progress | None = None
     ballot: Ballot | None = None
     delivery: Delivery | None = None
+    checkup: Checkup | None = None
+    """The look at all pictures before the first step."""
     running: bool = False
     """A worker has a turn on it now."""
 
@@ -86,6 +101,7 @@ class Shown:
                 (progress.updated_at, progress.step) if progress else None,
                 (ballot.deadline_at, ballot.closed_at) if ballot else None,
                 (self.delivery.way, self.delivery.delivered_at) if self.delivery else None,
+                (self.checkup.answer_by, self.checkup.answer) if self.checkup else None,
                 (self.removed, self.mention, self.running),
             )
         )
@@ -144,6 +160,8 @@ def _filled(session: Session, orders: Sequence[Order]) -> list[Shown]:
         found[ballot.order_id].ballot = ballot
     for delivery in session.exec(select(Delivery).where(_in(Delivery.order_id, ids), Delivery.kind == "final")):
         found[delivery.order_id].delivery = delivery
+    for checkup in session.exec(select(Checkup).where(_in(Checkup.order_id, ids))):
+        found[checkup.order_id].checkup = checkup
     running = select(Piece.order_id).where(_in(Piece.order_id, ids), Piece.state == "running")
     for order_id in session.exec(running):
         found[order_id].running = True

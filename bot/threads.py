@@ -23,6 +23,7 @@ from sqlmodel import Session
 
 from bot import delivery, wording, wording_order
 from bot.ballots import count_from_posting
+from bot.checking import show_checkup
 from bot.links import links_of
 from bot.parts import Parts
 from bot.posting import UNKNOWN_CHANNEL, Enclosure, Posting, Unreachable, unreachable
@@ -110,6 +111,7 @@ class Threads:
         wanted: list[tuple[str, Bring]] = []
         if it.stage is not Stage.DELIVERED:
             wanted.append(("status", partial(self._status, it)))
+        wanted.append(("pictures", partial(show_checkup, self.posting, it)))
         for number, checkpoint in enumerate(it.checkpoints, 1):
             wanted.append((str(checkpoint.step), partial(self._grid, it, checkpoint, number)))
         if it.ballot is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from bot.wording import escape, listed, pictures
+from bot.wording import escape, listed, pictures, when
 from storage.doctor import can_return, findings_of
 from storage.domain.doctor import worth_dropping
 from storage.tables import Picture
@@ -58,3 +59,21 @@ def changed(out: int, back: int) -> str:
     parts = [f"{pictures(out)} left out"] if out else []
     parts += [f"{pictures(back)} brought back"] if back else []
     return f"Done: {' and '.join(parts)}. The plan above is made anew." if parts else NOTHING_CHANGED
+
+
+def checkup_text(lines: Sequence[str], *, answer_by: datetime | None, answer: str) -> str:
+    """What the look at all pictures found, and until when training waits; `lines` are safe already."""
+    begin = "Before the first step I looked at your pictures together:"
+    said = {"go": "You said to train as it is.", "drop": "What I proposed to leave out is left out, as you said."}
+    end = said.get(answer, "")
+    if not end and answer_by is not None:
+        end = f"Training waits for your word until {when(answer_by)}, then it goes on as it is."
+    return "\n".join([begin, *(f"- {line}" for line in listed(lines, 12)), *([end] if end else [])])
+
+
+GOING_ON = "All right, training goes on."
+
+
+def going_on_without(count: int) -> str:
+    """The owner left pictures out before the first step."""
+    return f"{pictures(count)} left out; training goes on with the others, on a plan made anew."

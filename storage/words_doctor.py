@@ -28,3 +28,23 @@ def finding_words(finding: Finding) -> str:
 def examined_words(name: str, findings: Sequence[Finding]) -> str:
     """All findings of one picture in one line; `name` is shown as it is given."""
     return f"{name} {', and '.join(finding_words(f) for f in findings)}."
+
+
+def checkup_lines(
+    named: Sequence[tuple[str, Sequence[Finding]]],
+    whole: Sequence[Finding],
+    *,
+    trigger: str,
+    like: str | None,
+    pieces: int,
+) -> list[str]:
+    """What the look at all pictures found, a line each; nothing where there is nothing to say. Names as they are given."""
+    lines = [examined_words(name, found) for name, found in named]
+    lines += [f"{finding_words(finding)}." for finding in whole]
+    if like is not None:
+        lines.append(
+            f"The base knows the trigger {trigger}: it hears it as {like}. A made-up word such as zorvex works better."
+        )
+    elif pieces == 1:
+        lines.append(f"The base knows {trigger} as a word. A made-up trigger such as zorvex works better.")
+    return lines

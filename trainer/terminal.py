@@ -13,17 +13,18 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlmodel import Session
 
-from storage import tables, words
+from storage import checkups, tables, words
 from storage.database import Database
 from storage.doctor import can_return, findings_of
 from storage.domain.captions import unwanted
 from storage.domain.errors import Fault
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan
+from storage.drafts import kept
 from storage.tables import Picture
 from storage.view import OrderView
 from storage.words_captions import captioned, empty_words, spoilt_words
-from storage.words_doctor import examined_words
+from storage.words_doctor import checkup_lines, examined_words
 from storage.words_pictures import picture_refused
 
 LOOK_S = 0.25
@@ -79,6 +80,18 @@ def captions(order: tables.Order, rows: Sequence[Picture], empty: Sequence[str])
     for row in kept:
         if words_ := unwanted(row.caption, subject, trigger=order.trigger):
             say(f"  {spoilt_words(row.source_name, words_, subject)}")
+
+
+def checkup(session: Session, order_id: str) -> None:
+    """What the look at all pictures found before the first step."""
+    row, order = session.get(tables.Checkup, order_id), session.get(tables.Order, order_id)
+    if row is None or order is None:
+        return
+    found, whole = checkups.findings(row)
+    named = [(p.source_name, found[p.id]) for p in kept(session, order_id) if p.id in found]
+    lines = checkup_lines(named, whole, trigger=order.trigger, like=row.trigger_like, pieces=row.trigger_pieces)
+    for line in lines:
+        say(f"  {line}")
 
 
 def too_few(count: int) -> str:
