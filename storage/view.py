@@ -19,7 +19,8 @@ from storage.database import Database
 from storage.domain.choice import Because, Choice
 from storage.domain.measurement import Measurement, ScaleChoice
 from storage.domain.plan import Departure, Fit, Plan
-from storage.tables import Attempt, Ballot, Checkpoint, Delivery, DepartureRow, Order, Picture, PlanRow
+from storage.domain.training_log import Entry
+from storage.tables import Attempt, Ballot, Checkpoint, Delivery, DepartureRow, LogEntry, Order, Picture, PlanRow
 
 MAX_PICTURE_BYTES = 32 * 1024 * 1024
 """No drawn picture of ours is larger; a larger artifact is left out of the page."""
@@ -68,6 +69,8 @@ class OrderView:
     checkpoints: tuple[CheckpointView, ...]
     choice: Choice | None
     scale: ScaleChoice | None
+    log: tuple[Entry, ...]
+    """Of the training, every ten steps."""
     files: dict[str, str]
     """Artifact keys of the final delivery by role."""
     way: str
@@ -110,11 +113,18 @@ def collect(session: Session, order_id: str) -> OrderView:
         checkpoints=tuple(_checkpoint_view(c) for c in checkpoints),
         choice=choice_of(order),
         scale=ScaleChoice.from_json(order.scale_json) if order.scale_json else None,
+        log=log_of(session, order_id),
         files=json.loads(delivery.files_json) if delivery else {},
         way=delivery.way if delivery else order.delivery_way,
         seconds=_seconds(order, attempts, checkpoints, session.get(Ballot, order_id)),
         pictures={},
     )
+
+
+def log_of(session: Session, order_id: str) -> tuple[Entry, ...]:
+    """The training's log, step by step."""
+    rows = session.exec(select(LogEntry).where(LogEntry.order_id == order_id).order_by(col(LogEntry.step)))
+    return tuple(row.entry() for row in rows)
 
 
 async def view_of(database: Database, artifacts: Reads, order_id: str) -> OrderView:

@@ -30,6 +30,8 @@ class Train(_Line):
     command: Literal["train"] = "train"
     folder: str
     until: int
+    logs: str = ""
+    """Folder for TensorBoard's event files of this order; empty writes none."""
 
 
 class Examine(_Line):
@@ -86,6 +88,18 @@ class Progressed(_Line):
     """Newest training loss over the base's loss, smoothed."""
     seconds_left: float | None = None
     """Of the whole training, by the pace so far."""
+
+
+class Logged(_Line):
+    """An entry of the training's log, every ten steps: the fields of `storage.domain.training_log.Entry`."""
+
+    event: Literal["logged"] = "logged"
+    step: int
+    loss: float
+    loss_ratio: float
+    learning_rate: float
+    steps_per_s: float
+    memory_mib: int
 
 
 class Departed(_Line):
@@ -174,9 +188,12 @@ class Failed(_Line):
 
 
 Event = Annotated[
-    Ready | Progressed | Departed | Checkpointed | Trained | Examined | Finished | Failed, Field(discriminator="event")
+    Ready | Progressed | Logged | Departed | Checkpointed | Trained | Examined | Finished | Failed,
+    Field(discriminator="event"),
 ]
-EVENT: TypeAdapter[Ready | Progressed | Departed | Checkpointed | Trained | Examined | Finished | Failed] = TypeAdapter(Event)
+EVENT: TypeAdapter[Ready | Progressed | Logged | Departed | Checkpointed | Trained | Examined | Finished | Failed] = (
+    TypeAdapter(Event)
+)
 
 
 class JobPicture(_Line):

@@ -22,7 +22,6 @@ from storage.domain.plan import Plan
 from storage.engine import Engine
 from storage.faults import gap
 from storage.leases import Fence
-from storage.tables import Progress, now
 from storage.turns import Outcome, Taken
 from trainer import folder, records
 from trainer.child import Child, ChildLost, NeverReady
@@ -35,13 +34,13 @@ from trainer.events import (
     Failed,
     Finish,
     Finished,
-    Progressed,
     Ready,
     Train,
     Trained,
 )
 from trainer.fit import fit_for
 from trainer.folder import Papers
+from trainer.notes import Notes
 from trainer.records import Fenced, Stopped
 from trainer.seat import Seat
 from trainer.settings import WorkerSettings
@@ -162,7 +161,7 @@ async def _train(bench: Bench, turn: Turn, papers: Papers) -> None:
             return
         papers = await bench.database.transact(folder.papers, turn.taken.order_id)
         child = await _ready_child(bench, turn, papers)
-    await child.send(Train(folder=str(turn.folder), until=until))
+    await child.send(Train(folder=str(turn.folder), until=until, logs=bench.settings.logs_of(turn.taken.order_id)))
     async for event in _events(bench, turn, child):
         match event:
             case Departed():
@@ -228,17 +227,16 @@ async def _events(bench: Bench, turn: Turn, child: Child) -> AsyncIterator[Event
     """
     settings = bench.settings
     heard = looked = time.monotonic()
-    stalled, newest = False, None
+    stalled, notes = False, Notes(turn.taken)
     while True:
         event = await child.hear(settings.watch_s)
         at = time.monotonic()
-        if isinstance(event, Progressed):
-            newest = _progress(turn.taken, event)
+        noted = notes.take(event)
         if bench.fence.lost:
             raise Fenced
-        if at - looked >= settings.watch_s or (event and not isinstance(event, Progressed)):
-            await bench.database.transact(records.note, turn.taken, newest)
-            looked, newest = at, None
+        if at - looked >= settings.watch_s or (event and not noted):
+            await notes.write(bench.database)
+            looked = at
         if event is not None:
             heard, stalled = at, False
         elif at - heard > settings.hang_s:
@@ -249,20 +247,8 @@ async def _events(bench: Bench, turn: Turn, child: Child) -> AsyncIterator[Event
             await bench.database.transact(records.silent, turn.taken)
         if isinstance(event, Failed):
             raise _Refused(Fault(event.fault), event.reason, retry=event.retry)
-        if event is not None and not isinstance(event, Progressed):
+        if event is not None and not noted:
             yield event
-
-
-def _progress(taken: Taken, event: Progressed) -> Progress:
-    return Progress(
-        order_id=taken.order_id,
-        stage=event.stage,
-        step=event.step,
-        steps=event.steps,
-        loss_ratio=event.loss_ratio,
-        seconds_left=event.seconds_left,
-        updated_at=now(),
-    )
 
 
 async def _keep_checkpoint(bench: Bench, turn: Turn, event: Checkpointed) -> None:

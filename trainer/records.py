@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlmodel import Session, col, select
 
@@ -13,10 +15,11 @@ from storage.domain.captions import clean
 from storage.domain.errors import Fault, LorasmithError
 from storage.domain.lifecycle import Stage
 from storage.domain.plan import Fit
+from storage.domain.training_log import is_kept
 from storage.pieces import Enqueues
-from storage.tables import Attempt, Checkpoint, Delivery, DepartureRow, Order, Progress
+from storage.tables import Attempt, Checkpoint, Delivery, DepartureRow, LogEntry, Order, Progress
 from storage.turns import Outcome, Taken
-from trainer.events import Checkpointed, Departed, Examined, Finished
+from trainer.events import Checkpointed, Departed, Examined, Finished, Logged
 
 
 class Stopped(LorasmithError):
@@ -43,11 +46,16 @@ def _hold(session: Session, taken: Taken) -> Order:
     return order
 
 
-def note(session: Session, taken: Taken, progress: Progress | None) -> None:
-    """The newest word from the GPU, if there is one; called every second also to notice a cancel. Raises `Stopped`."""
+def note(session: Session, taken: Taken, progress: Progress | None, logged: Sequence[Logged] = ()) -> None:
+    """The newest words from the GPU, if there are any; called every second also to notice a cancel. Raises `Stopped`."""
     _hold(session, taken)
     if progress is not None:
         session.merge(progress)
+    if logged:
+        steps = orders.plan_of(session, taken.order_id).steps
+        for entry in logged:
+            if is_kept(entry.step, steps):
+                session.merge(LogEntry(order_id=taken.order_id, **entry.model_dump(exclude={"event"})))
 
 
 def began(session: Session, taken: Taken, fit: Fit, versions: dict[str, str]) -> None:
@@ -71,7 +79,12 @@ def fit_before(session: Session, order_id: str) -> Fit | None:
 def departed(session: Session, taken: Taken, event: Departed) -> None:
     """The run left its plan; a resumed run says it again, and it is kept once. Raises `Stopped`."""
     _hold(session, taken)
-    this_one = {"order_id": taken.order_id, "step": event.step, "kind": event.kind, "ordinal": event.ordinal}
+    this_one: dict[str, Any] = {
+        "order_id": taken.order_id,
+        "step": event.step,
+        "kind": event.kind,
+        "ordinal": event.ordinal,
+    }
     if session.exec(select(DepartureRow).filter_by(**this_one)).first() is None:
         session.add(DepartureRow(**this_one, reason=event.reason))
 

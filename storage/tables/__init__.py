@@ -9,6 +9,7 @@ from storage.tables.checkpoints import Checkpoint
 from storage.tables.checkups import Checkup
 from storage.tables.installation import Lease, Switch
 from storage.tables.instants import Instant, now
+from storage.tables.logs import LogEntry
 from storage.tables.members import Community, Member
 from storage.tables.orders import Order, Picture, PlanRow
 from storage.tables.posts import Delivery, Post
@@ -24,6 +25,7 @@ __all__ = [
     "DepartureRow",
     "Instant",
     "Lease",
+    "LogEntry",
     "Member",
     "Order",
     "Outcome",

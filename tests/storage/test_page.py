@@ -90,6 +90,7 @@ def view() -> OrderView:
             step=CHOSEN, because=Because.VOTES, measured_best=PLAN.checkpoint_steps[3], votes=4, runner_up_votes=2
         ),
         scale=choose_scale(points),
+        log=(),
         files={"strip": "strip"},
         way="attach",
         seconds={"queued": 1.2, "training": 110.0},

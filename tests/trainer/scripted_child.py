@@ -30,6 +30,7 @@ from trainer.events import (
     Finish,
     Finished,
     Job,
+    Logged,
     Preview,
     Progressed,
     Quit,
@@ -41,6 +42,7 @@ from trainer.events import (
 SCRIPT = json.loads(os.environ.get("SCRIPT", "[]"))
 MEMORY = Path(os.environ.get("SCRIPT_MEMORY", "."))
 SEEN = json.loads(os.environ.get("SCRIPT_SEEN", '{"pictures": {}, "whole": "[]", "captions": {}}'))
+LOG_EVERY = int(os.environ.get("LOG_EVERY", "2"))
 STEP_S = float(os.environ.get("STEP_S", "0.005"))
 
 
@@ -117,6 +119,18 @@ def train(command: Train) -> None:
                 stage="training", step=step, steps=plan.steps, loss_ratio=1 - step / plan.steps, seconds_left=1.0
             )
         )
+        if step % LOG_EVERY == 0:
+            loss = int(link[:8], 16) / 2**32
+            say(
+                Logged(
+                    step=step,
+                    loss=loss,
+                    loss_ratio=1 - step / plan.steps,
+                    learning_rate=1e-4,
+                    steps_per_s=9.0,
+                    memory_mib=100,
+                )
+            )
         if misbehave("train", step):
             return
     say(_checkpoint(folder, step, link))

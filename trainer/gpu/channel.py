@@ -13,6 +13,7 @@ from trainer.events import (
     Examined,
     Failed,
     Finished,
+    Logged,
     Progressed,
     Ready,
     Trained,
@@ -29,7 +30,9 @@ class Channel:
         self._descriptor = descriptor
         self._told_at = float("-inf")
 
-    def tell(self, event: Ready | Progressed | Departed | Checkpointed | Trained | Examined | Finished | Failed) -> None:
+    def tell(
+        self, event: Ready | Progressed | Logged | Departed | Checkpointed | Trained | Examined | Finished | Failed
+    ) -> None:
         """Sends one event, whole. Raises `ValueError` for one that no reader would take."""
         line = event.model_dump_json().encode() + b"\n"
         if len(line) > MAX_LINE_BYTES:

@@ -54,7 +54,9 @@ class Child:
             raise job.JobRefused("the command names a step outside the plan")
         training = self._training
         if training is None or not self._goes_on(task) or training.step > command.until:
-            training = self._training = Training(self._prepared(task))
+            training = None  # else the old one would stay until the new one is there
+            self._let_go()
+            training = self._training = Training(self._prepared(task), Path(command.logs) if command.logs else None)
             training.rewind(command.until)
         training.run(command.until)
 
@@ -72,6 +74,7 @@ class Child:
     def _finish(self, command: Finish) -> None:
         began = time.monotonic()
         task = job.read(Path(command.folder))
+        self._let_go()
         bench = self._prepared(task)
         file = task.path("checkpoints", str(command.step), "lora.safetensors")
         if command.step not in task.plan.checkpoint_steps:
@@ -95,6 +98,11 @@ class Child:
         self._channel.tell(
             Finished(scale=choice.to_json(), files=files, compact_loss=loss, seconds=round(time.monotonic() - began, 3))
         )
+
+    def _let_go(self) -> None:
+        """Drops the training: its adapter, moments and gradients make room for the next one, or for the sweep."""
+        self._training = None
+        free()
 
     def _goes_on(self, task: job.Task) -> bool:
         """Whether what is in memory is this order, unchanged."""

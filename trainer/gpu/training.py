@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.domain.plan import Departure, micro_batch
+from storage.domain.measurement import Measurement
 from trainer.events import Departed, Trained
 from trainer.gpu import pulse
 from trainer.gpu import state as states
@@ -15,6 +16,7 @@ from trainer.gpu.bench import Bench
 from trainer.gpu.checkpoint import checkpoint
 from trainer.gpu.ema import Average
 from trainer.gpu.loop import NotFinite, StepLoss, train_step
+from trainer.gpu.log import Log
 from trainer.gpu.memory import free, is_out_of_memory
 from trainer.gpu.optimizers import optimizer_for
 from trainer.gpu.rates import learning_rate
@@ -31,7 +33,7 @@ class Diverged(ArithmeticError):
 class Training:
     """One order's training in memory, after `step` steps."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, logs: Path | None = None) -> None:
         """From the newest stored state of this plan, or from the start."""
         self.bench, self.plan, self.fit = bench, bench.task.plan, bench.task.fit
         self.departures = bench.task.departures
@@ -53,6 +55,7 @@ class Training:
         self._ratio = pulse.START
         self._began, self._began_at = time.monotonic(), 0
 
+        self._log = Log(bench.channel, self.fit.device, logs)
     @property
     def _folder(self) -> Path:
         return self.bench.task.path("state")
@@ -68,6 +71,7 @@ class Training:
         self._began, self._began_at = time.monotonic(), self.step
 
     def run(self, until: int) -> None:
+        self._log.begin(self.step)
         """Trains up to `until`, taking every checkpoint on the way; tells `Trained` at the end. Raises `Diverged`."""
         began = time.monotonic()
         _ = self.bench.stick  # the base is measured before anything is trained: progress is told against it
@@ -86,7 +90,7 @@ class Training:
 
     def _one_step(self) -> bool:
         """Whether the step was done; if not, the run has departed from its plan and goes on."""
-        step = self.step + 1
+        step, began = self.step + 1, time.monotonic()
         try:
             loss = self._try(step)
             now = pulse.ratio(loss, self.bench.stick.base_by_stratum, self.bench.base.schedule.steps)
@@ -105,6 +109,8 @@ class Training:
             self._progress()
             return True
         return False
+            rate = learning_rate(self.plan, self.departures, step)
+            self._log.stepped(step, loss, ratio=self._ratio, rate=rate, seconds=time.monotonic() - began)
 
     def _try(self, step: int) -> StepLoss:
         bench, plan = self.bench, self.plan
@@ -146,6 +152,7 @@ class Training:
         """The running mean where one is kept, else the weights of the last step."""
         average = self.learner.average
         return self.adapter.delivered(average.tensors if average else None)
+        self._log.measured(self.step, Measurement.from_json(event.measurement))
 
     def _before(self, step: int) -> dict[int, tuple[float, ...]]:
         return {at: losses for at, losses in self.held_out_losses.items() if at < step}
