@@ -186,7 +186,12 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         "Train a LoRA from a folder of pictures, without Discord. The chosen checkpoint is the one that measures best. Stopped, "
         "the same command goes on from the last checkpoint.",
     )
-    parser.add_argument("pictures", type=Path, metavar="DIR", help="folder with 4 to 40 pictures of one subject")
+    parser.add_argument(
+        "pictures",
+        type=Path,
+        metavar="DIR",
+        help="folder with 4 to 40 pictures of one subject, or a dataset of the hub (user/name)",
+    )
     parser.add_argument("--subject", required=True, choices=[s.value for s in SubjectType], help="what they show")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the LoRA and all about it go")
     parser.add_argument("--class-word", default="", help="what it is in one word: dog, teapot, woman")

@@ -52,7 +52,7 @@ class Wish:
 
 async def ordered(bench: Bench, wish: Wish) -> str:
     """The order of this wish, started: drafted, its pictures checked, its plan said."""
-    found = await asyncio.to_thread(gathered, wish.pictures)
+    found = await asyncio.to_thread(_found, wish)
     order = await bench.database.transact(_draft, wish, found, await asyncio.to_thread(_fingerprint, wish, found))
     if order.stage == Stage.DRAFT.value:
         await _check_pictures(bench, order, found)
@@ -67,6 +67,16 @@ async def ordered(bench: Bench, wish: Wish) -> str:
     order = await bench.database.transact(_set_going, bench, order.id, wish)
     terminal.plan(await bench.database.transact(orders.plan_of, order.id), len(kept), order.trigger)
     return order.id
+
+
+def _found(wish: Wish) -> Gathered:
+    """The folder that was named, or a dataset of the hub as one."""
+    name = wish.pictures.as_posix()
+    if wish.pictures.is_absolute() or wish.pictures.exists():
+        return gathered(wish.pictures)
+    from trainer.hub_pictures import brought, is_dataset  # noqa: PLC0415  # the hub's library is slow to import
+
+    return gathered(brought(name, wish.out / ".lorasmith" / "datasets") if is_dataset(name) else wish.pictures)
 
 
 def _fingerprint(wish: Wish, found: Gathered) -> str:

@@ -1,0 +1,95 @@
+"""`lorasmith train user/dataset`: the pictures and captions of a dataset on the hub, as a folder.
+
+Taken are the pictures of one folder with what describes them there (`metadata.jsonl`, texts beside pictures), at the one commit
+that was listed, each no longer than was said. Datasets that keep pictures in tables are told to be unpacked first.
+The API: https://huggingface.co/docs/hub/api
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import httpx2
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+from storage.captions import MAX_BYTES
+from storage.domain.errors import LorasmithError
+from storage.pictures import LIMITS
+from trainer.gathering import CAPTION_ENDINGS, METADATA, MOST_FILES
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+MOST_BYTES = 2 << 30
+"""Of all pictures together."""
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
+class DatasetRefused(LorasmithError):
+    """This dataset cannot be trained on."""
+
+
+def is_dataset(name: str) -> bool:
+    """Whether `name` reads as a dataset of the hub rather than as a folder that is here."""
+    return _ID.fullmatch(name) is not None and not Path(name).exists()
+
+
+def brought(name: str, into: Path, *, endpoint: str | None = None) -> Path:
+    """A folder with the dataset's pictures, below `into`; files that are there are not fetched again. Raises `DatasetRefused`."""
+    try:
+        info = HfApi(endpoint=endpoint).dataset_info(name, files_metadata=True, timeout=30)
+        sizes = {s.rfilename: s.size for s in info.siblings or ()}
+        chosen = _chosen(name, sizes)
+        where = into / name.replace("/", "--") / str(info.sha)[:12]
+        for file in chosen:
+            hf_hub_download(
+                name, file, repo_type="dataset", revision=info.sha, local_dir=where, endpoint=endpoint, etag_timeout=30
+            )
+    except (httpx2.HTTPError, HfHubHTTPError, OfflineModeIsEnabled, OSError) as error:
+        raise DatasetRefused(_why(name, error)) from error
+    for file in chosen:
+        if (where / file).stat().st_size != sizes[file]:
+            raise DatasetRefused(f"{name}/{file} came with another length than the hub says; try again")
+    return where / PurePosixPath(chosen[0]).parent
+
+
+def _chosen(name: str, sizes: dict[str, int | None]) -> list[str]:
+    """The files of the folder with most pictures. Raises `DatasetRefused` where that is no set of pictures."""
+    plain = [f for f in sizes if not PurePosixPath(f).is_absolute() and not set(PurePosixPath(f).parts) & {"..", "."}]
+    folders = Counter(str(PurePosixPath(f).parent) for f in plain if f.lower().endswith(PICTURES))
+    if not folders:
+        tables = any(f.endswith((".parquet", ".arrow", ".tar", ".zip")) for f in plain)
+        unpack = (
+            "keeps its pictures in tables or archives; unpack it into a folder first" if tables else "has no pictures"
+        )
+        raise DatasetRefused(f"the dataset {name} {unpack}")
+    home = folders.most_common(1)[0][0]
+    taken = sorted(f for f in plain if str(PurePosixPath(f).parent) == home and _is_needed(f))
+    if len(taken) > MOST_FILES:
+        raise DatasetRefused(
+            f"{name} has {len(taken)} files in {home}; one order learns one subject from 4 to 40 pictures"
+        )
+    for file in taken:
+        most = LIMITS.max_bytes if file.lower().endswith(PICTURES) else MAX_BYTES
+        if sizes[file] is None or not 0 <= (sizes[file] or 0) <= most:
+            raise DatasetRefused(f"{name}/{file} is too large, or the hub does not say how large it is")
+    if sum(sizes[file] or 0 for file in taken) > MOST_BYTES:
+        raise DatasetRefused(f"the pictures of {name} are more than {MOST_BYTES >> 30} GiB")
+    return taken
+
+
+def _is_needed(file: str) -> bool:
+    return file.lower().endswith((*PICTURES, *CAPTION_ENDINGS)) or PurePosixPath(file).name == METADATA
+
+
+def _why(name: str, error: BaseException) -> str:
+    if isinstance(error, OfflineModeIsEnabled):
+        return f"HF_HUB_OFFLINE is set, so {name} is not fetched. Unset it, or name a folder"
+    if isinstance(error, GatedRepoError):
+        return f"{name} is handed out only to accounts that asked for it; log in with: hf auth login"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"there is no folder {name}, and the hub has no dataset of that name (or hides it from this account)"
+    if isinstance(error, HfHubHTTPError):
+        return f"the hub answered {error.response.status_code} for {name}. Try again later"
+    return f"{name} could not be fetched from the hub ({type(error).__name__}). Look at the network, or name a folder"
