@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.loopback.permissions import BITS, ORDINARY
 from bot.loopback.snowflakes import Clock, Snowflakes
-from bot.loopback.world import Channel, Guild, Membership, Role, User, World
+from bot.loopback.world import TEXT, VOICE, Channel, Guild, Membership, Role, User, World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,8 @@ class ServerPlan:
 
     name: str
     channels: tuple[str, ...]
+    voice: tuple[str, ...] = ()
+    """Voice channels: they have a text chat, and there can be no thread in it."""
     members: tuple[str, ...]
     moderators: tuple[str, ...] = ()
     premium_tier: int = 0
@@ -98,9 +100,10 @@ def _settle(world: World, plan: ServerPlan, people: dict[str, int], ids: Snowfla
     if plan.with_bot:
         guild.members[world.bot_id] = Membership(user_id=world.bot_id, joined_at=clock.now(), role_ids=[bot_role])
     world.guilds[guild.id] = guild
-    for position, name in enumerate(plan.channels):
+    kinds = [(name, TEXT) for name in plan.channels] + [(name, VOICE) for name in plan.voice]
+    for position, (name, kind) in enumerate(kinds):
         number = ids.new()
-        world.channels[number] = Channel(id=number, kind=0, name=name, guild_id=guild.id, position=position)
+        world.channels[number] = Channel(id=number, kind=kind, name=name, guild_id=guild.id, position=position)
 
 
 def _token() -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bot.loopback.permissions import in_channel
 from bot.loopback.snowflakes import created_at, iso
-from bot.loopback.world import DM, JSON
+from bot.loopback.world import DM, JSON, VOICE
 
 if TYPE_CHECKING:
     from bot.loopback.world import Channel, Command, Guild, Membership, Role, User, World
@@ -119,6 +119,8 @@ def channel(world: World, place: Channel, *, for_user: int | None = None) -> JSO
     body |= {"guild_id": str(place.guild_id), "name": place.name, "parent_id": _text(place.parent_id)}
     if place.thread:
         return body | _thread_part(world, place)
+    if place.kind == VOICE:
+        body |= {"bitrate": 64_000, "user_limit": 0, "rtc_region": None}
     return body | {
         "position": place.position,
         "topic": None,

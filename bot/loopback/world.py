@@ -8,7 +8,7 @@ from typing import Any
 
 JSON = dict[str, Any]
 
-TEXT, DM, PUBLIC_THREAD = 0, 1, 11
+TEXT, DM, VOICE, PUBLIC_THREAD = 0, 1, 2, 11
 EPHEMERAL, LOADING, HAS_THREAD, COMPONENTS_V2, SILENT, SUPPRESS_EMBEDS = (
     1 << 6,
     1 << 7,
@@ -92,7 +92,7 @@ class ThreadState:
 
 @dataclass(kw_only=True)
 class Channel:
-    """A text channel, a thread or a direct conversation."""
+    """A text channel, the text chat of a voice channel, a thread or a direct conversation."""
 
     id: int
     kind: int

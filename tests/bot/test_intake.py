@@ -303,7 +303,7 @@ def _becomes(home: House, channel_id: int, kind: int) -> None:
     service = home.server.service
     service.tell_bot("CHANNEL_DELETE", objects.channel(home.server.world, place), intent=GUILDS, place=place)
     place.kind = kind
-    data = objects.channel(home.server.world, place) | {"bitrate": 64000, "user_limit": 0}
+    data = objects.channel(home.server.world, place)
     service.tell_bot("CHANNEL_CREATE", data, intent=GUILDS, place=place)
 
 

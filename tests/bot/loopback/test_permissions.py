@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.loopback.founding import found
+from bot.loopback import objects
+from bot.loopback.founding import ServerPlan, WorldPlan, found
 from bot.loopback.permissions import BITS, EVERYTHING, has, in_channel, in_guild
 from bot.loopback.world import Channel, Guild, Overwrite, World
 
@@ -63,3 +64,11 @@ def test_a_direct_conversation_belongs_to_its_two(world: World) -> None:
     place = Channel(id=1, kind=1, recipients=[world.bot_id, ada])
     assert has(in_channel(world, place, ada), "SEND_MESSAGES")
     assert in_channel(world, place, person(world, "Bruno")) == 0
+
+
+def test_a_voice_channel_is_founded_with_what_clients_need() -> None:
+    plan = ServerPlan(name="Studio", channels=("lora",), voice=("talk",), members=("Ada",))
+    world = found(WorldPlan(servers=(plan,)))
+    talk = next(c for c in world.channels.values() if c.name == "talk")
+    told = objects.channel(world, talk)
+    assert (told["type"], told["bitrate"], told["user_limit"]) == (2, 64_000, 0)
