@@ -10,6 +10,8 @@ from html import escape
 WIDTH, HEIGHT = 340, 190
 TICKS = 4
 """About so many numbers stand at the upright axis."""
+SPOKEN = 10
+"""Points that are read aloud of a long curve."""
 LEFT, RIGHT, TOP, BOTTOM = 42, 12, 20, 30
 """Space around the plot in px of the view box, for the numbers of the axes."""
 
@@ -33,6 +35,8 @@ class Line:
     percent: bool = False
     """Whether y is a share."""
     x_name: str = "step"
+    dots: bool = True
+    """Whether every point is drawn and read aloud; of a log with hundreds, ten are read and none is drawn."""
 
 
 def chart(line: Line) -> str:
@@ -40,7 +44,7 @@ def chart(line: Line) -> str:
     if not line.points:
         return ""
     frame = _Frame.around(line)
-    spoken = "; ".join(f"{line.x_name} {x:g}: {_number(y, percent=line.percent)}" for x, y in line.points)
+    spoken = "; ".join(f"{line.x_name} {x:g}: {_number(y, percent=line.percent)}" for x, y in _read_aloud(line))
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(f"{line.title}. {spoken}")}">',
         _band(frame, line),
@@ -50,6 +54,12 @@ def chart(line: Line) -> str:
         "</svg>",
     ]
     return "".join(parts)
+
+
+def _read_aloud(line: Line) -> Sequence[tuple[float, float]]:
+    if line.dots or len(line.points) <= SPOKEN:
+        return line.points
+    return [line.points[round(k * (len(line.points) - 1) / (SPOKEN - 1))] for k in range(SPOKEN)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +120,10 @@ def _axes(frame: _Frame, line: Line) -> str:
 
 
 def _labelled(frame: _Frame, line: Line) -> list[float]:
-    """The x values that get a number: those that leave 28 px to the one before."""
+    """The x values that get a number: those that leave 28 px to the one before; without dots, round ones."""
     kept: list[float] = []
+    if not line.dots:
+        return [x for x in round_numbers(frame.x_low, frame.x_high) if frame.x_low <= x <= frame.x_high]
     for x, _ in line.points:
         if not kept or frame.x(x) - frame.x(kept[-1]) >= 28:
             kept.append(x)
@@ -142,5 +154,5 @@ def _curve(frame: _Frame, line: Line) -> str:
     at = [(frame.x(x), frame.y(y)) for x, y in line.points]
     through = [(frame.x(x), frame.y(y)) for x, y in line.fitted] or at
     path = "M" + "L".join(f"{x} {y}" for x, y in through)
-    dots = "".join(f'<circle cx="{x}" cy="{y}" r="4"/>' for x, y in at)
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="4"/>' for x, y in at) if line.dots or len(at) == 1 else ""
     return f'<path class="curve" d="{path}"/>{dots}'

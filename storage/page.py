@@ -14,6 +14,7 @@ from storage.domain.choice import smooth_curve
 from storage.domain.lifecycle import TABLE, Stage
 from storage.domain.measurement import Measurement, ScaleChoice
 from storage.domain.orders import file_stem
+from storage.page_log import log_section
 from storage.usage import how_to_use
 from storage.view import CheckpointView, OrderView
 
@@ -61,6 +62,7 @@ def order_page(view: OrderView) -> str:
         _head(view),
         _grids(view),
         _curves(view),
+        log_section(view),
         _scale(view),
         _use(view),
         _training(view),

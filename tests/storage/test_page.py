@@ -20,6 +20,7 @@ from storage.domain.measurement import Flag, Measurement, ScalePoint
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Departure, Fit
 from storage.domain.recipes import PictureOf, plan_for
+from storage.domain.training_log import Entry
 from storage.page import order_page
 from storage.view import CheckpointView, OrderView
 
@@ -33,6 +34,15 @@ PLAN = plan_for(
 )
 CHOSEN = PLAN.checkpoint_steps[2]
 FIT = Fit(device="cpu", precision="fp32", micro_batch=8, gradient_checkpointing=False, threads=2, deterministic=True)
+
+
+LOG = tuple(
+    Entry(
+        step=step, loss=0.2, loss_ratio=1.0 - step / 800 + 0.04 * (step % 30 == 0),
+        learning_rate=PLAN.learning_rate * min(1, step / 40), steps_per_s=2.5, memory_mib=740,
+    )
+    for step in range(10, PLAN.steps + 1, 10)
+)  # fmt: skip
 
 
 def picture(k: int) -> bytes:
@@ -90,7 +100,7 @@ def view() -> OrderView:
             step=CHOSEN, because=Because.VOTES, measured_best=PLAN.checkpoint_steps[3], votes=4, runner_up_votes=2
         ),
         scale=choose_scale(points),
-        log=(),
+        log=LOG,
         files={"strip": "strip"},
         way="attach",
         seconds={"queued": 1.2, "training": 110.0},
@@ -140,7 +150,7 @@ def test_the_page_holds_everything_and_asks_nothing_of_any_server(view: OrderVie
     ):
         assert words in page
     assert page.count("data:image/png;base64,") == 6
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 7
 
 
 def test_what_a_person_typed_is_text(view: OrderView) -> None:
@@ -209,6 +219,21 @@ def test_the_band_of_the_scale_is_drawn_with_the_curve_that_it_was_read_from(vie
     assert "within 5 %" not in page
     assert 'class="band"' not in page
     assert "1.00 to begin with" in page
+
+
+def test_the_log_is_a_curve_of_error_and_one_of_rate_without_a_dot_a_step(view: OrderView) -> None:
+    page = order_page(view)
+    part = page[page.index("How the training went") : page.index("How strong to use it")]
+    error, rate = re.findall(r'class="curve" d="M([^"]+)"', part)
+    assert len(error.split("L")) == len(rate.split("L")) == len(LOG)
+    heights = [float(point.split()[1]) for point in rate.split("L")]
+    assert heights[0] > heights[1] > heights[3] == heights[-1], "warm-up rises, then it is level"
+    assert part.count("<circle") == 0
+    assert "2.5 steps a second; memory at most 740.0 MiB" in part
+    spoken = re.search(r'aria-label="Learning rate\. ([^"]+)"', part)
+    assert spoken is not None
+    assert len(spoken[1].split("; ")) == 10
+    assert "How the training went" not in order_page(replace(view, log=()))
 
 
 def test_what_is_over_is_told_to_the_second(view: OrderView) -> None:

@@ -1,0 +1,43 @@
+"""How a training went, step by step: its error and its rate as curves in the page of an order."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from storage import words
+from storage.charts import Line, chart
+from storage.view import OrderView
+
+
+def log_section(view: OrderView) -> str:
+    """Two curves and what they mean; empty where nothing was logged."""
+    if not view.log or view.plan is None:
+        return ""
+    step = view.chosen.step if view.chosen else None
+    error = Line(
+        title="Error on the training pictures",
+        points=[(float(e.step), e.loss_ratio) for e in view.log],
+        marked=step,
+        dots=False,
+    )
+    rate = Line(
+        title="Learning rate",
+        points=[(float(e.step), e.learning_rate / view.plan.learning_rate) for e in view.log],
+        marked=step,
+        percent=True,
+        dots=False,
+    )
+    return (
+        '<h2>How the training went</h2><div class="charts">'
+        f"<section><h3>{error.title}</h3>{chart(error)}<p>Against the base model's own on the same pictures, smoothed over "
+        "about ten steps: 1.00 is the base. A falling curve alone does not mean a better LoRA.</p></section>"
+        f"<section><h3>{rate.title}</h3>{chart(rate)}<p>As a share of {view.plan.learning_rate:g}.</p></section></div>"
+        f'<p class="soft">{_pace(view)}</p>'
+    )
+
+
+def _pace(view: OrderView) -> str:
+    """What a step took and how much memory, as most of them did."""
+    pace = median(e.steps_per_s for e in view.log)
+    speed = f"{pace:.2g} steps a second" if pace < 100 else f"{pace:.0f} steps a second"
+    return f"Typically {speed}; memory at most {words.size(max(e.memory_mib for e in view.log) << 20)}."
