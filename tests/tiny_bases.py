@@ -16,6 +16,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
+    EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
@@ -188,6 +189,36 @@ def with_the_pockets_eye(folder: Path) -> Path:
     missing, unexpected = pipeline.vae.load_state_dict(trained.state_dict(), strict=False)
     assert not unexpected
     assert all(name.startswith("bn.") for name in missing)
+    return _saved(pipeline, folder)
+
+
+def as_published(folder: Path, scaling: float) -> Path:
+    """A tiny SD 1.5 or SDXL with the pocket's eye that predicts noise under SDXL's published clock (folders of SD 1.5 keep
+    their own), its latents in the published units: small once scaled, and large before.
+
+    Four groups a norm in place of one a channel: as in the published sizes, norms leave the mean of a channel in.
+    """
+    from diffusers import DiffusionPipeline
+
+    pipeline = with_the_pockets_eye(folder) and DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    with torch.no_grad():
+        for part in (pipeline.vae.quant_conv.weight, pipeline.vae.quant_conv.bias):
+            part[:CHANNELS] /= scaling
+        pipeline.vae.post_quant_conv.weight *= scaling
+    pipeline.vae.register_to_config(scaling_factor=scaling)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        pipeline.unet = UNet2DConditionModel.from_config({**pipeline.unet.config, "norm_num_groups": 4})
+    if not isinstance(pipeline.scheduler, PNDMScheduler):
+        pipeline.scheduler = EulerDiscreteScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            interpolation_type="linear",
+            prediction_type="epsilon",
+            steps_offset=1,
+            timestep_spacing="leading",
+        )
     return _saved(pipeline, folder)
 
 
