@@ -15,6 +15,7 @@ NEEDS = (
     ("prodigy_d_coef", "optimizer", "prodigy"),
     ("timestep_mean", "timestep_density", "logit-normal"),
     ("timestep_std", "timestep_density", "logit-normal"),
+    ("prior_pictures", "prior", "class_pictures"),
 )
 """(field, the field it means something with, that one's value)."""
 
@@ -44,6 +45,11 @@ def _meaningless(plan: Plan) -> Iterator[tuple[str, str]]:
     for name, other, value in NEEDS:
         if getattr(plan, name) != usual[name] and getattr(plan, other) != value:
             yield name, f"it means something with {other} {value} alone"
+    for name in ("prior_share", "prior_weight", "prior_prompts"):
+        if getattr(plan, name) != usual[name] and plan.prior == "none":
+            yield name, "it means something with a prior alone"
+    if any("{trigger}" in prompt or plan.trigger.lower() in prompt.lower() for prompt in plan.prior_prompts):
+        yield "prior_prompts", "the trigger is in one of them, and the prior is what stays without it"
     if flow(plan.base) and plan.targets == "attention+ff+conv":
         yield "targets", f"{plan.base} has no convolutions; attention+ff is all that it has"
     kind = "flow" if flow(plan.base) else "diffusion"

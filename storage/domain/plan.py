@@ -16,6 +16,7 @@ from storage.domain.learning import Learning
 from storage.domain.material import Material
 from storage.domain.objective import Objective
 from storage.domain.orders import SubjectType
+from storage.domain.prior import Prior
 
 __all__ = [
     "Departure",
@@ -52,10 +53,10 @@ class PreviewPrompt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(Learning, Objective, Material):
+class Plan(Learning, Objective, Material, Prior):
     """Everything that decides what is learned. Numbers come from `recipes.plan_for`.
 
-    One flat list of fields; they stand in four files by what they are about. A field that came later has a default that
+    One flat list of fields; they stand in five files by what they are about. A field that came later has a default that
     leaves training as it was before, and that default never changes: stored plans leave it out.
     """
 
@@ -70,7 +71,8 @@ class Plan(Learning, Objective, Material):
         Validation, Knob(meaning="What held-out pictures are for: under 6 none, 6 to 19 a veto, from 20 a full voice")
     ]
     held_out: Annotated[
-        tuple[str, ...], Knob(meaning="Ids of pictures that are never trained on", most=256, longest=300)
+        tuple[str, ...],
+        Knob(meaning="Pictures that are never trained on: ids, in a plan file names or hashes", most=256, longest=300),
     ]
     prompts: Annotated[
         tuple[PreviewPrompt, ...],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from storage.domain.plan import Fit
 from trainer.gpu import captions, judge
 from trainer.gpu.channel import Channel
+from trainer.gpu.class_pictures import class_pictures
 from trainer.gpu.families import FAMILIES, Base, Words
 from trainer.gpu.job import Task
 from trainer.gpu.judge.eye import Eye, eye_of
@@ -63,6 +64,16 @@ class Bench:
     def training(self) -> list[Encoded]:
         """The pictures that are trained on."""
         return [p for p in self.pictures if not p.picture.held_out]
+
+    @cached_property
+    def prior(self) -> list[Encoded]:
+        """What the prior is learned on: class pictures, drawn once where the plan wants them, else the order's own."""
+        task = self.task
+        if task.plan.prior != "class_pictures":
+            return self.training
+        own = [p.picture.caption for p in self.training]
+        tell = partial(self.channel.progress, "previewing", 0, task.plan.steps)
+        return class_pictures(self.base, task.plan, self.words, own=own, cache=task.path("cache"), tell=tell)
 
     @property
     def judged_at_once(self) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
 
+from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan
 from trainer.gpu.noise import generator, uniform
 
@@ -28,6 +30,34 @@ def caption(plan: Plan, *, step: int, view: int, own: str = "") -> str:
     return filled(plan.captions[int(choice)], plan)
 
 
+def plain(text: str, plan: Plan) -> str:
+    """A caption without the trigger: the class word stands where both stood, and in the trigger's place where it stood alone.
+
+    A style's name goes with the words that hang it on; what is left is the thing shown.
+    """
+    trigger = rf"(?<!\w){re.escape(plan.trigger)}(?!\w)"
+    if plan.subject_type is SubjectType.STYLE:
+        text = re.sub(rf",?\s*(?:\bin\s+)?{trigger}\s+style\b", "", text, flags=re.IGNORECASE).strip(" ,")
+    class_word = plan.class_word
+    text = re.sub(rf"{trigger}\s+(?={re.escape(class_word)}(?!\w))", "", text, flags=re.IGNORECASE)
+    return re.sub(trigger, lambda _: class_word, text, flags=re.IGNORECASE) or class_word
+
+
+def prior_texts(plan: Plan, own: str = "") -> tuple[str, ...]:
+    """What a picture may be called when the class is asked for: its captions without the trigger, and the prior's prompts."""
+    captions = [own] if own else [filled(template, plan) for template in plan.captions]
+    others = [filled(prompt, plan) for prompt in plan.prior_prompts]
+    return tuple(dict.fromkeys([*(plain(text, plan) for text in captions), *others]))
+
+
+def prior_caption(plan: Plan, *, step: int, view: int, own: str = "") -> str:
+    """What one view of the prior is called: one of its texts drawn, empty for the share that `caption` leaves empty."""
+    if float(uniform((1,), plan.seed, step, f"dropout-{view}")) < plan.caption_dropout:
+        return ""
+    found = prior_texts(plan, own)
+    return found[int(torch.randint(len(found), (1,), generator=generator(plan.seed, step, f"caption-{view}")))]
+
+
 def judged(plan: Plan) -> str:
     """The one caption that losses are measured with."""
     return filled(plan.captions[0], plan)
@@ -36,6 +66,6 @@ def judged(plan: Plan) -> str:
 def texts(plan: Plan, own: Sequence[str] = ()) -> tuple[str, ...]:
     """Every text that a run of this plan ever shows to the base model, each once; `own` are captions of single pictures."""
     prompts = [text for prompt in plan.prompts for text in (prompt.text, prompt.plain)]
-    return tuple(
-        dict.fromkeys(["", *(filled(template, plan) for template in plan.captions), *prompts, *filter(None, own)])
-    )
+    shown = ["", *(filled(template, plan) for template in plan.captions), *prompts, *filter(None, own)]
+    kept = [] if plan.prior == "none" else [text for words in ("", *own) for text in prior_texts(plan, words)]
+    return tuple(dict.fromkeys([*shown, *kept]))

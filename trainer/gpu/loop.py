@@ -17,6 +17,7 @@ from storage import faults
 from storage.domain.plan import Plan
 from trainer.gpu.dropout import Draw
 from trainer.gpu.families.family import Base
+from trainer.gpu.prior import base_says
 from trainer.gpu.views import Batch
 
 
@@ -29,14 +30,20 @@ class StepLoss:
     """What a step cost, for the progress line alone."""
 
     plain_B: tuple[float, ...]
-    """Unweighted loss of each view."""
+    """Unweighted loss of each view of the order's pictures; the prior's are not among them."""
     t_B: tuple[int, ...]
 
 
 def losses(base: Base, denoiser: nn.Module, batch: Batch) -> Tensor:
-    """Mean squared error of each view (B,), unweighted: the objective of training and of every loss that is measured."""
+    """Mean squared error of each view (B,), unweighted: the objective of training and of every loss that is measured.
+
+    Against what the base says without the adapter where the batch is there to keep that (`prior`).
+    """
     noisy_BCHW = base.schedule.noisy(batch.latents_BCHW, batch.noise_BCHW, batch.t_B)
-    target_BCHW = base.schedule.target(batch.latents_BCHW, batch.noise_BCHW, batch.t_B)
+    if batch.kind == "base_prediction":
+        target_BCHW = base_says(base, denoiser, batch, noisy_BCHW)
+    else:
+        target_BCHW = base.schedule.target(batch.latents_BCHW, batch.noise_BCHW, batch.t_B)
     prediction_BCHW = base.predict(denoiser, noisy_BCHW, batch.t_B, batch.words, batch.framing)
     return (prediction_BCHW - target_BCHW).square().mean(dim=(1, 2, 3))
 
@@ -63,9 +70,10 @@ def train_step(
         with draw.of(batch.step, batch.places) if draw else nullcontext():
             losses_B = losses(base, denoiser, batch)
             weighted = losses_B * base.schedule.weight(batch.t_B, plan.min_snr_gamma)
-            torch.autograd.backward(weighted.sum() / plan.views_a_step)
-        plain += losses_B.detach().cpu().tolist()
-        timesteps += batch.t_B.cpu().tolist()
+            torch.autograd.backward(batch.weight * weighted.sum() / plan.views_a_step)
+        if batch.kind == "pictures":
+            plain += losses_B.detach().cpu().tolist()
+            timesteps += batch.t_B.cpu().tolist()
     norm = torch.nn.utils.clip_grad_norm_(parameters, plan.max_grad_norm)
     if not (math.isfinite(float(norm)) and all(map(math.isfinite, plain))):
         raise NotFinite(f"loss {sum(plain) / max(1, len(plain))}, gradient norm {float(norm)}")

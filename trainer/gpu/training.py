@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from storage.domain.plan import Departure, micro_batch
 from storage.domain.measurement import Measurement
+from storage.domain.plan import Departure, micro_batch
 from trainer.events import Departed, Trained
 from trainer.gpu import pulse
 from trainer.gpu import state as states
@@ -15,10 +16,11 @@ from trainer.gpu.adapter import Delivered, attach, fresh
 from trainer.gpu.bench import Bench
 from trainer.gpu.checkpoint import checkpoint
 from trainer.gpu.ema import Average
-from trainer.gpu.loop import NotFinite, StepLoss, train_step
 from trainer.gpu.log import Log
+from trainer.gpu.loop import NotFinite, StepLoss, train_step
 from trainer.gpu.memory import free, is_out_of_memory
 from trainer.gpu.optimizers import optimizer_for
+from trainer.gpu.prior import prior_batches
 from trainer.gpu.rates import learning_rate
 from trainer.gpu.views import batches, views
 
@@ -53,9 +55,9 @@ class Training:
         self.step = 0
         self.held_out_losses: dict[int, tuple[float, ...]] = {}
         self._ratio = pulse.START
+        self._log = Log(bench.channel, self.fit.device, logs)
         self._began, self._began_at = time.monotonic(), 0
 
-        self._log = Log(bench.channel, self.fit.device, logs)
     @property
     def _folder(self) -> Path:
         return self.bench.task.path("state")
@@ -69,12 +71,13 @@ class Training:
         states.restore(state, self.learner)
         self.step, self.held_out_losses, self._ratio = state.step, dict(state.held_out_losses), state.loss_ratio
         self._began, self._began_at = time.monotonic(), self.step
+        self._log.begin(self.step)
 
     def run(self, until: int) -> None:
-        self._log.begin(self.step)
         """Trains up to `until`, taking every checkpoint on the way; tells `Trained` at the end. Raises `Diverged`."""
         began = time.monotonic()
         _ = self.bench.stick  # the base is measured before anything is trained: progress is told against it
+        _ = self.bench.prior  # and draws what it has to draw
         undone = self.step == until or self.step not in self.held_out_losses
         if undone and self.step in self.plan.checkpoint_steps:
             self._checkpoint()
@@ -106,11 +109,11 @@ class Training:
             self.step = step
             if self.learner.average:
                 self.learner.average.update(step)
+            rate = learning_rate(self.plan, self.departures, step)
+            self._log.stepped(step, loss, ratio=self._ratio, rate=rate, seconds=time.monotonic() - began)
             self._progress()
             return True
         return False
-            rate = learning_rate(self.plan, self.departures, step)
-            self._log.stepped(step, loss, ratio=self._ratio, rate=rate, seconds=time.monotonic() - began)
 
     def _try(self, step: int) -> StepLoss:
         bench, plan = self.bench, self.plan
@@ -120,7 +123,10 @@ class Training:
             bench.base,
             self.adapter.denoiser,
             self.learner.optimizer,
-            batches(bench.base, seen, bench.words, plan, step=step, most=most),
+            chain(
+                batches(bench.base, seen, bench.words, plan, step=step, most=most),
+                prior_batches(bench.base, bench.prior, bench.words, plan, step=step, most=most),
+            ),
             plan,
             rate=learning_rate(plan, self.departures, step),
             draw=self.adapter.draw,
@@ -146,13 +152,13 @@ class Training:
         event, losses = checkpoint(self.bench, self._delivered(), self.step, self._before(self.step))
         self.held_out_losses[self.step] = losses
         states.rewrite_losses(self._folder, self.step, self.held_out_losses)
+        self._log.measured(self.step, Measurement.from_json(event.measurement))
         self.bench.channel.tell(event)
 
     def _delivered(self) -> Delivered:
         """The running mean where one is kept, else the weights of the last step."""
         average = self.learner.average
         return self.adapter.delivered(average.tensors if average else None)
-        self._log.measured(self.step, Measurement.from_json(event.measurement))
 
     def _before(self, step: int) -> dict[int, tuple[float, ...]]:
         return {at: losses for at, losses in self.held_out_losses.items() if at < step}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -47,10 +48,16 @@ class Batch:
     step: int = 0
     places: tuple[int, ...] = ()
     """Numbers of the views within their step, for what is drawn a view; none where nothing is trained."""
+    kind: Literal["pictures", "class_pictures", "base_prediction"] = "pictures"
+    """What the denoiser is held against: the order's pictures, the prior's, or what the base says (`prior`)."""
+    weight: float = 1.0
+    """Of its loss."""
 
 
-def views(plan: Plan, pictures: Sequence[Encoded], schedule_steps: int, step: int) -> list[View]:
-    """The views of `step` (from 1). Every picture is seen once before any is seen again."""
+def views(
+    plan: Plan, pictures: Sequence[Encoded], schedule_steps: int, step: int, *, called: Callable[..., str] = caption
+) -> list[View]:
+    """The views of `step` (from 1), each `called` something. Every picture is seen once before any is seen again."""
     count = plan.views_a_step
     seen = [pictures[_turn((step - 1) * count + place, len(pictures), plan.seed)] for place in range(count)]
     moments = timesteps(plan, [encoded.picture.shape for encoded in seen], schedule_steps, step)
@@ -59,7 +66,7 @@ def views(plan: Plan, pictures: Sequence[Encoded], schedule_steps: int, step: in
             place=place,
             encoded=encoded,
             mirrored=plan.flip and float(uniform((1,), plan.seed, step, f"flip-{place}")) < 0.5,
-            text=caption(plan, step=step, view=place, own=encoded.picture.caption),
+            text=called(plan, step=step, view=place, own=encoded.picture.caption),
             timestep=moments[place],
         )
         for place, encoded in enumerate(seen)

@@ -65,6 +65,11 @@ OTHERS: dict[str, dict[str, Any]] = {
     "timestep_std": {"timestep_std": 0.3},
     "timestep_shift": {"timestep_shift": 3.0},
     "timestep_shift_px": {"timestep_shift_px": 16},
+    "prior": {"prior": "base_prediction"},
+    "prior_share": {"prior_share": 0.3},
+    "prior_weight": {"prior_weight": 9.0},
+    "prior_prompts": {"prior_prompts": ("a red car in the snow",)},
+    "prior_pictures": {"prior_pictures": 1},
     "preview_steps": {"preview_steps": 3},
     "guidance": {"guidance": 4.0},
 }
@@ -76,6 +81,8 @@ GIVEN: dict[str, dict[str, Any]] = {
     "cosine_cycles": {"schedule": "cosine"},
     "timestep_mean": {"timestep_density": "logit-normal"},
     "timestep_std": {"timestep_density": "logit-normal"},
+    **{name: {"prior": "base_prediction"} for name in ("prior_share", "prior_weight", "prior_prompts")},
+    "prior_pictures": {"prior": "class_pictures", "prior_pictures": 3},
 }
 """Field -> what it means something with."""
 
@@ -156,6 +163,7 @@ LEARNED = (
     "trigger",
     "class_word",
     "held_out",
+    *("prior", "prior_share", "prior_weight", "prior_prompts", "prior_pictures"),
 )
 """Fields that decide what is learned, not only what is shown or written."""
 

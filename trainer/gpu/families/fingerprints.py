@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 SAMPLED = 64
 """Values of every weight, evenly spaced: whoever trains an encoder further moves nearly all of them, and hashing the 9 GB of
@@ -30,6 +30,15 @@ def of_encoders(pipeline: Any) -> str:  # noqa: ANN401 -- diffusers ships no typ
         if tokenizer is not None:
             told = [sorted(tokenizer.get_vocab().items()), tokenizer.chat_template, tokenizer.model_max_length]
             digest.update(json.dumps(told).encode())
+    return digest.hexdigest()
+
+
+def of_module(module: nn.Module) -> str:
+    """SHA-256 of a module's weights, sampled as the encoders' are."""
+    digest = hashlib.sha256()
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(f"{key}/{value.dtype}/{tuple(value.shape)}".encode())
+        digest.update(_sample(value))
     return digest.hexdigest()
 
 
