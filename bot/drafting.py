@@ -15,7 +15,7 @@ from bot.wording import TOO_MANY_TRIES, too_many_drafts
 from storage.domain.errors import OrderFault, OrderRefused, PictureFault
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import CLASS_WORDS, SubjectType, mark, order_id, trigger_for
-from storage.drafts import Link, add_links, linked, locked_order, open_draft, pictures_of, refuse_picture
+from storage.drafts import Link, add_links, is_full, linked, locked_order, open_draft, pictures_of, refuse_picture
 from storage.switches import insert_if_new
 from storage.tables import Community, Order, Picture, Post, now
 
@@ -131,9 +131,15 @@ def forget_token(session: Session, order_id_: str) -> None:
 
 
 def waiting_links(session: Session, order_id_: str) -> list[Picture]:
-    """The pictures that are still to be fetched. Raises `OrderRefused` where the order is no longer a draft."""
+    """The pictures that are still to be fetched; where no place is left, they are refused unseen.
+
+    Raises `OrderRefused` where the order is no longer a draft.
+    """
     if locked_order(session, order_id_).stage != Stage.DRAFT.value:
         raise OrderRefused(OrderFault.TOO_LATE)
+    if is_full(session, order_id_):
+        for picture in linked(session, order_id_):
+            refuse_picture(session, picture.id, PictureFault.ONE_TOO_MANY)
     return linked(session, order_id_)
 
 

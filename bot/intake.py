@@ -197,7 +197,7 @@ class Intake:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         try:
             while waiting := await self._parts.database.transact(waiting_links, order_id):
-                await self._take_all(waiting, folder)
+                await self._take_group(waiting[:AT_ONCE], folder)
         except OrderRefused as refusal:  # it was cancelled or has expired meanwhile
             log.info("draft %s: %s; its pictures go", order_id, refusal)
             await self._parts.artifacts.delete(f"orders/{order_id}/pictures")
@@ -216,18 +216,16 @@ class Intake:
             else:
                 return
 
-    async def _take_all(self, waiting: Sequence[Picture], folder: Path) -> None:
+    async def _take_group(self, group: Sequence[Picture], folder: Path) -> None:
         """A few at a time, in the order they were sent, so that of two twins the first is kept."""
-        for first in range(0, len(waiting), AT_ONCE):
-            group = waiting[first : first + AT_ONCE]
-            fetched = [asyncio.create_task(self._fetch(p, folder)) for p in group]
-            try:
-                for picture, download in zip(group, fetched, strict=True):
-                    await self._take(picture, download)
-            finally:
-                for download in fetched:
-                    download.cancel()
-                await asyncio.gather(*fetched, return_exceptions=True)
+        fetched = [asyncio.create_task(self._fetch(p, folder)) for p in group]
+        try:
+            for picture, download in zip(group, fetched, strict=True):
+                await self._take(picture, download)
+        finally:
+            for download in fetched:
+                download.cancel()
+            await asyncio.gather(*fetched, return_exceptions=True)
 
     async def _fetch(self, picture: Picture, folder: Path) -> Path:
         path = folder / f"{picture.position}.raw"

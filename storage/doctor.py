@@ -24,13 +24,18 @@ SET_ASIDE = frozenset({PictureFault.NEAR_DUPLICATE.value, PictureFault.LEFT_OUT.
 
 
 async def admit(database: Database, artifacts: Artifacts, picture: Picture, found: Kept, *, twin: str | None) -> None:
-    """A picture that was checked: its file, then its row with the findings; a near twin of `twin` is set aside."""
+    """A picture that was checked: its file, then its row with the findings; a near twin of `twin` is set aside.
+
+    Of one that finds no place any more no file is kept.
+    """
     key = f"orders/{picture.order_id}/pictures/{picture.position}.jpg"
     await artifacts.put(key, found.data)
-    await database.transact(_admitted, picture.id, found, key, twin)
+    if not await database.transact(_admitted, picture.id, found, key, twin):
+        await artifacts.delete(key)
 
 
-def _admitted(session: Session, picture_id: str, found: Kept, key: str, twin: str | None) -> None:
+def _admitted(session: Session, picture_id: str, found: Kept, key: str, twin: str | None) -> bool:
+    """Whether there was a place for it."""
     row = keep_picture(
         session,
         picture_id,
@@ -41,10 +46,13 @@ def _admitted(session: Session, picture_id: str, found: Kept, key: str, twin: st
         height=found.height,
         artifact=key,
     )
+    if row.state != "kept":
+        return False
     seen = examined(found.symptoms, width=found.width, height=found.height, learned_px=found.learned_px)
     row.findings_json = to_json(seen)
     if twin is not None:
         row.state, row.fault, row.fault_detail = "refused", PictureFault.NEAR_DUPLICATE.value, twin[:200]
+    return True
 
 
 def findings_of(picture: Picture) -> tuple[Finding, ...]:

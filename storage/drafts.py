@@ -63,7 +63,9 @@ def open_draft(
 
 
 def add_links(session: Session, order_id_: str, links: Sequence[Link]) -> list[Picture]:
-    """More pictures for a draft. A link that is there already is not added twice; above 40 they are refused by name.
+    """More pictures for a draft. A link that is there already is not added twice.
+
+    Which of them find a place is decided when they are kept: one that is refused takes none.
 
     Raises `OrderRefused` where the order is no longer a draft.
     """
@@ -72,22 +74,21 @@ def add_links(session: Session, order_id_: str, links: Sequence[Link]) -> list[P
         raise OrderRefused(OrderFault.TOO_LATE)
     known = {p.source_url.partition("?")[0] for p in pictures_of(session, order_id_)}
     position = session.scalar(select(func.count()).select_from(Picture).where(Picture.order_id == order_id_)) or 0
-    room = MAX_PICTURES - sum(p.state != "refused" for p in pictures_of(session, order_id_))
     added: list[Picture] = []
     for url, name, size in links:
         if (bare := url.partition("?")[0]) in known:
             continue
         known.add(bare)
-        added.append(_picture(order_id_, position, (url, name, size), fits=room > 0))
-        position, room = position + 1, room - 1
+        added.append(_picture(order_id_, position, (url, name, size)))
+        position += 1
     session.add_all(added)
     session.flush()
     return added
 
 
-def _picture(order_id_: str, position: int, link: Link, *, fits: bool) -> Picture:
+def _picture(order_id_: str, position: int, link: Link) -> Picture:
     url, name, size = link
-    picture = Picture(
+    return Picture(
         id=f"{order_id_}-p{position}",
         order_id=order_id_,
         position=position,
@@ -95,10 +96,6 @@ def _picture(order_id_: str, position: int, link: Link, *, fits: bool) -> Pictur
         source_name=name,
         source_bytes=size,
     )
-    if not fits:
-        picture.state, picture.fault = "refused", PictureFault.ONE_TOO_MANY.value
-        picture.fault_detail = f"an order takes {MAX_PICTURES} pictures"
-    return picture
 
 
 def keep_picture(
@@ -112,13 +109,15 @@ def keep_picture(
     artifact: str,
     thumb: str = "",
 ) -> Picture:
-    """The picture was checked and its stripped file is in the artifacts.
+    """The picture was checked and its stripped file is in the artifacts. Where 40 are kept already it is refused by name.
 
     Raises `OrderRefused` where the order is no longer a draft: what a started order learns from is fixed.
     """
     if locked_order(session, session.get_one(Picture, picture_id).order_id).stage != Stage.DRAFT.value:
         raise OrderRefused(OrderFault.TOO_LATE)
     picture = _get(session, picture_id)
+    if picture.state != "kept" and is_full(session, picture.order_id):
+        return refuse_picture(session, picture_id, PictureFault.ONE_TOO_MANY)
     picture.state, picture.fault, picture.fault_detail = "kept", None, ""
     picture.sha256, picture.dhash, picture.width, picture.height = sha256, dhash, width, height
     picture.artifact, picture.thumb = artifact, thumb
@@ -141,6 +140,11 @@ def pictures_of(session: Session, order_id_: str) -> Sequence[Picture]:
 def kept(session: Session, order_id_: str) -> list[Picture]:
     """The pictures that will be learned from."""
     return [p for p in pictures_of(session, order_id_) if p.state == "kept"]
+
+
+def is_full(session: Session, order_id_: str) -> bool:
+    """Whether the order has as many pictures as it may have."""
+    return len(kept(session, order_id_)) >= MAX_PICTURES
 
 
 def twins(session: Session, order_id_: str) -> dict[str, tuple[str, str]]:

@@ -65,7 +65,22 @@ def test_the_forty_first_picture_is_refused_by_name_and_a_refused_one_makes_room
         assert len(orders.kept(session, order.id)) == 40
         orders.refuse_picture(session, pictures[0].id, PictureFault.TRUNCATED)
         more = orders.add_links(session, order.id, [("https://cdn/x.png", "x", 1), ("https://cdn/y.png", "y", 1)])
-        assert [p.state for p in more] == ["linked", "refused"]
+        for picture in more:
+            keep(session, picture.id)
+        assert [p.state for p in more] == ["kept", "refused"]
+
+
+def test_a_picture_that_is_refused_takes_no_place(database: Database) -> None:
+    with database.session() as session:
+        order = draft(session, pictures=39)
+        bad, good, late = orders.add_links(session, order.id, [(f"https://cdn/{x}.png", x, 1) for x in "xyz"])
+        assert [bad.state, good.state, late.state] == ["linked"] * 3
+        orders.refuse_picture(session, bad.id, PictureFault.TRUNCATED)
+        keep(session, good.id)
+        keep(session, late.id)
+        assert [(p.state, p.fault) for p in (good, late)] == [("kept", None), ("refused", "one_too_many")]
+        keep(session, good.id)
+        assert good.state == "kept"
 
 
 def test_start_puts_plan_piece_and_turn_in_the_same_transaction(database: Database, client: Engine) -> None:
