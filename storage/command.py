@@ -29,7 +29,7 @@ class Verb:
     """The extras without which it cannot run."""
 
 
-PROOF = {"bot": "discord", "trainer": "torch", "demo": "jsonschema"}
+PROOF = {"bot": "discord", "hub": "huggingface_hub", "trainer": "torch", "demo": "jsonschema"}
 """The package whose absence shows that an extra is not installed."""
 
 
@@ -41,6 +41,12 @@ def _check(arguments: Sequence[str]) -> int:
 
 def _convert(arguments: Sequence[str]) -> int:
     from storage.lora_file.convert import run  # noqa: PLC0415  # only this verb needs it
+
+    return run(arguments)
+
+
+def _push(arguments: Sequence[str]) -> int:
+    from storage.push import run  # noqa: PLC0415  # only this verb needs it
 
     return run(arguments)
 
@@ -60,8 +66,10 @@ VERBS: dict[str, Verb] = {
     "worker": Verb(says="run a worker alone: one for every GPU, on as many machines as you like", module="trainer.worker", needs=("trainer",)),
     "demo": Verb(says="show a whole order on this machine: no token, no GPU, no download", module="bot.loopback.demo", needs=("bot", "trainer", "demo")),
     "train": Verb(says="train a LoRA from a folder of pictures, without Discord", module="trainer.alone", needs=("trainer",)),
+    "plan": Verb(says="print the plan that the recipe makes of a folder of pictures, to change and train by", module="trainer.plans", needs=("trainer",)),
     "check": Verb(says="say whether a LoRA file loads, where, and what its header holds", call=_check),
     "convert": Verb(says="mend a LoRA file that tools misread: alpha, names, layout, dtype", call=_convert),
+    "push": Verb(says="share a LoRA on a model hub, with a card that its order writes; private by default", call=_push, needs=("hub",)),
     "bases": Verb(says="list the base models: licence, disk and memory needed, what is on this machine", module="trainer.bases"),
     "fetch": Verb(says="download a base model: `lorasmith fetch sdxl` (about 7 GB)", module="trainer.fetch", needs=("trainer",)),
     "migrate": Verb(says="bring the database to this version (the bot does it too when it starts)", call=_console("migrate")),

@@ -34,9 +34,13 @@ def open_draft(
     base: str,
     links: Sequence[Link],
     hours: float = DRAFT_HOURS,
+    id_: str | None = None,
 ) -> Order:
-    """The draft of this interaction; a repeated delivery of the same interaction finds the first one, unchanged."""
-    id_ = order_id(interaction_id)
+    """The draft of this interaction; a repeated delivery of the same interaction finds the first one, unchanged.
+
+    `id_` is given where an order is made again under its own id.
+    """
+    id_ = id_ or order_id(interaction_id)
     insert_if_new(session, Community, **Community(id=community_id).model_dump())
     insert_if_new(session, Member, **Member(community_id=community_id, id=owner_id).model_dump())
     draft = Order(

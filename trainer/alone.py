@@ -9,31 +9,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import secrets
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from sqlmodel import Session
 
 from storage import orders, turns
-from storage.artifacts import Artifacts
 from storage.database import migrate
 from storage.domain.bases import BASES
 from storage.domain.choice import NothingToChoose, choose_checkpoint
 from storage.domain.errors import Fault, LorasmithError
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import SubjectType, clean_word
+from storage.domain.recipes import recipe_named
 from storage.options import Options
-from storage.page import order_page
 from storage.pieces import live_pieces
-from storage.result import result_of
+from storage.plan_order import exported
+from storage.plan_reading import MAX_BYTES, PlanRefused, Wanted
+from storage.plan_reading import read as read_plan
 from storage.tables import Delivery, Order, now
 from storage.view import OrderView, view_of
+from storage.written import write_out
 from trainer import terminal
 from trainer.job import Bench, take_turn
 from trainer.settings import WorkerSettings, writes_tensorboard
@@ -136,6 +139,7 @@ async def _delivered(bench: Bench, order_id: str, out: Path) -> OrderView:
     await bench.database.transact(_hand_over, bench, order_id)
     view = await view_of(bench.database, bench.artifacts, order_id)
     files = await write_out(view, bench.artifacts, out)
+    (out / "plan.yaml").write_text(await bench.database.transact(exported, order_id), encoding="utf-8")
     terminal.summary(view, out, files)
     return view
 
@@ -146,20 +150,6 @@ def _hand_over(session: Session, bench: Bench, order_id: str) -> None:
         return
     session.get_one(Delivery, f"{order_id}:final:{order.chosen_step}").delivered_at = now()
     orders.move(session, bench.engine, order_id, Stage.DELIVERED)
-
-
-async def write_out(view: OrderView, artifacts: Artifacts, out: Path) -> dict[str, str]:
-    """The delivered files, every grid, `result.json` and `page.html`; gives back the files' names by role."""
-    out.mkdir(parents=True, exist_ok=True)
-    files = {}
-    for role, key in view.files.items():
-        files[role] = (await artifacts.fetch(key, out / Path(key).name)).name
-    for checkpoint in view.checkpoints:
-        await artifacts.fetch(checkpoint.grid, out / "grids" / f"step-{checkpoint.step}.png")
-    paths = {role: str((out / name).resolve()) for role, name in files.items()}
-    (out / "result.json").write_text(json.dumps(result_of(view, paths), indent=2) + "\n")
-    (out / "page.html").write_text(order_page(view), encoding="utf-8")
-    return files
 
 
 def _order(session: Session, order_id: str) -> Order:
@@ -192,37 +182,62 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         metavar="DIR",
         help="folder with 4 to 40 pictures of one subject, or a dataset of the hub (user/name)",
     )
-    parser.add_argument("--subject", required=True, choices=[s.value for s in SubjectType], help="what they show")
+    parser.add_argument("--subject", choices=[s.value for s in SubjectType], help="what they show")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the LoRA and all about it go")
     parser.add_argument("--class-word", default="", help="what it is in one word: dog, teapot, woman")
     parser.add_argument("--trigger", default="", help="the new word that calls the subject; made up if not given")
     parser.add_argument("--name", default="", help="what the LoRA is called; the folder's name if not given")
-    parser.add_argument(
-        "--base", default="pocket", choices=[*BASES], help="what to train on; `lorasmith bases` tells more"
-    )
+    parser.add_argument("--base", choices=[*BASES], help="what to train on, else pocket; `lorasmith bases` tells more")
     parser.add_argument("--steps", type=int, help="another number of steps than the recipe's")
     parser.add_argument("--leave-out", action="append", default=[], metavar="FILE", help="a picture not to use")
     parser.add_argument(
         "--keep", action="append", default=[], metavar="FILE", help="a picture to use whatever was found about it"
     )
     parser.add_argument("--json", action="store_true", help="print result.json to standard output at the end")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan file, as `lorasmith plan` prints one")
     given = parser.parse_args(arguments)
     if given.steps is not None and not 1 <= given.steps <= 100_000:
         parser.error("--steps is between 1 and 100000")
-    subject = SubjectType(given.subject)
+    plan = _plan_of(given.plan, parser) if given.plan else None
+    said = plan.fields if plan else {}
+    for name in ("subject", "base", "trigger", "class_word", "steps"):
+        field = "subject_type" if name == "subject" else name
+        if getattr(given, name) not in (None, "") and field in said:
+            parser.error(f"the plan file says {field} already; leave out --{name.replace('_', '-')} or that line")
+    if given.subject is None and "subject_type" not in said:
+        parser.error("the following arguments are required: --subject")
     wish = Wish(
         pictures=given.pictures,
-        subject=subject,
+        subject=SubjectType(said.get("subject_type", given.subject)),
         out=given.out,
-        class_word=clean_word(given.class_word),
-        trigger=clean_word(given.trigger) or None,
-        name=clean_word(given.name or given.pictures.resolve().name) or "lora",
-        base=given.base,
+        class_word=said.get("class_word", clean_word(given.class_word)),
+        trigger=said.get("trigger") or clean_word(given.trigger) or None,
+        name=_name_of(given.name, given.pictures, plan),
+        base=said.get("base", given.base or "pocket"),
         steps=given.steps,
+        recipe=recipe_named(said.get("recipe", "house")),
         leave_out=tuple(given.leave_out),
         keep=tuple(given.keep),
+        plan=replace(plan, fields=said | {"steps": given.steps}) if plan and given.steps else plan,
+        plan_sha256=hashlib.sha256(given.plan.read_bytes()).hexdigest() if plan else "",
     )
     return wish, given.json
+
+
+def _name_of(given: str, pictures: Path, plan: Wanted | None) -> str:
+    if not given and plan is not None and plan.origin is not None:
+        return plan.origin.name
+    return clean_word(given or pictures.resolve().name) or "lora"
+
+
+def _plan_of(file: Path, parser: Options) -> Wanted:
+    try:
+        with file.open("rb") as opened_file:
+            return read_plan(opened_file.read(MAX_BYTES + 1))
+    except OSError as error:
+        parser.error(f"{file} cannot be read: {error.strerror}")
+    except PlanRefused as error:
+        parser.error(f"{file}: {error}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -74,7 +74,7 @@ def write_job(folder: Path, papers_: Papers, *, fit: Fit, weights: str) -> None:
         order_id=order.id,
         name=order.name,
         stem=file_stem(order.name, order.id),
-        date=(order.started_at or order.created_at).date().isoformat(),
+        date=order.created_at.date().isoformat(),
         plan=papers_.plan.to_json(),
         fit=fit.to_json(),
         departures=[Departed(step=d.step, kind=d.kind, reason=d.reason) for d in papers_.departures],

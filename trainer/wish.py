@@ -21,6 +21,9 @@ from storage.domain.plan import Plan, shortened
 from storage.domain.recipes import PictureOf, plan_for
 from storage.drafts import twins
 from storage.pictures import Checker, limits_for, near_twin
+from storage.plan_file import Origin
+from storage.plan_order import day_of, different, filled, placed
+from storage.plan_reading import Wanted
 from storage.tables import Order, Picture
 from trainer import terminal
 from trainer.gathering import Gathered, gathered
@@ -44,6 +47,11 @@ class Wish:
     base: str
     steps: int | None = None
     """Fewer or more steps than the recipe says."""
+    recipe: str = "house"
+    plan: Wanted | None = None
+    """What a plan file says, over the recipe."""
+    plan_sha256: str = ""
+    """Of that file."""
     leave_out: tuple[str, ...] = ()
     """Names of pictures that are not used."""
     keep: tuple[str, ...] = ()
@@ -52,31 +60,65 @@ class Wish:
 
 async def ordered(bench: Bench, wish: Wish) -> str:
     """The order of this wish, started: drafted, its pictures checked, its plan said."""
-    found = await asyncio.to_thread(_found, wish)
-    order = await bench.database.transact(_draft, wish, found, await asyncio.to_thread(_fingerprint, wish, found))
-    if order.stage == Stage.DRAFT.value:
-        await _check_pictures(bench, order, found)
-        await bench.database.transact(write_captions, order.id, found.captions, "file")
-        await bench.database.transact(_decide, order.id, wish)
+    found = await asyncio.to_thread(gathered, wish.pictures)
+    order = await drafted(bench, wish, found)
     rows = await bench.database.transact(orders.pictures_of, order.id)
     terminal.pictures(rows)
     terminal.captions(order, rows, found.empty)
-    kept = [p for p in rows if p.state == "kept"]
-    if len(kept) < MIN_PICTURES:
-        raise LorasmithError(terminal.too_few(len(kept)))
+    kept = require_enough(rows)
     order = await bench.database.transact(_set_going, bench, order.id, wish)
     terminal.plan(await bench.database.transact(orders.plan_of, order.id), len(kept), order.trigger)
     return order.id
 
 
-def _found(wish: Wish) -> Gathered:
-    """The folder that was named, or a dataset of the hub as one."""
-    name = wish.pictures.as_posix()
-    if wish.pictures.is_absolute() or wish.pictures.exists():
-        return gathered(wish.pictures)
-    from trainer.hub_pictures import brought, is_dataset  # noqa: PLC0415  # the hub's library is slow to import
+def require_enough(rows: Sequence[Picture]) -> list[Picture]:
+    """The pictures that are used. Raises `LorasmithError` where they are too few."""
+    kept = [p for p in rows if p.state == "kept"]
+    if len(kept) < MIN_PICTURES:
+        raise LorasmithError(terminal.too_few(len(kept)))
+    return kept
 
-    return gathered(brought(name, wish.out / ".lorasmith" / "datasets") if is_dataset(name) else wish.pictures)
+
+async def drafted(bench: Bench, wish: Wish, found: Gathered) -> Order:
+    """The draft with its pictures checked, or the order that was started from it. An exported order is made again under its id."""
+    fingerprint = await asyncio.to_thread(_fingerprint, wish, found)
+    if wish.plan is not None and wish.plan.origin is not None:
+        origin = wish.plan.origin
+        again = await bench.database.transact(_draft, wish, found, fingerprint, origin)
+        if again.interaction_id != fingerprint:
+            raise LorasmithError(f"{wish.out} holds the order {origin.id} already; give another --out to make it again")
+        await _checked(bench, again, found, wish)
+        why = await bench.database.transact(_same_again, again.id, wish, origin)
+        if why is None:
+            return await bench.database.transact(orders.locked_order, again.id)
+        terminal.say(f"This is an order of its own, and not {origin.id} again: {why}.")
+    order = await bench.database.transact(_draft, wish, found, fingerprint)
+    await _checked(bench, order, found, wish)
+    return order
+
+
+async def _checked(bench: Bench, order: Order, found: Gathered, wish: Wish) -> None:
+    if order.stage == Stage.DRAFT.value:
+        await _check_pictures(bench, order, found)
+        await bench.database.transact(write_captions, order.id, found.captions, "file")
+        await bench.database.transact(_decide, order.id, wish)
+
+
+def _same_again(session: Session, order_id: str, wish: Wish, origin: Origin) -> str | None:
+    """Why this is not the order that the plan was exported from; then its draft goes. Else its pictures take their places."""
+    order = orders.locked_order(session, order_id)
+    if order.stage != Stage.DRAFT.value:
+        return None
+    kept = require_enough(orders.pictures_of(session, order_id))
+    why = different(origin, plan_of_wish(order, kept, wish), order, kept)
+    if why is None:
+        placed(session, order_id, origin)
+        return None
+    for picture in orders.pictures_of(session, order_id):
+        session.delete(picture)
+    session.flush()
+    session.delete(order)
+    return why
 
 
 def _fingerprint(wish: Wish, found: Gathered) -> str:
@@ -84,6 +126,7 @@ def _fingerprint(wish: Wish, found: Gathered) -> str:
     said: list[object] = [wish.subject.value, wish.class_word, wish.trigger, wish.name, wish.base, wish.steps]
     said += [[*wish.leave_out], [*wish.keep]] if wish.leave_out or wish.keep else []
     said += [found.captions, found.trigger, found.class_word] if found.captions or found.trigger else []
+    said += [wish.recipe, wish.plan_sha256] if wish.plan or wish.recipe != "house" else []
     whole = hashlib.sha256(json.dumps(said).encode())
     for file in found.files:
         with file.open("rb") as opened_file:
@@ -91,7 +134,7 @@ def _fingerprint(wish: Wish, found: Gathered) -> str:
     return f"alone:{whole.hexdigest()}"
 
 
-def _draft(session: Session, wish: Wish, found: Gathered, fingerprint: str) -> Order:
+def _draft(session: Session, wish: Wish, found: Gathered, fingerprint: str, origin: Origin | None = None) -> Order:
     """What the command says holds over what the folder's name says."""
     order = orders.open_draft(
         session,
@@ -107,7 +150,10 @@ def _draft(session: Session, wish: Wish, found: Gathered, fingerprint: str) -> O
         trigger=wish.trigger or found.trigger,
         base=wish.base,
         links=[(f.resolve().as_uri(), f.name, f.stat().st_size) for f in found.files],
+        id_=origin.id if origin else None,
     )
+    if origin is not None and order.interaction_id == fingerprint:
+        order.created_at = day_of(origin)
     order.max_file_bytes = NO_LIMIT
     return order
 
@@ -149,13 +195,16 @@ def _set_going(session: Session, bench: Bench, order_id: str, wish: Wish) -> Ord
 
 
 def plan_of_wish(order: Order, kept: Sequence[Picture], wish: Wish) -> Plan:
-    """The recipe's plan, with as many steps as were asked for."""
+    """The recipe's plan, with what a plan file says or with as many steps as were asked for."""
     plan = plan_for(
         base=order.base,
         subject_type=wish.subject,
         class_word=order.class_word,
         trigger=order.trigger,
-        seed=order.seed,
+        seed=wish.plan.fields.get("seed", order.seed) if wish.plan else order.seed,
         pictures=[PictureOf(id=p.id, dhash=int(p.dhash, 16)) for p in kept],
+        recipe=wish.recipe,
     )
+    if wish.plan is not None:
+        return filled(wish.plan, plan, kept)
     return plan if wish.steps is None else shortened(plan, wish.steps)

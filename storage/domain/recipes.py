@@ -13,6 +13,9 @@ from storage.domain.orders import SubjectType
 from storage.domain.panels import captions_for, prompts_for
 from storage.domain.plan import Plan, Validation
 
+VERSION = 1
+"""Of the tables below, as `Plan.recipe` names it."""
+
 CHECKPOINT_SHARES = (0.25, 0.40, 0.60, 0.80, 1.0)
 """Where checkpoints are taken: denser early, because small sets overfit early (of the study's 600 steps 200 were best)."""
 
@@ -80,6 +83,12 @@ RIVALS: tuple[str, ...] = ("seeds-35-a-picture", "small-set-1250", "hundred-a-pi
 def recipe_names() -> tuple[str, ...]:
     """All recipes that `plan_for` knows; the first is the one members get."""
     return ("house", *RIVALS)
+
+
+def recipe_named(text: str) -> str:
+    """The recipe that `Plan.recipe` names ("house-1/sdxl/person" is house); house where it names none."""
+    name = text.partition("/")[0]
+    return next((known for known in recipe_names() if name in (known, f"{known}-{VERSION}")), "house")
 
 
 def steps_for(recipe: str, subject_type: SubjectType, pictures: int, *, pocket: bool = False) -> int:
@@ -167,7 +176,7 @@ def plan_for(
         subject_type=subject_type,
         class_word=class_word,
         trigger=trigger,
-        recipe=f"{recipe}-1/{base}/{subject_type.value}",
+        recipe=f"{recipe}-{VERSION}/{base}/{subject_type.value}",
         seed=seed,
         steps=steps,
         checkpoint_steps=checkpoint_steps(steps),

@@ -48,7 +48,21 @@ print([name for name in {HEAVY!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "[]"
-    for verb in ("up", "bot", "worker", "demo", "train", "check", "convert", "bases", "fetch", "migrate", "pause", "resume"):
+    for verb in (
+        "up",
+        "bot",
+        "worker",
+        "demo",
+        "train",
+        "plan",
+        "check",
+        "convert",
+        "bases",
+        "fetch",
+        "migrate",
+        "pause",
+        "resume",
+    ):
         assert f"\n  {verb} " in done.stdout
 
 

@@ -15,8 +15,7 @@ from storage.domain.errors import LorasmithError
 from storage.domain.orders import SubjectType
 from storage.lora_file import read_header
 from tests.builders import drawn_pictures, tiny_base
-from tests.trainer.ordering import Scripted, script, tiny
-from trainer import wish as wishes
+from tests.trainer.ordering import Scripted, script
 from trainer.alone import main, parse, train
 from trainer.wish import Wish
 
@@ -92,6 +91,93 @@ async def test_pictures_are_left_out_and_kept_by_name(
     assert "like-1.png" not in said
     with pytest.raises(LorasmithError, match=r"there is no picture nobody\.png"):
         await train(replace(told, keep=("nobody.png",)), scripted(told, tmp_path))
+
+
+TINY = """
+subject_type: object
+steps: 4
+checkpoint_steps: [2, 4]
+warmup_steps: 1
+batch_size: 2
+rank: 2
+learning_rate: 5e-4
+resolution: 32
+targets: attention
+preview_steps: 2
+guidance: 2
+prompts:
+- {text: a zorvex toy on grass, plain: a toy on grass, seeds: [1, 2]}
+- {text: a zorvex toy at sea, plain: a toy at sea, seeds: [3, 4]}
+- {text: a red cat on grass, plain: a red cat on grass, seeds: [5, 6], with_trigger: false}
+trigger: zorvex
+class_word: toy
+"""
+"""Seconds for the real child on a tiny base."""
+
+
+async def test_a_changed_plan_or_other_pictures_are_an_order_of_their_own(
+    wish: Wish, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = await train(wish, scripted(wish, tmp_path))
+    planned = _planned(wish, wish.out / "plan.yaml", wish.out)
+    with pytest.raises(LorasmithError, match="give another --out"):
+        await train(planned, scripted(planned, tmp_path))
+    same = _planned(wish, wish.out / "plan.yaml", tmp_path / "calm")
+    again = await train(same, scripted(same, tmp_path))
+    assert (again.id, again.plan, again.created_at.date()) == (first.id, first.plan, first.created_at.date())
+    assert (await train(same, scripted(same, tmp_path))).id == first.id, "done again, it finds everything done"
+    for n, (why, change) in enumerate((("plan was changed", "rank: 16"), ("pictures are others", ""))):
+        out = tmp_path / f"other{n}"
+        (out / ".lorasmith").mkdir(parents=True)
+        text = (wish.out / "plan.yaml").read_text().replace(change or "\0", "rank: 17")
+        (tmp_path / "changed.yaml").write_text(text)
+        if not change:
+            (wish.pictures / "1.png").unlink()
+        other = _planned(wish, tmp_path / "changed.yaml", out)
+        capsys.readouterr()
+        view = await train(other, scripted(other, tmp_path))
+        assert view.id != first.id
+        assert view.plan is not None
+        assert view.plan.rank == (17 if change else 16)
+        assert why in capsys.readouterr().err
+
+
+def _planned(wish: Wish, plan: Path, out: Path) -> Wish:
+    return parse([str(wish.pictures), "--plan", str(plan), "--out", str(out)])[0]
+
+
+@pytest.mark.parametrize(
+    ("plan", "options", "answer"),
+    [
+        ("stepps: 9", ["--subject", "style"], "steps is near to it"),
+        ("subject_type: style", ["--subject", "style"], "the plan file says subject_type already"),
+        ("steps: 9", ["--subject", "style", "--steps", "3"], "leave out --steps or that line"),
+        ("steps: 9", [], "the following arguments are required: --subject"),
+        ("schedule: cosin", ["--subject", "style"], "cosine is near to it"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_on_the_command_line(
+    plan: str, options: list[str], answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.yaml").write_text(plan)
+    with pytest.raises(SystemExit):
+        parse([str(tmp_path), "--out", "o", "--plan", str(tmp_path / "p.yaml"), *options])
+    assert answer in capsys.readouterr().err
+
+
+async def test_a_plan_that_contradicts_itself_is_refused_by_field(wish: Wish, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("steps: 20\ncheckpoint_steps: [5, 10]\nheld_out: [1.pgn]\n")
+    asked = parse(
+        [str(wish.pictures), "--subject", "object", "--out", str(wish.out), "--plan", str(tmp_path / "p.yaml")]
+    )[0]
+    with pytest.raises(LorasmithError, match=r"held_out: there is no picture '1\.pgn'; 1\.png is near to it"):
+        await train(asked, scripted(asked, tmp_path))
+    (tmp_path / "p.yaml").write_text("steps: 20\ncheckpoint_steps: [5, 10]\n")
+    asked = parse(
+        [str(wish.pictures), "--subject", "object", "--out", str(wish.out), "--plan", str(tmp_path / "p.yaml")]
+    )[0]
+    with pytest.raises(LorasmithError, match="checkpoint_steps: the first is at least 1 and the last is the number"):
+        await train(asked, scripted(asked, tmp_path))
 
 
 async def test_captions_of_a_folder_reach_the_job_with_the_trigger(
@@ -196,10 +282,10 @@ def test_the_real_child_trains_a_lora_that_loads(
     out = tmp_path / "out"
     for name, value in {"BASE_POCKET": str(base), "THREADS": "1", "NICE": "0"}.items():
         monkeypatch.setenv(f"LORASMITH_{name}", value)
-    recipe = wishes.plan_of_wish
-    monkeypatch.setattr(wishes, "plan_of_wish", lambda *given: tiny(recipe(*given)))
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(TINY)
     capsys.readouterr()
-    code = main([str(folder), "--subject", "object", "--out", str(out), "--json"])
+    code = main([str(folder), "--plan", str(plan), "--out", str(out), "--json"])
     said = capsys.readouterr()
     assert code == 0, said.err
     result = json.loads(said.out)
@@ -212,3 +298,20 @@ def test_the_real_child_trains_a_lora_that_loads(
     assert header.metadata["ss_output_name"]
     assert json.loads(Path(result["sidecar"]).read_text())["preferred weight"] == result["recommended_scale"]
     assert set(result["files"]) == {"lora", "sidecar", "preview", "strip"}
+    _is_made_again_to_the_byte(out, folder, tmp_path, capsys)
+
+
+def _is_made_again_to_the_byte(out: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the plan that the order left, from the same pictures under other names: the order's own id, day and files."""
+    others = tmp_path / "elsewhere"
+    others.mkdir()
+    for file in folder.iterdir():
+        shutil.copy(file, others / f"{9 - int(file.stem)}.png")
+    assert main([str(others), "--plan", str(out / "plan.yaml"), "--out", str(tmp_path / "again")]) == 0
+    assert "order of its own" not in capsys.readouterr().err
+    first, again = (json.loads((place / "result.json").read_text()) for place in (out, tmp_path / "again"))
+    assert (again["order"], again["plan"]) == (first["order"], first["plan"])
+    assert [c["lora_sha256"] for c in again["checkpoints"]] == [c["lora_sha256"] for c in first["checkpoints"]]
+    for role in ("lora", "sidecar"):
+        assert Path(again[role]).name == Path(first[role]).name
+        assert Path(again[role]).read_bytes() == Path(first[role]).read_bytes(), role

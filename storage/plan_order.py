@@ -1,0 +1,117 @@
+"""Between a plan file and an order's rows: export an order's plan, fill a file's gaps, and make the same order again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sqlmodel import Session, col, select, update
+
+from storage.domain.plan import Plan, Validation, shortened
+from storage.plan_file import Origin, written
+from storage.plan_reading import PlanRefused, Wanted, near, require_sound
+from storage.tables import Order, Picture, PlanRow
+
+
+def exported(session: Session, order_id: str) -> str:
+    """The plan file of an order that was started. Raises `LookupError` where there is none, or no plan yet."""
+    order, row = session.get(Order, order_id), session.get(PlanRow, order_id)
+    if order is None or row is None or order.removed_at is not None:
+        raise LookupError(f"there is no plan of an order {order_id}")
+    plan, pictures = Plan.from_json(row.plan_json), used(session, order_id)
+    hashes = {p.id: p.sha256 for p in pictures}  # whoever has the pictures may call them otherwise
+    return written(plan, held_out=hashes, origin=origin_of(order, plan, pictures))
+
+
+def used(session: Session, order_id: str) -> list[Picture]:
+    """The pictures that an order learned from, also after their files went, by place."""
+    asked = select(Picture).where(Picture.order_id == order_id, col(Picture.state).in_(["kept", "gone"]))
+    return list(session.exec(asked.order_by(col(Picture.position))))
+
+
+def lasting_names(pictures: Sequence[Picture]) -> dict[str, str]:
+    """What a plan file calls pictures: the names of their files where those are different, else their hashes."""
+    said = [p.source_name for p in pictures]
+    return {p.id: p.source_name if said.count(p.source_name) == 1 else p.sha256 for p in pictures}
+
+
+def origin_of(order: Order, plan: Plan, pictures: Sequence[Picture]) -> Origin:
+    """What makes this order the one that it is."""
+    return Origin(
+        id=order.id,
+        name=order.name,
+        made=order.created_at.date().isoformat(),
+        plan=_plan_digest(plan, pictures),
+        captions=hashlib.sha256(json.dumps(sorted([p.sha256, p.caption] for p in pictures)).encode()).hexdigest(),
+        pictures=tuple(f"{p.position} {p.sha256}" for p in pictures),
+    )
+
+
+def _plan_digest(plan: Plan, pictures: Sequence[Picture]) -> str:
+    hashes = {p.id: p.sha256 for p in pictures}
+    named = replace(plan, held_out=tuple(sorted(hashes.get(id_, id_) for id_ in plan.held_out)))
+    return hashlib.sha256(named.to_json().encode()).hexdigest()
+
+
+def day_of(origin: Origin) -> datetime:
+    """The day that the headers of its files name."""
+    return datetime.fromisoformat(origin.made).replace(tzinfo=UTC)
+
+
+def filled(wanted: Wanted, recipe: Plan, pictures: Sequence[Picture]) -> Plan:
+    """The plan of a file, with the recipe's values where it says nothing. Raises `PlanRefused` by field."""
+    said = dict(wanted.fields)
+    if "held_out" in said:
+        said["held_out"] = tuple(_found(name, pictures) for name in said["held_out"])
+    elif said.get("validation") is Validation.NONE:
+        said["held_out"] = ()
+    steps = said.get("steps", recipe.steps)
+    if 1 <= steps <= 100_000:  # beyond that `require_sound` says so
+        recipe = shortened(recipe, steps)
+    plan = replace(recipe, **said)
+    require_sound(plan)
+    if len(plan.held_out) >= len(pictures):
+        raise PlanRefused("held_out: no picture is left to learn from")
+    return plan
+
+
+def _found(name: str, pictures: Sequence[Picture]) -> str:
+    """The id of a held-out picture, by file name, hash or id."""
+    for row in pictures:
+        if name in (row.source_name, row.sha256, row.id):
+            return row.id
+    raise PlanRefused(f"held_out: there is no picture {name[:80]!r}{near(name, [p.source_name for p in pictures])}")
+
+
+def different(origin: Origin, plan: Plan, order: Order, pictures: Sequence[Picture]) -> str | None:
+    """Why this is not the order that a plan was exported from; None where it is."""
+    now = origin_of(order, plan, pictures)
+    if {_hash(line) for line in now.pictures} != {_hash(line) for line in origin.pictures}:
+        return "the pictures are others"
+    if now.captions != origin.captions:
+        return "the captions are others"
+    return "the plan was changed" if now.plan != origin.plan else None
+
+
+def _hash(line: str) -> str:
+    return line.partition(" ")[2]
+
+
+def placed(session: Session, order_id: str, origin: Origin) -> None:
+    """Gives an unstarted order's pictures the places that they had: random choices go by them."""
+    places = {_hash(line): int(line.partition(" ")[0]) for line in origin.pictures}
+    rows = list(session.exec(select(Picture).where(Picture.order_id == order_id).order_by(col(Picture.position))))
+    last = max(places.values(), default=0)
+    free = iter(n for n in range(last + len(rows) + 1) if n not in places.values())
+    new = {row.id: places[row.sha256] if row.state == "kept" else next(free) for row in rows}
+    session.expunge_all()
+    _renumber(session, order_id, {old: place + 100_000 for old, place in new.items()})
+    _renumber(session, order_id, {f"{order_id}-p{place + 100_000}": place for place in new.values()})
+
+
+def _renumber(session: Session, order_id: str, places: Mapping[str, int]) -> None:
+    for old, place in places.items():
+        session.exec(update(Picture).where(col(Picture.id) == old).values(id=f"{order_id}-p{place}", position=place))
