@@ -21,4 +21,4 @@ FAMILIES: dict[str, Callable[[str, Fit], Base]] = {
 }
 """Name of a base in `Plan.base` -> what loads it from a folder or hub id."""
 
-__all__ = ["FAMILIES", "Base", "Drawing", "Targets", "Words", "Worn", "stacked"]
+__all__ = ["FAMILIES", "Base", "Drawing", "Sd15", "Sdxl", "Targets", "Words", "Worn", "stacked"]

@@ -6,6 +6,7 @@ Shapes as in `family`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor, nn
 
 from storage.domain.plan import Fit
-from trainer.gpu.families import stock
+from trainer.gpu.families import single, stock
 from trainer.gpu.families.family import Words
 from trainer.gpu.families.unet import Unet, tokens
 from trainer.gpu.pictures import Framing
@@ -25,10 +26,15 @@ _UNCHECKED = {"safety_checker": None, "feature_extractor": None, "requires_safet
 class Sd15(Unet):
     """One loaded base of the SD 1.5 class; see `family.Base` for what each part is."""
 
-    def __init__(self, source: str, fit: Fit) -> None:
-        """Raises `WrongBase`. Only safetensors are read, and no code of the model's."""
+    def __init__(self, source: str, fit: Fit, *, config: Path | None = None) -> None:
+        """From a folder, hub id or single file; `config` as in `single.loaded`. Raises `WrongBase`."""
         device, dtype = torch.device(fit.device), torch.bfloat16 if fit.precision == "bf16" else torch.float32
-        pipeline = stock.loaded(StableDiffusionPipeline, source, device, dtype, denoiser="unet", **_UNCHECKED)
+        if single.is_file(source):
+            pipeline = single.loaded(
+                StableDiffusionPipeline, "sd15", source, device, dtype, config=config, **_UNCHECKED
+            )
+        else:
+            pipeline = stock.loaded(StableDiffusionPipeline, source, device, dtype, denoiser="unet", **_UNCHECKED)
         super().__init__(pipeline, device, dtype)
 
     def _hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:

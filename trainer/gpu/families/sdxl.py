@@ -6,6 +6,7 @@ Shapes as in `family`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,20 +14,29 @@ from diffusers import StableDiffusionXLPipeline
 from torch import Tensor, nn
 
 from storage.domain.plan import Fit
-from trainer.gpu.families import stock
+from trainer.gpu.families import single, stock
 from trainer.gpu.families.family import Words
 from trainer.gpu.families.unet import Unet, tokens
 from trainer.gpu.pictures import Framing, Shape
+
+_UNWATERMARKED = {"force_zeros_for_empty_prompt": False, "add_watermarker": False}
 
 
 class Sdxl(Unet):
     """One loaded base of the SDXL class; see `family.Base` for what each part is."""
 
-    def __init__(self, source: str, fit: Fit, *, squares_only: bool = False) -> None:
-        """Raises `WrongBase`. The empty text is encoded, never zeros: what ComfyUI and sd-scripts do (A1111 zeroes it)."""
+    def __init__(self, source: str, fit: Fit, *, squares_only: bool = False, config: Path | None = None) -> None:
+        """From a folder, hub id or single file; `config` as in `single.loaded`. Raises `WrongBase`.
+
+        The empty text is encoded, as ComfyUI and sd-scripts do; A1111 and Forge put zeros for an empty negative prompt.
+        """
         device, dtype = torch.device(fit.device), torch.bfloat16 if fit.precision == "bf16" else torch.float32
-        empty = {"force_zeros_for_empty_prompt": False, "add_watermarker": False}
-        pipeline = stock.loaded(StableDiffusionXLPipeline, source, device, dtype, denoiser="unet", **empty)
+        if single.is_file(source):
+            pipeline = single.loaded(
+                StableDiffusionXLPipeline, "sdxl", source, device, dtype, config=config, **_UNWATERMARKED
+            )
+        else:
+            pipeline = stock.loaded(StableDiffusionXLPipeline, source, device, dtype, denoiser="unet", **_UNWATERMARKED)
         super().__init__(pipeline, device, dtype)
         self._squares_only = squares_only
 
