@@ -32,11 +32,26 @@ def contradictions(plan: Plan) -> Iterator[tuple[str, str]]:
     if (plan.validation.value == "none") == bool(plan.held_out):
         yield "validation", "it needs held-out pictures, and held-out pictures need it"
     yield from _meaningless(plan)
+    yield from _of_pictures(plan)
     for prompt in plan.prompts:
         if len(prompt.text) > 300 or len(prompt.plain) > 300:
             yield "prompts", "a text is longer than 300 characters"
         if not 1 <= len(prompt.seeds) <= 8 or not all(0 <= seed < 2**63 for seed in prompt.seeds):
             yield "prompts", "each has 1 to 8 seeds, none negative"
+
+
+def _of_pictures(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What is shown, what it is called, and what should stay."""
+    if plan.prior == "none":
+        for name in ("prior_share", "prior_weight", "prior_prompts"):
+            if getattr(plan, name) != getattr(Plan, name):
+                yield name, "it means something with a prior alone"
+    if any("{trigger}" in prompt or plan.trigger.lower() in prompt.lower() for prompt in plan.prior_prompts):
+        yield "prior_prompts", "the trigger is in one of them, and the prior is what stays without it"
+    if plan.keep_tokens != Plan.keep_tokens and not plan.caption_shuffle:
+        yield "keep_tokens", "it means something with caption_shuffle alone"
+    if set(plan.repeats) & set(plan.held_out):
+        yield "repeats", "a picture in it is held out, and those are never trained on"
 
 
 def _meaningless(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -45,11 +60,6 @@ def _meaningless(plan: Plan) -> Iterator[tuple[str, str]]:
     for name, other, value in NEEDS:
         if getattr(plan, name) != usual[name] and getattr(plan, other) != value:
             yield name, f"it means something with {other} {value} alone"
-    for name in ("prior_share", "prior_weight", "prior_prompts"):
-        if getattr(plan, name) != usual[name] and plan.prior == "none":
-            yield name, "it means something with a prior alone"
-    if any("{trigger}" in prompt or plan.trigger.lower() in prompt.lower() for prompt in plan.prior_prompts):
-        yield "prior_prompts", "the trigger is in one of them, and the prior is what stays without it"
     if flow(plan.base) and plan.targets == "attention+ff+conv":
         yield "targets", f"{plan.base} has no convolutions; attention+ff is all that it has"
     kind = "flow" if flow(plan.base) else "diffusion"

@@ -48,3 +48,35 @@ class Material:
             longest=300,
         ),
     ]
+    caption_shuffle: Annotated[
+        int,
+        Knob(
+            meaning="In how many orders of its tags (parts between commas) each caption is heard; 0 keeps the one written",
+            unit="orders",
+            change="8 for captions made of tags; each order is encoded once and kept",
+            source="shuffle_caption of kohya-ss/sd-scripts, docs/train_README-en.md; a fixed number as in diffusion-pipe",
+            least=0,
+            most=64,
+        ),
+    ] = 0
+    keep_tokens: Annotated[
+        int,
+        Knob(
+            meaning="Tags at a caption's start that stay where they are when the others are shuffled",
+            unit="tags",
+            change="so many that the trigger is among them",
+            source="keep_tokens of kohya-ss/sd-scripts, docs/train_README-en.md",
+            least=0,
+            most=64,
+        ),
+    ] = 1
+    repeats: Annotated[
+        tuple[str, ...],
+        Knob(
+            meaning="Pictures that are seen more often: one more time a round for each time that one stands here; "
+            "ids, in a plan file names or hashes",
+            change="for the best pictures of a mixed set, or to balance few close-ups against many others",
+            most=512,
+            longest=300,
+        ),
+    ] = ()

@@ -9,7 +9,7 @@ import torch
 
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan
-from trainer.gpu.noise import generator, uniform
+from trainer.gpu.noise import generator, shuffled, uniform
 
 
 def filled(template: str, plan: Plan) -> str:
@@ -18,16 +18,33 @@ def filled(template: str, plan: Plan) -> str:
 
 
 def caption(plan: Plan, *, step: int, view: int, own: str = "") -> str:
-    """The caption of one view of a step: the picture's own where it has one, else a template drawn.
+    """The caption of one view of a step: the picture's own where it has one, else a template drawn; its tags in any order.
 
     Empty for the share that keeps guidance working (Ho and Salimans 2022).
     """
     if float(uniform((1,), plan.seed, step, f"dropout-{view}")) < plan.caption_dropout:
         return ""
-    if own:
-        return own
-    choice = torch.randint(len(plan.captions), (1,), generator=generator(plan.seed, step, f"caption-{view}"))
-    return filled(plan.captions[int(choice)], plan)
+    text = own
+    if not own:
+        choice = torch.randint(len(plan.captions), (1,), generator=generator(plan.seed, step, f"caption-{view}"))
+        text = filled(plan.captions[int(choice)], plan)
+    if not plan.caption_shuffle:
+        return text
+    known = orders(text, plan)
+    return known[int(torch.randint(len(known), (1,), generator=generator(plan.seed, step, f"tags-{view}")))]
+
+
+def orders(text: str, plan: Plan) -> tuple[str, ...]:
+    """A caption in as many orders of its tags as the plan says; the first tags stay (kohya-ss/sd-scripts, shuffle_caption).
+
+    Few orders and not a new one a view: each text is encoded once, before the first step.
+    """
+    tags = [tag.strip() for tag in text.split(",")]
+    kept, loose = tags[: plan.keep_tokens], tags[plan.keep_tokens :]
+    if not plan.caption_shuffle or len(loose) < 2:
+        return (text,)
+    turns = [shuffled(len(loose), plan.seed, number, f"tags-{text}") for number in range(plan.caption_shuffle)]
+    return tuple(", ".join([*kept, *(loose[place] for place in turn)]) for turn in turns)
 
 
 def plain(text: str, plan: Plan) -> str:
@@ -66,6 +83,8 @@ def judged(plan: Plan) -> str:
 def texts(plan: Plan, own: Sequence[str] = ()) -> tuple[str, ...]:
     """Every text that a run of this plan ever shows to the base model, each once; `own` are captions of single pictures."""
     prompts = [text for prompt in plan.prompts for text in (prompt.text, prompt.plain)]
-    shown = ["", *(filled(template, plan) for template in plan.captions), *prompts, *filter(None, own)]
+    captions = [filled(template, plan) for template in plan.captions]
+    shown = ["", *captions, *prompts, *filter(None, own)]
+    shown += [order for text in (*captions, *filter(None, own)) for order in orders(text, plan)]
     kept = [] if plan.prior == "none" else [text for words in ("", *own) for text in prior_texts(plan, words)]
     return tuple(dict.fromkeys([*shown, *kept]))

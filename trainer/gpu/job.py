@@ -94,11 +94,20 @@ def _check_pictures(folder: Path, plan: Plan, pictures: list[JobPicture]) -> Non
     _require(len({p.id for p in pictures}) == len(pictures), "picture ids")
     held = {p.id for p in pictures if p.held_out}
     _require(held == set(plan.held_out) and len(held) < len(pictures), "held-out pictures")
+    _require({p.id for p in pictures} >= set(plan.repeats), "repeats: a picture in it is not there")
+    _require(_shuffles(plan, pictures), "caption_shuffle: no caption has tags to shuffle behind those that stay")
     for picture in pictures:
         _require(len(picture.caption) <= MOST_CAPTION, "caption length")
         path = PurePosixPath(picture.file)
         _require(not path.is_absolute() and ".." not in path.parts, "a picture outside the job folder")
         _require(not (folder / path).is_symlink(), "a picture that is a link")
+
+
+def _shuffles(plan: Plan, pictures: list[JobPicture]) -> bool:
+    """Whether shuffling changes anything, where it is asked for."""
+    captions = {picture.caption for picture in pictures if picture.caption}
+    captions |= set() if all(picture.caption for picture in pictures) else set(plan.captions)
+    return not plan.caption_shuffle or any(text.count(",") > plan.keep_tokens for text in captions)
 
 
 def _require(true: bool, what: str) -> None:  # noqa: FBT001 -- reads as a sentence

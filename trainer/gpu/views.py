@@ -57,9 +57,13 @@ class Batch:
 def views(
     plan: Plan, pictures: Sequence[Encoded], schedule_steps: int, step: int, *, called: Callable[..., str] = caption
 ) -> list[View]:
-    """The views of `step` (from 1), each `called` something. Every picture is seen once before any is seen again."""
+    """The views of `step` (from 1), each `called` something.
+
+    Every picture is seen as often as the plan says before a new round begins.
+    """
     count = plan.views_a_step
-    seen = [pictures[_turn((step - 1) * count + place, len(pictures), plan.seed)] for place in range(count)]
+    round_ = [picture for picture in pictures for _ in range(1 + plan.repeats.count(picture.picture.id))]
+    seen = [round_[_turn((step - 1) * count + place, len(round_), plan.seed)] for place in range(count)]
     moments = timesteps(plan, [encoded.picture.shape for encoded in seen], schedule_steps, step)
     return [
         View(

@@ -70,6 +70,9 @@ OTHERS: dict[str, dict[str, Any]] = {
     "prior_weight": {"prior_weight": 9.0},
     "prior_prompts": {"prior_prompts": ("a red car in the snow",)},
     "prior_pictures": {"prior_pictures": 1},
+    "caption_shuffle": {"caption_shuffle": 4},
+    "keep_tokens": {"keep_tokens": 2},
+    "repeats": {"repeats": ("p1", "p1")},
     "preview_steps": {"preview_steps": 3},
     "guidance": {"guidance": 4.0},
 }
@@ -82,6 +85,8 @@ GIVEN: dict[str, dict[str, Any]] = {
     "timestep_mean": {"timestep_density": "logit-normal"},
     "timestep_std": {"timestep_density": "logit-normal"},
     **{name: {"prior": "base_prediction"} for name in ("prior_share", "prior_weight", "prior_prompts")},
+    "caption_shuffle": {"captions": ("a {trigger}, red, round, small",)},
+    "keep_tokens": {"captions": ("a {trigger}, red, round, small",), "caption_shuffle": 4},
     "prior_pictures": {"prior": "class_pictures", "prior_pictures": 3},
 }
 """Field -> what it means something with."""
@@ -163,6 +168,7 @@ LEARNED = (
     "trigger",
     "class_word",
     "held_out",
+    *("caption_shuffle", "keep_tokens", "repeats"),
     *("prior", "prior_share", "prior_weight", "prior_prompts", "prior_pictures"),
 )
 """Fields that decide what is learned, not only what is shown or written."""
