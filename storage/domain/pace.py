@@ -71,7 +71,8 @@ def _sweep_s(plan: Plan, pace: Pace) -> float:
 
 
 def _drawing_s(plan: Plan, pace: Pace, pictures: int) -> float:
-    evaluations = plan.preview_steps * (2 if plan.guidance > 1 else 1)
+    told = plan.base == "flux1-dev"  # its guidance is told to the model, which then draws once a step
+    evaluations = plan.preview_steps * (2 if plan.guidance > 1 and not told else 1)
     return pictures * evaluations * pace.forward_s * _area(plan, pace)
 
 

@@ -1,32 +1,25 @@
 """From two dials (subject type, number of pictures) to a whole plan. Every number has its source beside it.
 
-The house recipe starts from the write-ups this project began with (`Recipe` rows below); the pocket has its own row, found by
-measurement (EXPERIMENTS.md). Rivals are kept under their names so that benchmarks can run them; members never see them.
+The house recipe starts from the write-ups this project began with and from what others found for each base (`habits`); the
+pocket has its own row, found by measurement (EXPERIMENTS.md). `rivals` are kept so that benchmarks can run them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from storage.domain.habits import HOUSE, Rates, habit_of
 from storage.domain.orders import SubjectType
 from storage.domain.panels import captions_for, prompts_for
 from storage.domain.plan import Plan, Validation
+from storage.domain.rivals import RIVALS, Rival
 
 VERSION = 1
 """Of the tables below, as `Plan.recipe` names it."""
 
 CHECKPOINT_SHARES = (0.25, 0.40, 0.60, 0.80, 1.0)
 """Where checkpoints are taken: denser early, because small sets overfit early (of the study's 600 steps 200 were best)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rates:
-    """What one recipe says for one subject type."""
-
-    learning_rate: float
-    steps_a_picture: float
-    rank: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +31,6 @@ class PictureOf:
     """64-bit difference hash, from the picture check; near pictures have near hashes."""
 
 
-HOUSE: dict[SubjectType, Rates] = {
-    # By subject as in the hyperparameter study, steps in the middle of its ranges, ranks at their top: person 50-80 steps a
-    # picture at 5e-5, rank 16-32; style 30-50 at 1e-4, 8-16; object 40-60 at 5e-5, 16; character 60-100 at 5e-5, 32.
-    SubjectType.PERSON: Rates(learning_rate=5e-5, steps_a_picture=65, rank=32),
-    SubjectType.STYLE: Rates(learning_rate=1e-4, steps_a_picture=40, rank=16),
-    SubjectType.OBJECT: Rates(learning_rate=5e-5, steps_a_picture=50, rank=16),
-    SubjectType.CHARACTER: Rates(learning_rate=5e-5, steps_a_picture=80, rank=32),
-}
-
 BANDS: tuple[tuple[int, int, int], ...] = ((10, 200, 300), (20, 400, 600), (50, 800, 1500))
 """(up to this many pictures, at least, at most) steps; above 50 pictures 2000 and up. Same study."""
 
@@ -55,10 +39,6 @@ LARGE_SET = 20
 
 BATCH = 1
 """Pictures a step: the write-ups count their steps so, and those that give a reason name stable results."""
-PREVIEW_STEPS = 25
-GUIDANCE = 6.0
-"""Of previews, by choice and not measured: near the 5.0 of diffusers' StableDiffusionXLPipeline, and half of its 50 steps,
-because previews are drawn at every checkpoint."""
 
 POCKET: dict[SubjectType, Rates] = {
     # Measured on 17 drawn subjects of all four types: the utility tops out at 80-160 steps of this rate for 8 pictures, and
@@ -77,8 +57,6 @@ POCKET_PREVIEW_STEPS = 14
 POCKET_GUIDANCE = 3.5
 """How the pocket draws what it was asked for most often: all gates are measured so (EXPERIMENTS.md, "Pocket base")."""
 
-RIVALS: tuple[str, ...] = ("seeds-35-a-picture", "small-set-1250", "hundred-a-picture", "flux2-community")
-
 
 def recipe_names() -> tuple[str, ...]:
     """All recipes that `plan_for` knows; the first is the one members get."""
@@ -91,25 +69,27 @@ def recipe_named(text: str) -> str:
     return next((known for known in recipe_names() if name in (known, f"{known}-{VERSION}")), "house")
 
 
-def steps_for(recipe: str, subject_type: SubjectType, pictures: int, *, pocket: bool = False) -> int:
+def steps_for(
+    recipe: str, subject_type: SubjectType, pictures: int, *, pocket: bool = False, base: str = "sdxl"
+) -> int:
     """Optimiser steps of a recipe, of `BATCH` pictures each, the pocket's of `POCKET_BATCH`. Four pictures count as five.
 
     Raises `KeyError` for an unknown recipe.
     """
     count = max(pictures, 5)
-    if recipe == "house":
-        return _pocket_steps(subject_type, count) if pocket else _house_steps(subject_type, count)
-    rivals = {
-        "seeds-35-a-picture": 35
-        * count,  # "30-40 steps a picture at most": 6 pictures 200, 15 pictures 500, 30 pictures 1000
-        "small-set-1250": 1250,  # "up to 20 pictures 1000-1500 steps"
-        "hundred-a-picture": 100 * count,  # klein: 50 pictures, 5000 steps
-        "flux2-community": 3000 if subject_type is SubjectType.STYLE else 8000,
-    }
-    return rivals[recipe]
+    if recipe != "house":
+        rival = RIVALS[recipe]
+        if rival.steps is not None:
+            return rival.steps if isinstance(rival.steps, int) else rival.steps[subject_type]
+        if rival.steps_a_picture:
+            return rival.steps_a_picture * count
+    return _pocket_steps(subject_type, count) if pocket else _house_steps(subject_type, count, base)
 
 
-def _house_steps(subject_type: SubjectType, count: int) -> int:
+def _house_steps(subject_type: SubjectType, count: int, base: str) -> int:
+    if (rows := habit_of(base).rows) is not None:
+        row = rows[subject_type]
+        return min(max(round(row.rates.steps_a_picture * count), row.least), row.most)
     wanted = round(HOUSE[subject_type].steps_a_picture * count)
     for upto, least, most in BANDS:
         if count <= upto:
@@ -122,15 +102,27 @@ def _pocket_steps(subject_type: SubjectType, count: int) -> int:
     return min(max(round(POCKET[subject_type].steps_a_picture * count), least), most)
 
 
-def rates_for(recipe: str, subject_type: SubjectType, pictures: int, *, pocket: bool = False) -> Rates:
+def rates_for(
+    recipe: str, subject_type: SubjectType, pictures: int, *, pocket: bool = False, base: str = "sdxl"
+) -> Rates:
     """Learning rate and rank of a recipe; `steps_a_picture` as in its table."""
     if pocket:
         return POCKET[subject_type]
+    house = _house_rates(subject_type, pictures, base)
+    rival = RIVALS.get(recipe, Rival())
+    rate = rival.learning_rate[subject_type] if isinstance(rival.learning_rate, dict) else rival.learning_rate
+    return Rates(
+        learning_rate=rate or house.learning_rate,
+        steps_a_picture=house.steps_a_picture,
+        rank=rival.rank or house.rank,
+    )
+
+
+def _house_rates(subject_type: SubjectType, pictures: int, base: str) -> Rates:
+    if (rows := habit_of(base).rows) is not None:
+        return rows[subject_type].rates
     house = HOUSE[subject_type]
-    rate = 1e-4 if pictures >= LARGE_SET else house.learning_rate
-    if recipe == "flux2-community":
-        rate = 1.5e-4 if subject_type is SubjectType.STYLE else 2.5e-5
-    return Rates(learning_rate=rate, steps_a_picture=house.steps_a_picture, rank=house.rank)
+    return replace(house, learning_rate=1e-4) if pictures >= LARGE_SET else house
 
 
 def validation_for(pictures: int) -> tuple[Validation, int]:
@@ -168,8 +160,9 @@ def plan_for(
 ) -> Plan:
     """The whole plan of an order: a pure function of the two dials, the base and the order's words."""
     pocket = base == "pocket"
-    rates = rates_for(recipe, subject_type, len(pictures), pocket=pocket)
-    steps = steps_for(recipe, subject_type, len(pictures), pocket=pocket)
+    rival, habit = Rival() if pocket else RIVALS.get(recipe, Rival()), habit_of(base)
+    rates = rates_for(recipe, subject_type, len(pictures), pocket=pocket, base=base)
+    steps = steps_for(recipe, subject_type, len(pictures), pocket=pocket, base=base)
     validation, count = validation_for(len(pictures))
     return Plan(
         base=base,
@@ -182,7 +175,8 @@ def plan_for(
         checkpoint_steps=checkpoint_steps(steps),
         learning_rate=rates.learning_rate,
         warmup_steps=max(1, steps // 20),  # 20-50 for 500-1000 steps (defaults of the open trainers)
-        schedule="constant" if pocket else "cosine",
+        schedule="constant" if pocket else rival.schedule or "cosine",
+        optimizer=rival.optimizer,
         batch_size=POCKET_BATCH if pocket else BATCH,
         rank=rates.rank,
         targets="attention+ff+conv"
@@ -190,15 +184,16 @@ def plan_for(
         else "attention+ff",  # spacepxl: feed-forward closes the gap, conv adds nothing
         weight_decay=0.01,  # AdamW's default in PyTorch
         max_grad_norm=1.0,  # default of the open trainers
-        resolution=64 if pocket else 1024,
+        resolution=64 if pocket else habit.resolution,
         flip=subject_type in (SubjectType.OBJECT, SubjectType.STYLE, SubjectType.CHARACTER),
         caption_dropout=0.05,  # 0.05-0.1 in every trainer that has it (defaults of the open trainers)
-        min_snr_gamma=None if pocket else 5.0,  # Hang et al. 2023; on the pocket off until an ablation says otherwise
+        min_snr_gamma=None if pocket else habit.min_snr_gamma,  # on the pocket off until an ablation says otherwise
         noise_offset=0.0,
+        timestep_density="uniform" if pocket else habit.timestep_density,
         captions=captions_for(subject_type, pocket=pocket),
         validation=validation,
         held_out=held_out(pictures, count),
         prompts=prompts_for(subject_type, trigger=trigger, class_word=class_word, seed=seed, pocket=pocket),
-        preview_steps=POCKET_PREVIEW_STEPS if pocket else PREVIEW_STEPS,
-        guidance=POCKET_GUIDANCE if pocket else GUIDANCE,
+        preview_steps=POCKET_PREVIEW_STEPS if pocket else habit.preview_steps,
+        guidance=POCKET_GUIDANCE if pocket else habit.guidance,
     )

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.domain.bases import BASES
 from storage.domain.orders import MAX_PICTURES, MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan, Validation, shortened
 from storage.domain.recipes import (
@@ -175,3 +176,47 @@ def test_a_shortened_plan_ends_at_its_steps(steps: int) -> None:
     short = shortened(plan(8), steps)
     assert short.checkpoint_steps[-1] == short.steps == steps
     assert list(short.checkpoint_steps) == sorted(set(short.checkpoint_steps))
+
+
+@pytest.mark.parametrize("base", [name for name, known in BASES.items() if known.flow])
+def test_flow_bases_get_their_own_objective_and_never_a_weight_of_diffusion_models(base: str) -> None:
+    for kind in SubjectType:
+        made = plan(9, kind, base=base)
+        assert (made.min_snr_gamma, made.noise_offset, made.timestep_density) == (None, 0.0, "logit-normal")
+        assert made.timestep_shift == 1.0, "the family's schedule has its own"
+        assert (made.resolution, made.targets) == (1024, "attention+ff")
+
+
+@pytest.mark.parametrize(
+    ("base", "kind", "pictures", "wanted"),
+    [
+        ("flux2-klein-4b", SubjectType.STYLE, 10, (500, 3e-4, 16)),
+        ("flux2-klein-4b", SubjectType.STYLE, 40, (800, 3e-4, 16)),
+        ("flux2-klein-4b", SubjectType.PERSON, 8, (800, 2e-4, 32)),
+        ("flux2-klein-4b", SubjectType.PERSON, 20, (1200, 2e-4, 32)),
+        ("flux2-klein-9b", SubjectType.STYLE, 10, (500, 1e-4, 32)),
+        ("flux2-klein-9b", SubjectType.STYLE, 30, (900, 1e-4, 32)),
+        ("flux1-dev", SubjectType.PERSON, 10, (900, 1e-4, 32)),
+        ("flux1-dev", SubjectType.OBJECT, 40, (2000, 1e-4, 16)),
+        ("z-image", SubjectType.CHARACTER, 12, (960, 1e-4, 32)),
+        ("sd15", SubjectType.OBJECT, 8, (300, 5e-5, 16)),
+    ],
+)
+def test_bases_have_the_rows_that_others_found(
+    base: str, kind: SubjectType, pictures: int, wanted: tuple[int, float, int]
+) -> None:
+    made = plan(pictures, kind, base=base)
+    assert (made.steps, made.learning_rate, made.rank) == wanted
+
+
+@given(counts, subject_types, st.sampled_from([name for name in BASES if name != "pocket"]))
+def test_on_no_base_do_more_pictures_mean_fewer_steps(count: int, kind: SubjectType, base: str) -> None:
+    assert steps_for("house", kind, count, base=base) <= steps_for("house", kind, count + 1, base=base)
+
+
+def test_rivals_of_others_keep_their_numbers() -> None:
+    replicate = plan(8, base="flux1-dev", recipe="replicate-flux")
+    assert (replicate.steps, replicate.learning_rate, replicate.rank) == (1000, 4e-4, 16)
+    prodigy = plan(8, base="z-image", recipe="z-image-prodigy")
+    assert (prodigy.optimizer, prodigy.learning_rate) == ("prodigy", 1.0)
+    assert prodigy.steps == plan(8, base="z-image").steps

@@ -1,0 +1,169 @@
+"""The plan file: whole, explained, read back equal; whatever is wrong in one is named, and nothing in one can do harm."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.domain.bases import BASES
+from storage.domain.knobs import knobs
+from storage.domain.orders import SubjectType
+from storage.domain.plan import Plan, Validation
+from storage.domain.recipes import PictureOf, plan_for, recipe_named, recipe_names
+from storage.plan_file import Origin, written
+from storage.plan_order import filled
+from storage.plan_reading import MAX_BYTES, PlanRefused, read, require_sound
+from storage.tables import Picture
+
+ROOT = Path(__file__).parents[2]
+
+
+def plan_of(base: str, subject: SubjectType = SubjectType.CHARACTER, count: int = 9, recipe: str = "house") -> Plan:
+    return plan_for(
+        base=base,
+        subject_type=subject,
+        class_word="dog",
+        trigger="zorvex",
+        seed=3,
+        pictures=[PictureOf(id=f"abcd2345-p{n}", dhash=n) for n in range(count)],
+        recipe=recipe,
+    )
+
+
+PICTURES = [
+    Picture(
+        id=f"abcd2345-p{n}",
+        order_id="abcd2345",
+        position=n,
+        source_url="",
+        source_name=f"{n}.png",
+        sha256=f"{n:064x}",
+        state="kept",
+    )
+    for n in range(9)
+]
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+@pytest.mark.parametrize("base", list(BASES))
+def test_every_recipe_of_every_base_is_sound_and_reads_back_equal(base: str, recipe: str) -> None:
+    for subject in SubjectType:
+        for count in (4, 9, 20, 40):
+            plan = plan_of(base, subject, count, recipe)
+            require_sound(plan)
+    text = written(plan)
+    assert Plan(**read(text.encode()).fields) == plan
+    assert recipe_named(plan.recipe) == recipe
+
+
+def test_every_field_stands_in_the_file_with_its_meaning() -> None:
+    text = written(plan_of("sdxl"))
+    flat = " ".join(text.replace("#", " ").split())
+    assert list(yaml.safe_load(text)) != []
+    assert set(yaml.safe_load(text)) == {field.name for field in fields(Plan)}
+    for field in knobs(Plan):
+        for said in (field.knob.meaning, field.knob.change, field.knob.source):
+            assert " ".join(said.replace("#", " ").split()) in flat, field.name
+
+
+def test_an_export_names_its_order_and_is_read_back() -> None:
+    origin = Origin(
+        id="abcd2345", name="my cat", made="2026-01-02", plan="a" * 64, captions="b" * 64, pictures=(f"0 {'c' * 64}",)
+    )
+    plan = plan_of("sdxl")
+    found = read(written(plan, held_out={plan.held_out[0]: "0.png"}, origin=origin).encode())
+    assert found.origin == origin
+    assert found.fields["held_out"] == ("0.png",)
+    assert filled(found, plan, PICTURES) == replace(plan, held_out=("abcd2345-p0",))
+
+
+def test_what_a_file_leaves_out_comes_from_the_recipe() -> None:
+    recipe = plan_of("sdxl")
+    plan = filled(read(b"rank: 7\nlearning_rate: 1e-4\n"), recipe, PICTURES)
+    assert plan == replace(recipe, rank=7, learning_rate=1e-4)
+    shorter = filled(read(b"steps: 40\n"), recipe, PICTURES)
+    assert (shorter.steps, shorter.checkpoint_steps[-1]) == (40, 40)
+    without = filled(read(b"validation: none\n"), recipe, PICTURES)
+    assert (without.validation, without.held_out) == (Validation.NONE, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("lerning_rate: 1", "'lerning_rate' is no field of a plan; learning_rate is near to it"),
+        ("learning-rate: 1", "learning_rate is near to it"),
+        ("base: sdxxl", "base: 'sdxxl' is no base model that is known here; sdxl is near to it"),
+        ("base: no", "base: False is not a text; put it in quotes"),
+        ("rank: 3.5", "rank: 3.5 is not a whole number"),
+        ("rank: true", "rank: True is not a whole number"),
+        ("rank:", "rank: it is empty; give a value or leave the field out"),
+        ("learning_rate: fast", "learning_rate: 'fast' is not a number"),
+        ("learning_rate: .inf", "learning_rate: inf is not a number"),
+        ("steps: " + "9" * 400, "is not a whole number"),
+        ("steps: " + "9" * 5000, "plan cannot be carried out"),
+        ("flip: perhaps", "flip: 'perhaps' is not true or false"),
+        ("optimizer: adamw9bit", "adamw8bit is near to it"),
+        ("subject_type: charakter", "character is near to it"),
+        ("captions: a photo", "captions: 'a photo' is not a list; put it in [ ]"),
+        ("checkpoint_steps: [1, two]", "checkpoint_steps: entry 2: 'two' is not a whole number"),
+        ("prompts: [{text: a}]", "prompts: entry 1: seeds is missing"),
+        ("prompts: [{text: a, seed: [1]}]", "'seed' is not known there; seeds is near to it"),
+        ("prompts: [a]", "prompts: entry 1: 'a' is not a table of text, seeds"),
+        ("steps: 1\nsteps: 2", "line 2: 'steps' is there twice"),
+        ("steps: [", "line 1:"),
+        ("- steps", "not a list of fields"),
+        ("", "not a list of fields"),
+        ("a: &a [1]\nb: *a", "line 2: aliases (*a) are not taken"),
+        ("steps: !!python/object/apply:os.system ['true']", "line 1:"),
+        ("a: " + "[" * 50 + "]" * 50, "nested deeper"),
+        ("captions: [" + "a," * 30_000 + "]", "holds more"),
+        ("order: {id: abcd2345}", "order: name is missing; the block is as it was exported, or left out"),
+        ("order: 5", "order: "),
+        ("order: {id: ../../x, name: x, made: '2026-01-01', plan: a, captions: b, pictures: []}", "leave the block out"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_file_is_named_with_the_nearest_right_one(text: str, answer: str) -> None:
+    with pytest.raises(PlanRefused) as refused:
+        read(text.encode())
+    assert answer in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "answer"),
+    [(b"\xff\xfe\x00s", "not UTF-8"), (b"#" * (MAX_BYTES + 1), "longer than 256 KiB"), (b"\x00", "not YAML")],
+)
+def test_files_that_are_no_texts_or_too_long_are_refused(data: bytes, answer: str) -> None:
+    with pytest.raises(PlanRefused, match=answer):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "answer"),
+    [
+        ("sdxl", "rank: 500", "rank: 500 is not from 1 to 128"),
+        ("sdxl", "warmup_steps: 5000", "warmup_steps: it is longer than the training"),
+        ("sdxl", "steps: 50\ncheckpoint_steps: [10, 20]", "checkpoint_steps: the first is at least 1 and the last"),
+        ("sdxl", "cosine_cycles: 3\nschedule: constant", "cosine_cycles: it means something with schedule cosine"),
+        ("flux1-dev", "min_snr_gamma: 5", "min_snr_gamma: it belongs to diffusion models, and flux1-dev is none"),
+        ("z-image", "targets: attention+ff+conv", "targets: z-image has no convolutions"),
+        ("sdxl", "held_out: [0.png, 1.png, 2.png, 3.png, 4.png, 5.png, 6.png, 7.png, 8.png]", "no picture is left"),
+        ("sdxl", "held_out: [seven.png]", "held_out: there is no picture 'seven.png'"),
+    ],
+)
+def test_fields_that_cannot_stand_together_are_named(base: str, text: str, answer: str) -> None:
+    with pytest.raises(PlanRefused) as refused:
+        filled(read(text.encode()), plan_of(base), PICTURES)
+    assert answer in str(refused.value)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+@settings(max_examples=150, deadline=None)
+def test_no_bytes_do_more_than_be_refused(data: bytes) -> None:
+    with contextlib.suppress(PlanRefused):
+        assert read(data).fields is not None
