@@ -36,6 +36,17 @@ class Reads(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PreviewView:
+    """One picture that a checkpoint drew."""
+
+    key: str
+    """Artifact key."""
+    row: int
+    """Index of its prompt in the plan."""
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointView:
     """One checkpoint as it is shown."""
 
@@ -47,6 +58,7 @@ class CheckpointView:
     lora: str
     lora_bytes: int
     lora_sha256: str
+    previews: tuple[PreviewView, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +193,11 @@ def _checkpoint_view(row: Checkpoint) -> CheckpointView:
         lora=row.lora_artifact,
         lora_bytes=row.lora_bytes,
         lora_sha256=row.lora_sha256,
+        previews=tuple(
+            PreviewView(key=str(p["key"]), row=int(p["row"]), seed=int(p["seed"]))
+            for p in json.loads(row.previews_json)
+            if not p["base"]
+        ),
     )
 
 
