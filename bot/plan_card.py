@@ -87,6 +87,7 @@ def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCar
         examined=examined_lines(pictures),
         choices=choices_of(pictures) if state == "draft" else (),
         captions=captioned(sum(bool(p.caption) for p in kept), len(kept)) if kept else "",
+        training=order.stage == Stage.TRAINING,
         doubtful=any(p.state == "kept" and findings_of(p) for p in pictures),
     )
 
@@ -105,12 +106,14 @@ def _state(order: Order) -> str:
 
 
 def phase_of(order: Order) -> str:
-    """What decides about a card's buttons; a card that was shown in another phase is out of date."""
+    """What decides about a card's buttons and its place in the queue; a card that was shown in another phase is out of date."""
     match Stage(order.stage):
         case Stage.DRAFT:
             return "draft"
-        case Stage.QUEUED | Stage.TRAINING:
-            return "live"
+        case Stage.QUEUED:
+            return "queued"
+        case Stage.TRAINING:
+            return "training"
         case Stage.VOTING | Stage.SCALING | Stage.DELIVERING | Stage.FAILED:
             return "past"
         case _:

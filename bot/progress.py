@@ -26,7 +26,12 @@ async def status_text(parts: Parts, it: Shown) -> str:
         return _working(it)
     if it.stage is Stage.VOTING:
         return wording_order.trained(it.order.name)
-    return f"**{wording.escape(it.order.name)}**: {TABLE[it.stage].sight}."
+    return ended_text(it.order.name, it.stage)
+
+
+def ended_text(name: str, stage: Stage) -> str:
+    """The stage alone: all that the status message of an ended order says."""
+    return f"**{wording.escape(name)}**: {TABLE[stage].sight}."
 
 
 def _place(session: Session, order: Order, plan: Plan) -> str:

@@ -28,10 +28,10 @@ from bot.links import links_of
 from bot.parts import Parts
 from bot.posting import UNKNOWN_CHANNEL, Enclosure, Posting, Unreachable, unreachable
 from bot.presses import button, row_of
-from bot.progress import status_text
+from bot.progress import ended_text, status_text
 from bot.recount import KEYCAPS
 from bot.sheet import make_sheet
-from bot.shown import Face, Shown
+from bot.shown import ENDED, Face, Shown
 from storage import orders
 from storage.domain.lifecycle import Stage
 from storage.domain.measurement import Measurement
@@ -104,13 +104,14 @@ class Threads:
         """The messages that the thread should hold, from top to bottom; once an order has ended, its last word."""
         if it.order.removed_at is not None:
             return [("removed", partial(self._removed, it))]
+        ended = [("status", partial(self._last_status, it, it.stage)), ("sheet", partial(self._last_sheet, it))]
         if it.stage is Stage.CANCELLED:
-            return [("cancelled", partial(self._cancelled, it))]
+            return [*ended, ("cancelled", partial(self._cancelled, it))]
         if it.stage is Stage.EXPIRED:
-            return [("failed", partial(self._failure, it)), ("expired", partial(self._expired, it))]
-        wanted: list[tuple[str, Bring]] = []
-        if it.stage is not Stage.DELIVERED:
-            wanted.append(("status", partial(self._status, it)))
+            return [*ended, ("failed", partial(self._failure, it)), ("expired", partial(self._expired, it))]
+        over = it.stage in ENDED
+        status = partial(self._last_status, it, it.stage) if over else partial(self._status, it)
+        wanted: list[tuple[str, Bring]] = [("status", status)]
         wanted.append(("pictures", partial(show_checkup, self.posting, it)))
         for number, checkpoint in enumerate(it.checkpoints, 1):
             wanted.append((str(checkpoint.step), partial(self._grid, it, checkpoint, number)))
@@ -150,6 +151,17 @@ class Threads:
         post = await self.posting.post(it, "status", text)
         if Face.of(post).text != text and self._may_edit(post):
             await self.posting.edit(it, "status", text)
+
+    async def _last_status(self, it: Shown, stage: Stage) -> None:
+        """Where there is a status message it says that the order has ended; none is made for that."""
+        text = ended_text(it.order.name, stage)
+        if "status" in it.posts and Face.of(it.posts["status"]).text != text:
+            await self.posting.edit(it, "status", text)
+
+    async def _last_sheet(self, it: Shown) -> None:
+        """A vote that ended with its order is not open any more."""
+        if "sheet" in it.posts and Face.of(it.posts["sheet"]).text != self._sheet_text(it):
+            await self.posting.edit(it, "sheet", self._sheet_text(it))
 
     def _may_edit(self, post: Post) -> bool:
         last = post.edited_at or post.posted_at
@@ -200,7 +212,7 @@ class Threads:
 
     async def _sheet(self, it: Shown) -> None:
         text = self._sheet_text(it)
-        open_ = it.ballot is not None and it.ballot.closed_at is None
+        open_ = self._is_open(it)
         view = row_of([button("Finish the vote now", "finish", it.order.id)] if open_ else [])
         if "sheet" not in it.posts:
             with tempfile.TemporaryDirectory() as folder:
@@ -212,6 +224,11 @@ class Threads:
             await self.posting.seed(it, "sheet", KEYCAPS[: len(it.checkpoints)])
         if face.text != text and (not open_ or self._may_edit(it.posts["sheet"])):
             await self.posting.edit(it, "sheet", text, view=view)
+
+    @staticmethod
+    def _is_open(it: Shown) -> bool:
+        """Whether people can still vote: a ballot is never closed where its order was cancelled or failed meanwhile."""
+        return it.stage is Stage.VOTING and it.ballot is not None and it.ballot.closed_at is None
 
     def _late(self, session: Session, post: Post) -> None:
         count_from_posting(session, post.order_id, post.posted_at, self.parts.settings.ballot_seconds)
@@ -235,8 +252,7 @@ class Threads:
             )
             for emoji, c in zip(KEYCAPS, it.checkpoints, strict=False)
         ]
-        ballot = it.ballot
-        deadline = ballot.deadline_at if ballot is not None and ballot.closed_at is None else None
+        deadline = it.ballot.deadline_at if it.ballot is not None and self._is_open(it) else None
         return wording_order.sheet(name=it.order.name, rows=rows, deadline=deadline)
 
     async def _grid_files(self, it: Shown, folder: Path) -> list[tuple[str, Path]]:
@@ -260,7 +276,7 @@ class Threads:
             return
         text = wording_order.closed(name=it.order.name, choice=choice)
         chosen = [c for c in it.checkpoints if c.step == choice.step]
-        offers = [offer for c in chosen for offer in self._offer(it, c, "Take the file already")]
+        offers = [offer for c in chosen for offer in self._offer(it, c, "Take the file now")]
         await self.posting.post(it, "choice", text, view=row_of(offers))
 
     def _offer(self, it: Shown, checkpoint: Checkpoint, label: str) -> list[discord.ui.Item[Any]]:
@@ -309,6 +325,7 @@ class Threads:
                 await self.parts.database.transact(delivery.too_large, it.order.id)
                 raise
         if it.delivery is None or it.delivery.delivered_at is None or it.stage is Stage.DELIVERING:
+            await self._apart(mark(it.order.id, "ended"), partial(self._last_status, it, Stage.DELIVERED))
             await self.parts.database.transact(delivered, self.parts, it.order.id, posted=True)
 
     async def _post_card(self, it: Shown, row: Delivery) -> None:

@@ -37,6 +37,16 @@ _DOING: dict[str, str] = {
 }
 
 
+def doing_words(stage: str) -> str:
+    """What the GPU is doing, by the stage that the worker writes."""
+    return _DOING.get(stage, stage)
+
+
+def how_far(stage: str, step: int, steps: int) -> str:
+    """Only learning goes in steps; the rest is counted in pictures, scales and files."""
+    return f"step {step} of {steps}" if stage == "training" else f"{step} of {steps}"
+
+
 def bar(share: float, width: int = 16) -> str:
     """A bar of blocks for a share in [0, 1]."""
     full = round(min(max(share, 0.0), 1.0) * width)
@@ -59,9 +69,9 @@ def progress(
     silent_s: float = 0.0,
 ) -> str:
     """The status message of an order in training: what is going on, how far, how long still, how well."""
-    lines = [f"**{escape(name)}**: {_DOING.get(doing, doing)}"]
+    lines = [f"**{escape(name)}**: {doing_words(doing)}"]
     if steps:
-        lines.append(f"{bar(step / steps)} step {step} of {steps}")
+        lines.append(f"{bar(step / steps)} {how_far(doing, step, steps)}")
     if seconds_left is not None and silent_s < STALL_S:
         lines.append(f"about {duration(seconds_left)} left")
     if loss_ratio is not None:

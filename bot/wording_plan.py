@@ -91,6 +91,8 @@ class PlanCard:
     """How many pictures have words of their own."""
     doubtful: bool = False
     """Whether anything was found that the owner has not accepted."""
+    training: bool = False
+    """Whether its first turn has begun."""
 
 
 def title(card: PlanCard) -> str:
@@ -173,6 +175,8 @@ def _validation(plan: Plan) -> str:
 
 
 def _when(card: PlanCard) -> list[str]:
+    if card.training:
+        return ["**When:** it is training now; its thread shows how far it is."]
     if card.prospect is None:
         return []
     ahead = card.prospect

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bot.prospects import Line
 from bot.wording import clip, in_line, order_line
+from bot.wording_order import doing_words, how_far
 from bot.wording_plan import Prospect
 from storage.domain.lifecycle import Stage
 from storage.tables import Order, Progress
@@ -47,10 +48,13 @@ def _who(order: Order, community_id: str) -> str:
 
 
 def _how_far(progress: Progress | None) -> str:
-    if progress is None or not progress.steps:
+    """What the GPU is doing for an order, and how far it is with that."""
+    if progress is None or not progress.stage:
         return ""
+    doing = "" if progress.stage == Stage.TRAINING else f", {doing_words(progress.stage)}"
+    far = f", {how_far(progress.stage, progress.step, progress.steps)}" if progress.steps else ""
     left = f", about {duration(progress.seconds_left)} left" if progress.seconds_left is not None else ""
-    return f", step {progress.step} of {progress.steps}{left}"
+    return f"{doing}{far}{left}"
 
 
 def status_text(rows: Sequence[tuple[Order, Progress | None]], line: Line) -> str:

@@ -8,8 +8,11 @@ import pytest
 from sqlmodel import Session
 
 from bot.file_size import file_bytes
+from bot.plan_card import phase_of, read_card
 from bot.prospects import line_of, prospect_of
-from bot.wording_queue import queue_text
+from bot.settings import BotSettings
+from bot.wording_plan import text as card_text
+from bot.wording_queue import queue_text, status_text
 from storage import turns
 from storage.database import Database, migrate
 from storage.domain import fairness
@@ -17,7 +20,7 @@ from storage.domain.orders import SubjectType
 from storage.domain.recipes import PictureOf, plan_for
 from storage.orders import keep_picture, linked, open_draft, start
 from storage.settings import StorageSettings
-from storage.tables import Order
+from storage.tables import Order, Progress
 
 PLAN = plan_for(
     base="pocket",
@@ -27,6 +30,8 @@ PLAN = plan_for(
     seed=7,
     pictures=[PictureOf(id=f"p{n}", dhash=n) for n in range(5)],
 )
+
+SETTINGS = BotSettings(_env_file=None, token="t" * 30, web_port=0)
 
 
 class Unheard:
@@ -128,6 +133,40 @@ def test_a_running_order_is_shown_as_running(session: Session) -> None:
     line = line_of(session)
     assert len(line.running) == 1
     assert {line.running[0][0].id, line.waiting[0][0].id} == {first.id, second.id}
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [("caching", "training, looking at the pictures, 6 of 6"), ("training", "training, step 6 of 6")],
+)
+def test_only_learning_is_counted_in_steps(session: Session, stage: str, words: str) -> None:
+    order = queue(session, 1, "100")
+    session.flush()
+    turns.pick(session, Unheard(), "worker", {"pocket"}, "turn-1")
+    session.add(Progress(order_id=order.id, stage=stage, step=6, steps=6))
+    session.flush()
+    assert queue_text(line_of(session), "100").endswith(words)
+    assert words in status_text([(order, session.get(Progress, order.id))], line_of(session))
+
+
+def said_by_card(session: Session, order_id: str) -> str:
+    card = read_card(session, order_id, SETTINGS)
+    assert card is not None
+    return card_text(card)
+
+
+def test_a_card_is_shown_again_when_the_training_begins_and_names_no_place_any_more(session: Session) -> None:
+    order = queue(session, 1, "100")
+    session.flush()
+    before = phase_of(order)
+    assert "next in line" in said_by_card(session, order.id)
+    turns.pick(session, Unheard(), "worker", {"pocket"}, "turn-1")
+    session.flush()
+    assert phase_of(order) != before
+    said = said_by_card(session, order.id)
+    assert "it is training now" in said
+    assert "in line" not in said
+    assert "No machine" not in said
 
 
 def test_orders_of_other_servers_are_not_named(session: Session) -> None:

@@ -16,6 +16,8 @@ from bot import posting, threads
 from bot.cancelling import cancel_order
 from bot.loopback.threads import remove_channel
 from bot.shown import look_at
+from storage import orders
+from storage.domain.errors import Fault
 from storage.domain.lifecycle import Stage
 from storage.tables import PlanRow, Post, now
 
@@ -210,9 +212,36 @@ async def test_a_cancelled_order_says_so_once_and_mentions_nobody(bench: Bench) 
     assert sum("Cancelled:" in m.content for m in await bench.messages(order_id)) == 1
 
 
-def _cancel(session: Session, engine: Any, order_id: str) -> None:
-    from storage import orders
+async def test_a_vote_that_ends_with_its_order_is_shown_closed_and_cannot_be_finished(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.trained(order_id)
+    await bench.vote(running, order_id)
+    assert (await bench.said(order_id, "Open until")).button("Finish the vote now")
+    await bench.database.transact(_cancel, bench.engine, order_id)
+    await bench.said(order_id, "Cancelled:")
+    sheet = await bench.said(order_id, "The vote is closed")
+    assert "Open until" not in sheet.content
+    assert not sheet.raw.get("components")
 
+
+@pytest.mark.parametrize("ending", ["cancelled", "failed"])
+async def test_the_status_message_says_at_once_that_an_order_has_ended(bench: Bench, ending: str) -> None:
+    await bench.bot(status_s=3600.0)
+    order_id = await bench.order()
+    await bench.progress(order_id, step=3, steps=10, seconds_left=360)
+    await bench.said(order_id, "-status")
+    if ending == "cancelled":
+        await bench.database.transact(_cancel, bench.engine, order_id)
+    else:
+        await bench.database.transact(orders.fail, bench.engine, order_id, Fault.MACHINE, "the card is gone")
+    await bench.said(order_id, {"cancelled": "Cancelled:", "failed": "could not be finished"}[ending])
+    status = await bench.said(order_id, "-status")
+    assert status.content.startswith(f"**Blue cat**: {ending}.")
+    assert "left" not in status.content
+
+
+def _cancel(session: Session, engine: Any, order_id: str) -> None:
     orders.ask_cancel(session, order_id, "1")
     orders.cancel(session, engine, order_id)
 

@@ -217,6 +217,7 @@ async def test_a_kill_after_the_card_delivers_once(bench: Bench) -> None:
     await bench.swept(running, order_id)
     await bench.said(order_id, "is ready")
     await bench.stage(order_id, Stage.DELIVERED)
+    assert "delivered" in (await bench.said(order_id, "-status")).content
     await running.kill()
     await bench.database.transact(_undeliver, order_id)
     await bench.bot()
