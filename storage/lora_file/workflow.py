@@ -1,45 +1,18 @@
 """What a preview PNG carries: a ComfyUI workflow with the LoRA's strength set, and A1111's line of parameters.
 
-Dropping such a picture into either program sets up the LoRA, its weight and the trigger without typing.
+Dropping such a picture into either program sets up the LoRA, its weight and the trigger without typing. Which nodes draw it is
+in `graphs`.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """How one preview was drawn."""
-
-    prompt: str  # with the trigger
-    negative: str
-    lora: str  # file name, with .safetensors
-    lora_sha256: str  # of the tensor bytes: `sshs_model_hash`
-    scale: float
-    checkpoint: str  # file name of the base model in the user's folder
-    width: int  # px
-    height: int
-    steps: int
-    guidance: float
-    seed: int
-    sampler: str = "euler"  # ComfyUI's name
-    sampler_a1111: str = "Euler"
-    scheduler: str = "normal"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Node:
-    kind: str  # class name in ComfyUI's nodes.py
-    links: tuple[tuple[str, int, int, str], ...] = ()  # input name, node it comes from, output slot, type
-    widgets: tuple[tuple[str, object], ...] = ()  # in the order of ComfyUI's INPUT_TYPES
-    outputs: tuple[str, ...] = ()  # types
-    at: tuple[int, int] = (0, 0)  # px on the canvas
+from storage.lora_file.graphs import Graph, Node, Preview, graph_of
 
 
 def comfy_prompt(preview: Preview) -> dict[str, dict[str, object]]:
@@ -49,13 +22,13 @@ def comfy_prompt(preview: Preview) -> dict[str, dict[str, object]]:
             "class_type": node.kind,
             "inputs": dict(node.widgets) | {name: [str(source), slot] for name, source, slot, _ in node.links},
         }
-        for number, node in _graph(preview).items()
+        for number, node in graph_of(preview).items()
     }
 
 
 def comfy_workflow(preview: Preview) -> dict[str, object]:
     """The same workflow in the form of ComfyUI's editor (version 0.4), as its `workflow` chunk."""
-    graph = _graph(preview)
+    graph = graph_of(preview)
     links = _numbered_links(graph)
     return {
         "last_node_id": max(graph),
@@ -74,8 +47,8 @@ def a1111_infotext(preview: Preview) -> str:
     name = preview.lora.removesuffix(".safetensors")
     settings = {
         "Steps": preview.steps,
-        "Sampler": preview.sampler_a1111,
-        "CFG scale": f"{preview.guidance:g}",
+        "Sampler": "Euler",
+        **_guidance(preview),
         "Seed": preview.seed,
         "Size": f"{preview.width}x{preview.height}",
         "Model": preview.checkpoint.rsplit(".", 1)[0],
@@ -86,6 +59,13 @@ def a1111_infotext(preview: Preview) -> str:
         lines.append(f"Negative prompt: {_one_line(preview.negative)}")
     lines.append(", ".join(f"{key}: {value}" for key, value in settings.items()))
     return "\n".join(lines)
+
+
+def _guidance(preview: Preview) -> dict[str, object]:
+    """FLUX.1's guidance is distilled: Forge knows it by another name, and the usual one is 1."""
+    if preview.family == "flux1":
+        return {"Schedule type": "Simple", "CFG scale": "1", "Distilled CFG Scale": f"{preview.guidance:g}"}
+    return {"CFG scale": f"{preview.guidance:g}"}
 
 
 def png_with_workflow(image: Image.Image, preview: Preview) -> bytes:
@@ -99,67 +79,7 @@ def png_with_workflow(image: Image.Image, preview: Preview) -> bytes:
     return buffer.getvalue()
 
 
-def _graph(preview: Preview) -> dict[int, _Node]:
-    """Loader, LoRA, two prompts, sampler, decoder, saver; names and order of inputs as in ComfyUI's nodes.py."""
-    sampling = (
-        ("seed", preview.seed),
-        ("steps", preview.steps),
-        ("cfg", float(preview.guidance)),
-        ("sampler_name", preview.sampler),
-        ("scheduler", preview.scheduler),
-        ("denoise", 1.0),
-    )
-    lora = (
-        ("lora_name", preview.lora),
-        ("strength_model", float(preview.scale)),
-        ("strength_clip", float(preview.scale)),
-    )
-    size = (("width", preview.width), ("height", preview.height), ("batch_size", 1))
-    drawn_from = (
-        ("model", 2, 0, "MODEL"),
-        ("positive", 3, 0, "CONDITIONING"),
-        ("negative", 4, 0, "CONDITIONING"),
-        ("latent_image", 5, 0, "LATENT"),
-    )
-    clip = (("clip", 2, 1, "CLIP"),)
-    return {
-        1: _Node(
-            kind="CheckpointLoaderSimple",
-            widgets=(("ckpt_name", preview.checkpoint),),
-            outputs=("MODEL", "CLIP", "VAE"),
-            at=(0, 0),
-        ),
-        2: _Node(
-            kind="LoraLoader",
-            links=(("model", 1, 0, "MODEL"), ("clip", 1, 1, "CLIP")),
-            widgets=lora,
-            outputs=("MODEL", "CLIP"),
-            at=(380, 0),
-        ),
-        3: _text_node(preview.prompt, clip, at=(760, -160)),
-        4: _text_node(preview.negative, clip, at=(760, 80)),
-        5: _Node(kind="EmptyLatentImage", widgets=size, outputs=("LATENT",), at=(760, 320)),
-        6: _Node(kind="KSampler", links=drawn_from, widgets=sampling, outputs=("LATENT",), at=(1220, 0)),
-        7: _Node(
-            kind="VAEDecode",
-            links=(("samples", 6, 0, "LATENT"), ("vae", 1, 2, "VAE")),
-            outputs=("IMAGE",),
-            at=(1600, 0),
-        ),
-        8: _Node(
-            kind="SaveImage",
-            links=(("images", 7, 0, "IMAGE"),),
-            widgets=(("filename_prefix", "lorasmith"),),
-            at=(1850, 0),
-        ),
-    }
-
-
-def _text_node(text: str, clip: tuple[tuple[str, int, int, str], ...], *, at: tuple[int, int]) -> _Node:
-    return _Node(kind="CLIPTextEncode", links=clip, widgets=(("text", text),), outputs=("CONDITIONING",), at=at)
-
-
-def _numbered_links(graph: dict[int, _Node]) -> list[list[object]]:
+def _numbered_links(graph: Graph) -> list[list[object]]:
     """[link id, from node, from slot, to node, to slot, type], numbered from 1 in reading order."""
     found: list[list[object]] = []
     for number, node in graph.items():
@@ -168,7 +88,7 @@ def _numbered_links(graph: dict[int, _Node]) -> list[list[object]]:
     return found
 
 
-def _editor_node(number: int, node: _Node, links: list[list[object]]) -> dict[str, object]:
+def _editor_node(number: int, node: Node, links: list[list[object]]) -> dict[str, object]:
     into = {link[4]: link[0] for link in links if link[3] == number}
     return {
         "id": number,
@@ -195,12 +115,12 @@ def _editor_node(number: int, node: _Node, links: list[list[object]]) -> dict[st
     }
 
 
-def _widget_values(node: _Node) -> list[object]:
+def _widget_values(node: Node) -> list[object]:
     """The editor keeps one more widget after a seed: what to do with it after each picture."""
     values: list[object] = []
     for name, value in node.widgets:
         values.append(value)
-        if name == "seed":
+        if name in ("seed", "noise_seed"):
             values.append("fixed")
     return values
 

@@ -13,8 +13,9 @@ from storage import faults
 from storage.domain.measurement import ScaleChoice
 from storage.lora_file import About, read_header
 from storage.lora_file.architectures import architecture_named
+from storage.lora_file.graphs import Preview
 from storage.lora_file.sidecar import sidecar_text
-from storage.lora_file.workflow import Preview, png_with_workflow
+from storage.lora_file.workflow import png_with_workflow
 from trainer.gpu import export, preview
 from trainer.gpu.bench import Bench
 from trainer.gpu.compact import write_compact
@@ -55,7 +56,7 @@ def pack_compact(
 ) -> tuple[str, float]:
     """Writes the compact version; its path and the share of energy that it lost. Raises `CannotShrink`."""
     task = bench.task
-    pairs = export.read(checkpoint, bench.base.lora_targets(task.plan.targets))
+    pairs = export.read(checkpoint, bench.modules)
     file = task.path("delivery", f"{task.job.stem}-compact.safetensors")
     file.parent.mkdir(parents=True, exist_ok=True)
     compact = write_compact(
@@ -76,6 +77,7 @@ def _preview(bench: Bench, checkpoint: Path, header: About, best: Image.Image) -
     shape = preview.shape_of(bench.base, plan)
     first = next((p for p in plan.prompts if p.with_trigger), plan.prompts[0])
     drawn = Preview(
+        base=plan.base,
         prompt=first.text,
         negative="",
         lora=f"{bench.task.job.stem}.safetensors",

@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
-from storage.lora_file.workflow import Preview, a1111_infotext, comfy_prompt, comfy_workflow, png_with_workflow
+from storage.domain.bases import BASES
+from storage.lora_file.graphs import Preview
+from storage.lora_file.workflow import a1111_infotext, comfy_prompt, comfy_workflow, png_with_workflow
 
 PREVIEW = Preview(
+    base="sdxl",
     prompt="a photo of sks dog\non grass",
     negative="blurry",
     lora="sks-dog.safetensors",
@@ -24,20 +28,25 @@ PREVIEW = Preview(
     seed=7,
 )
 
-# ComfyUI's own definitions of the seven nodes; the file says from which commit.
+PREVIEWS = [replace(PREVIEW, base=base.name, checkpoint=base.checkpoint) for base in BASES.values()]
+per_base = pytest.mark.parametrize("preview", PREVIEWS, ids=lambda p: p.base)
+
+# ComfyUI's own definitions of the nodes; the file says from which commits.
 NODES: dict[str, Any] = json.loads((Path(__file__).parent / "comfyui_nodes.json").read_text())["nodes"]
 
 
-def test_the_workflow_gives_every_node_exactly_the_inputs_that_comfyui_defines() -> None:
-    for node in comfy_prompt(PREVIEW).values():
+@per_base
+def test_the_workflow_gives_every_node_exactly_the_inputs_that_comfyui_defines(preview: Preview) -> None:
+    for node in comfy_prompt(preview).values():
         inputs = node["inputs"]
         assert isinstance(inputs, dict)
         assert inputs.keys() == NODES[str(node["class_type"])]["inputs"].keys()
 
 
-def test_every_value_is_of_the_type_and_within_the_limits_of_its_node() -> None:
+@per_base
+def test_every_value_is_of_the_type_and_within_the_limits_of_its_node(preview: Preview) -> None:
     kinds = {"INT": int, "FLOAT": float, "STRING": str, "COMBO": str}
-    for node in comfy_prompt(PREVIEW).values():
+    for node in comfy_prompt(preview).values():
         for name, value in dict(node["inputs"]).items():  # type: ignore[call-overload]
             wanted = NODES[str(node["class_type"])]["inputs"][name]
             if wanted["type"] in kinds:
@@ -46,22 +55,48 @@ def test_every_value_is_of_the_type_and_within_the_limits_of_its_node() -> None:
                 assert "min" not in wanted or wanted["min"] <= value <= wanted["max"]
 
 
-def test_every_link_joins_an_output_to_an_input_of_its_type() -> None:
-    graph: dict[str, Any] = comfy_prompt(PREVIEW)
-    links = 0
+@per_base
+def test_every_link_joins_an_output_to_an_input_of_its_type_and_every_node_has_its_use(preview: Preview) -> None:
+    graph: dict[str, Any] = comfy_prompt(preview)
+    used: set[str] = set()
     for node in graph.values():
         for name, value in node["inputs"].items():
             if isinstance(value, list):
                 source, slot = value
-                links += 1
+                used.add(source)
                 wanted = NODES[node["class_type"]]["inputs"][name]["type"]
                 assert NODES[graph[source]["class_type"]]["outputs"][slot] == wanted
-    assert links == 11
+    assert {number for number in graph if number not in used} == {"8"}, "all but the file at the end feed another node"
 
 
-def test_the_editor_form_says_the_same_as_the_api_form() -> None:
-    workflow: dict[str, Any] = comfy_workflow(PREVIEW)
-    graph: dict[str, Any] = comfy_prompt(PREVIEW)
+@pytest.mark.parametrize(
+    ("base", "loaders"),
+    [
+        ("sd15", {"CheckpointLoaderSimple": "v1-5-pruned-emaonly.safetensors"}),
+        ("flux1-dev", {"UNETLoader": "flux1-dev.safetensors", "VAELoader": "ae.safetensors"}),
+        ("flux2-klein-4b", {"CLIPLoader": "qwen_3_4b.safetensors", "VAELoader": "flux2-vae.safetensors"}),
+        ("flux2-klein-9b", {"CLIPLoader": "qwen_3_8b.safetensors", "UNETLoader": "flux-2-klein-base-9b.safetensors"}),
+        ("z-image", {"UNETLoader": "z_image_bf16.safetensors", "CLIPLoader": "qwen_3_4b.safetensors"}),
+    ],
+)
+def test_each_family_is_loaded_by_the_nodes_that_read_its_files(base: str, loaders: dict[str, str]) -> None:
+    graph: dict[str, Any] = comfy_prompt(replace(PREVIEW, base=base, checkpoint=BASES[base].checkpoint))
+    found = {node["class_type"]: next(iter(node["inputs"].values())) for node in graph.values()}
+    assert {kind: found.get(kind) for kind in loaders} == loaders
+    assert ("CheckpointLoaderSimple" in found) == (base == "sd15")
+
+
+def test_distilled_guidance_goes_with_the_prompt_and_not_into_the_sampler() -> None:
+    flux = replace(PREVIEW, base="flux1-dev", guidance=3.5)
+    nodes: dict[str, Any] = {str(n["class_type"]): n["inputs"] for n in comfy_prompt(flux).values()}
+    assert (nodes["FluxGuidance"]["guidance"], nodes["KSampler"]["cfg"]) == (3.5, 1.0)
+    assert "CFG scale: 1, Distilled CFG Scale: 3.5" in a1111_infotext(flux)
+
+
+@per_base
+def test_the_editor_form_says_the_same_as_the_api_form(preview: Preview) -> None:
+    workflow: dict[str, Any] = comfy_workflow(preview)
+    graph: dict[str, Any] = comfy_prompt(preview)
     links = {link[0]: link for link in workflow["links"]}
     for node in workflow["nodes"]:
         inputs = graph[str(node["id"])]["inputs"]
