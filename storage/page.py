@@ -240,7 +240,17 @@ def _training(view: OrderView) -> str:
     prompts = "".join(f"<li>{escape(p.text)}</li>" for p in view.plan.prompts)
     return (
         f"<h2>How it was trained</h2><ul>{''.join(f'<li>{escape(s)}</li>' for s in sentences)}</ul>"
-        f"<h3>Prompts of every grid</h3><ul>{prompts}</ul>"
+        f"<h3>Prompts of every grid</h3><ul>{prompts}</ul>{_plan_file(view)}"
+    )
+
+
+def _plan_file(view: OrderView) -> str:
+    return (
+        "<details><summary>The whole plan, as a file to train by again</summary>"
+        '<p class="soft">Save it as plan.yaml; lorasmith train DIR --plan plan.yaml makes this order again from the same '
+        f"pictures, or another one after a change.</p><pre>{escape(view.plan_file)}</pre></details>"
+        if view.plan_file
+        else ""
     )
 
 

@@ -19,8 +19,11 @@ from storage.database import Database
 from storage.domain.choice import Because, Choice
 from storage.domain.measurement import Measurement, ScaleChoice
 from storage.domain.plan import Departure, Fit, Plan
+from storage.domain.signs import Sign
 from storage.domain.training_log import Entry
+from storage.plan_order import exported
 from storage.tables import Attempt, Ballot, Checkpoint, Delivery, DepartureRow, LogEntry, Order, Picture, PlanRow
+from storage.watching import signs_of
 
 MAX_PICTURE_BYTES = 32 * 1024 * 1024
 """No drawn picture of ours is larger; a larger artifact is left out of the page."""
@@ -83,6 +86,8 @@ class OrderView:
     scale: ScaleChoice | None
     log: tuple[Entry, ...]
     """Of the training, every ten steps."""
+    signs: tuple[Sign, ...]
+    """Warning signs of it."""
     files: dict[str, str]
     """Artifact keys of the final delivery by role."""
     way: str
@@ -90,6 +95,8 @@ class OrderView:
     """Wall seconds by stage, and `gpu` for the card's or processor's own."""
     pictures: dict[str, bytes]
     """By artifact key: grids and strip, small enough to be put into a page."""
+    plan_file: str = ""
+    """The plan as a file that makes the order again; empty before Start."""
 
     @property
     def chosen(self) -> CheckpointView | None:
@@ -126,10 +133,12 @@ def collect(session: Session, order_id: str) -> OrderView:
         choice=choice_of(order),
         scale=ScaleChoice.from_json(order.scale_json) if order.scale_json else None,
         log=log_of(session, order_id),
+        signs=signs_of(session, order_id),
         files=json.loads(delivery.files_json) if delivery else {},
         way=delivery.way if delivery else order.delivery_way,
         seconds=_seconds(order, attempts, checkpoints, session.get(Ballot, order_id)),
         pictures={},
+        plan_file=exported(session, order_id) if plan else "",
     )
 
 

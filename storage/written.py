@@ -24,4 +24,5 @@ async def write_out(view: OrderView, artifacts: Artifacts, out: Path) -> dict[st
     paths = {role: str((out / name).resolve()) for role, name in files.items()}
     (out / "result.json").write_text(json.dumps(result_of(view, paths), indent=2) + "\n")
     (out / "page.html").write_text(order_page(view), encoding="utf-8")
+    (out / "plan.yaml").write_text(view.plan_file, encoding="utf-8")
     return files

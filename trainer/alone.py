@@ -31,7 +31,6 @@ from storage.domain.orders import SubjectType, clean_word
 from storage.domain.recipes import recipe_named
 from storage.options import Options
 from storage.pieces import live_pieces
-from storage.plan_order import exported
 from storage.plan_reading import MAX_BYTES, PlanRefused, Wanted
 from storage.plan_reading import read as read_plan
 from storage.tables import Delivery, Order, now
@@ -139,7 +138,6 @@ async def _delivered(bench: Bench, order_id: str, out: Path) -> OrderView:
     await bench.database.transact(_hand_over, bench, order_id)
     view = await view_of(bench.database, bench.artifacts, order_id)
     files = await write_out(view, bench.artifacts, out)
-    (out / "plan.yaml").write_text(await bench.database.transact(exported, order_id), encoding="utf-8")
     terminal.summary(view, out, files)
     return view
 

@@ -22,6 +22,7 @@ from storage.options import Options
 from storage.plan_file import written
 from storage.plan_order import exported, lasting_names
 from storage.settings import StorageSettings, wrong_settings
+from trainer import terminal
 from trainer.alone import settings_of
 from trainer.gathering import gathered
 from trainer.wish import Wish, drafted, plan_of_wish, require_enough
@@ -40,7 +41,9 @@ async def plan_of(wish: Wish) -> str:
     async with opened(settings, f"plan:{secrets.token_hex(4)}", serves=False) as bench:
         try:
             order = await drafted(bench, wish, await asyncio.to_thread(gathered, wish.pictures))
-            kept = require_enough(await bench.database.transact(orders.pictures_of, order.id))
+            rows = await bench.database.transact(orders.pictures_of, order.id)
+            terminal.pictures(rows)
+            kept = require_enough(rows)
             return written(plan_of_wish(order, kept, wish), held_out=lasting_names(kept))
         finally:
             await bench.engine.close()

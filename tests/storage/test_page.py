@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,10 +19,13 @@ from storage.charts import Line, chart, round_numbers
 from storage.domain.choice import Because, Choice, choose_scale
 from storage.domain.measurement import Flag, Measurement, ScalePoint
 from storage.domain.orders import SubjectType
-from storage.domain.plan import Departure, Fit
+from storage.domain.plan import Departure, Fit, Plan
 from storage.domain.recipes import PictureOf, plan_for
+from storage.domain.signs import Sign, SignKind
 from storage.domain.training_log import Entry
 from storage.page import order_page
+from storage.plan_file import written
+from storage.plan_reading import read
 from storage.view import CheckpointView, OrderView
 
 PLAN = plan_for(
@@ -101,6 +105,7 @@ def view() -> OrderView:
         ),
         scale=choose_scale(points),
         log=LOG,
+        signs=(Sign(kind=SignKind.EVERYWHERE, step=128, value=0.75), Sign(kind=SignKind.BLUR, step=160, value=0.3)),
         files={"strip": "strip"},
         way="attach",
         seconds={"queued": 1.2, "training": 110.0},
@@ -151,6 +156,13 @@ def test_the_page_holds_everything_and_asks_nothing_of_any_server(view: OrderVie
         assert words in page
     assert page.count("data:image/png;base64,") == 6
     assert page.count("<svg") == 7
+
+
+def test_the_plan_is_on_the_page_as_a_file_to_train_by_again(view: OrderView) -> None:
+    page = order_page(replace(view, plan_file=written(PLAN) + "# <script>"))
+    inside = unescape(page.partition("<pre>")[2].partition("</pre>")[0])
+    assert Plan(**read(inside.encode()).fields) == PLAN
+    assert "<script>" not in page
 
 
 def test_what_a_person_typed_is_text(view: OrderView) -> None:
@@ -233,6 +245,9 @@ def test_the_log_is_a_curve_of_error_and_one_of_rate_without_a_dot_a_step(view: 
     spoken = re.search(r'aria-label="Learning rate\. ([^"]+)"', part)
     assert spoken is not None
     assert len(spoken[1].split("; ")) == 10
+    assert "Step 128: what it learned gets into pictures without the trigger" in part
+    assert "30 % as sharp as" in part
+    assert "Warning signs" not in order_page(replace(view, signs=()))
     assert "How the training went" not in order_page(replace(view, log=()))
 
 

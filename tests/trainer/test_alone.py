@@ -14,8 +14,10 @@ from PIL import Image
 from storage.domain.errors import LorasmithError
 from storage.domain.orders import SubjectType
 from storage.lora_file import read_header
+from storage.plan_reading import read
 from tests.builders import drawn_pictures, tiny_base
 from tests.trainer.ordering import Scripted, script
+from trainer import plans
 from trainer.alone import main, parse, train
 from trainer.wish import Wish
 
@@ -144,6 +146,26 @@ async def test_a_changed_plan_or_other_pictures_are_an_order_of_their_own(
 
 def _planned(wish: Wish, plan: Path, out: Path) -> Wish:
     return parse([str(wish.pictures), "--plan", str(plan), "--out", str(out)])[0]
+
+
+async def test_the_plan_of_an_order_and_of_a_folder_are_printed(
+    wish: Wish, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    view = await train(wish, scripted(wish, tmp_path))
+    capsys.readouterr()
+    assert plans.main(["--order", view.id, "--out", str(wish.out)]) == 0
+    assert capsys.readouterr().out == (wish.out / "plan.yaml").read_text() == view.plan_file
+    assert plans.main(["--order", "zzzzzzzz", "--out", str(wish.out)]) == 1
+    assert "no plan of an order zzzzzzzz" in capsys.readouterr().err
+    asked = [str(wish.pictures), "--subject", "character", "--class-word", "cat"]
+    assert await asyncio.to_thread(plans.main, [*asked, "--base", "flux2-klein-4b"]) == 1
+    assert "too small" in capsys.readouterr().err
+    assert await asyncio.to_thread(plans.main, [*asked, "--recipe", "small-set-1250"]) == 0
+    found = read(capsys.readouterr().out.encode())
+    assert found.fields["recipe"] == "small-set-1250-1/pocket/character"
+    assert (found.origin, found.fields["steps"]) == (None, 1250)
+    (held_out,) = found.fields["held_out"]
+    assert (wish.pictures / held_out).is_file(), "pictures are called by the names of their files"
 
 
 @pytest.mark.parametrize(
