@@ -55,4 +55,5 @@ def _working(it: Shown) -> str:
         seconds_left=progress.seconds_left,
         loss_ratio=progress.loss_ratio,
         silent_s=(now() - progress.updated_at).total_seconds() + (STALL_S if progress.stage == STALLED else 0.0),
+        signs=it.signs,
     )

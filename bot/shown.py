@@ -15,6 +15,7 @@ from sqlmodel import Session, col, or_, select
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import mark
 from storage.domain.plan import Plan
+from storage.domain.signs import Sign
 from storage.tables import (
     Ballot,
     Checkpoint,
@@ -27,6 +28,7 @@ from storage.tables import (
     PlanRow,
     Post,
     Progress,
+    SignRow,
     now,
 )
 
@@ -74,6 +76,8 @@ class Shown:
     delivery: Delivery | None = None
     checkup: Checkup | None = None
     """The look at all pictures before the first step."""
+    signs: list[Sign] = field(default_factory=list)
+    """Warning signs of its training, by step."""
     running: bool = False
     """A worker has a turn on it now."""
 
@@ -102,7 +106,7 @@ class Shown:
                 (ballot.deadline_at, ballot.closed_at) if ballot else None,
                 (self.delivery.way, self.delivery.delivered_at) if self.delivery else None,
                 (self.checkup.answer_by, self.checkup.answer) if self.checkup else None,
-                (self.removed, self.mention, self.running),
+                (self.removed, self.mention, self.running, len(self.signs)),
             )
         )
 
@@ -162,6 +166,8 @@ def _filled(session: Session, orders: Sequence[Order]) -> list[Shown]:
         found[delivery.order_id].delivery = delivery
     for checkup in session.exec(select(Checkup).where(_in(Checkup.order_id, ids))):
         found[checkup.order_id].checkup = checkup
+    for sign in session.exec(select(SignRow).where(_in(SignRow.order_id, ids)).order_by(col(SignRow.step))):
+        found[sign.order_id].signs.append(sign.sign())
     running = select(Piece.order_id).where(_in(Piece.order_id, ids), Piece.state == "running")
     for order_id in session.exec(running):
         found[order_id].running = True

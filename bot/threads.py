@@ -176,8 +176,14 @@ class Threads:
             measured = Measurement.from_json(checkpoint.measurement_json) if checkpoint.measurement_json else None
             steps = it.plan.steps if it.plan else checkpoint.step
             of = len(it.plan.checkpoint_steps) if it.plan else number
+            before = max((s for s in it.steps if s < checkpoint.step), default=0)
             text = wording_order.grid_caption(
-                step=checkpoint.step, steps=steps, number=number, of=of, measurement=measured
+                step=checkpoint.step,
+                steps=steps,
+                number=number,
+                of=of,
+                measurement=measured,
+                signs=[sign for sign in it.signs if before < sign.step <= checkpoint.step],
             )
             file = await self._grid_file(it, checkpoint)
             view = row_of(self._offer(it, checkpoint, "Take this one"))

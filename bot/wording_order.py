@@ -10,6 +10,8 @@ from bot.wording import clip, escape, fault_words, mention, when
 from storage.domain.choice import Choice
 from storage.domain.errors import Fault
 from storage.domain.measurement import Measurement, ScaleChoice
+from storage.domain.signs import Sign
+from storage.usage import Use
 from storage.words import (
     because_sentence,
     duration,
@@ -19,6 +21,7 @@ from storage.words import (
     size,
     votes_words,
 )
+from storage.words_signs import sign_sentence
 
 STALL_S = 120
 """After so long without a word from the GPU the member is told."""
@@ -67,6 +70,7 @@ def progress(
     seconds_left: float | None,
     loss_ratio: float | None,
     silent_s: float = 0.0,
+    signs: Sequence[Sign] = (),
 ) -> str:
     """The status message of an order in training: what is going on, how far, how long still, how well."""
     lines = [f"**{escape(name)}**: {doing_words(doing)}"]
@@ -77,6 +81,7 @@ def progress(
     if loss_ratio is not None:
         better = "it is learning" if loss_ratio < 1 else "nothing learned yet"
         lines.append(f"error on the training pictures at {100 * loss_ratio:.0f} % of the base model's: {better}")
+    lines += [careful(sign) for sign in signs]
     if silent_s >= STALL_S:
         lines.append(
             f"I have heard nothing from the machine for {duration(silent_s)}. The order is safe and goes on where it was."
@@ -84,17 +89,25 @@ def progress(
     return "\n".join(lines)
 
 
+def careful(sign: Sign) -> str:
+    """A warning sign of the training."""
+    return f"Careful. {sign_sentence(sign)}"
+
+
 def trained(name: str) -> str:
     """The status message once the last checkpoint is there."""
     return f"**{escape(name)}**: training is done, the vote is open."
 
 
-def grid_caption(*, step: int, steps: int, number: int, of: int, measurement: Measurement | None) -> str:
-    """The text over a grid: which checkpoint, what was measured, how to vote."""
+def grid_caption(
+    *, step: int, steps: int, number: int, of: int, measurement: Measurement | None, signs: Sequence[Sign] = ()
+) -> str:
+    """The text over a grid: which checkpoint, what was measured, what is odd since the one before, how to vote."""
     lines = [
         f"**Checkpoint {number} of {of}** (step {step} of {steps}). Left: the base model without the LoRA; right of it: with it.",
         measurement_line(measurement),
         *flag_sentences(measurement),
+        *map(careful, signs),
         f"React with {VOTE_EMOJI} if this is a good one; you may vote for several.",
     ]
     return clip("\n".join(lines))
@@ -157,8 +170,8 @@ class DeliveryCard:
     measurement: Measurement | None
     prompts: Sequence[str]
     """Prompts to try."""
-    how: Sequence[tuple[str, str]]
-    """(tool, what to do) from `storage.usage.how_to_use`."""
+    how: Sequence[Use]
+    """From `storage.usage.how_to_use`."""
     way: str
     file_bytes: int
     compact_loss: float | None = None
@@ -176,7 +189,7 @@ def card(data: DeliveryCard) -> str:
         scale_sentence(data.scale) if data.scale else "",
         _handed(data),
         "Try: " + "; ".join(f"`{escape_code(p)}`" for p in data.prompts) if data.prompts else "",
-        *(f"- {tool}: `{escape_code(use)}`" for tool, use in data.how),
+        *(f"- {use.tool}: {use.say}" + (f" `{escape_code(use.code)}`" if use.code else "") for use in data.how),
         f"Licence: {data.licence}." if data.licence else "",
     ]
     return clip("\n".join(line for line in lines if line))

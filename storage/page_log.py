@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
 from statistics import median
 
 from storage import words
 from storage.charts import Line, chart
 from storage.view import OrderView
+from storage.words_signs import sign_sentence
 
 
 def log_section(view: OrderView) -> str:
@@ -32,8 +34,13 @@ def log_section(view: OrderView) -> str:
         f"<section><h3>{error.title}</h3>{chart(error)}<p>Against the base model's own on the same pictures, smoothed over "
         "about ten steps: 1.00 is the base. A falling curve alone does not mean a better LoRA.</p></section>"
         f"<section><h3>{rate.title}</h3>{chart(rate)}<p>As a share of {view.plan.learning_rate:g}.</p></section></div>"
-        f'<p class="soft">{_pace(view)}</p>'
+        f'<p class="soft">{_pace(view)}</p>{_signs(view)}'
     )
+
+
+def _signs(view: OrderView) -> str:
+    items = "".join(f"<li>{escape(sign_sentence(sign))}</li>" for sign in view.signs)
+    return f"<h3>Warning signs</h3><ul>{items}</ul>" if items else ""
 
 
 def _pace(view: OrderView) -> str:

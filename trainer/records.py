@@ -19,6 +19,7 @@ from storage.domain.training_log import is_kept
 from storage.pieces import Enqueues
 from storage.tables import Attempt, Checkpoint, Delivery, DepartureRow, LogEntry, Order, Progress
 from storage.turns import Outcome, Taken
+from storage.watching import watch
 from trainer.events import Checkpointed, Departed, Examined, Finished, Logged
 
 
@@ -56,6 +57,7 @@ def note(session: Session, taken: Taken, progress: Progress | None, logged: Sequ
         for entry in logged:
             if is_kept(entry.step, steps):
                 session.merge(LogEntry(order_id=taken.order_id, **entry.model_dump(exclude={"event"})))
+        watch(session, taken.order_id)
 
 
 def began(session: Session, taken: Taken, fit: Fit, versions: dict[str, str]) -> None:
@@ -132,6 +134,7 @@ def checkpointed(session: Session, taken: Taken, event: Checkpointed, files: Sto
                 measurement_json=event.measurement,
             )
         )
+        watch(session, taken.order_id)
 
 
 def trained(session: Session, engine: Enqueues, taken: Taken, *, gpu_s: float, step: int, over: bool) -> bool:

@@ -20,12 +20,15 @@ from storage.domain.captions import unwanted
 from storage.domain.errors import Fault
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan
+from storage.domain.signs import Sign
 from storage.drafts import kept
 from storage.tables import Picture
 from storage.view import OrderView
+from storage.watching import signs_of
 from storage.words_captions import captioned, empty_words, spoilt_words
 from storage.words_doctor import checkup_lines, examined_words
-from storage.words_pictures import picture_refused
+from storage.words_pictures import pictures_refused
+from storage.words_signs import sign_sentence
 
 LOOK_S = 0.25
 
@@ -59,9 +62,9 @@ def pictures(rows: Sequence[Picture]) -> None:
     """What was taken and what was not, with what to do."""
     kept = sum(p.state == "kept" for p in rows)
     say(f"{kept} of {len(rows)} pictures are used.")
-    for row in rows:
-        if row.state == "refused" and row.fault:
-            say(f"  {picture_refused(row.source_name, row.fault, row.fault_detail)}")
+    refused = [(r.source_name, r.fault, r.fault_detail) for r in rows if r.state == "refused" and r.fault]
+    for sentence in pictures_refused(refused):
+        say(f"  {sentence}")
     ill = [row for row in rows if row.state == "kept" and findings_of(row)]
     for row in ill:
         say(f"  {examined_words(row.source_name, findings_of(row))}")
@@ -123,6 +126,8 @@ def summary(view: OrderView, out: Path, files: dict[str, str]) -> None:
         say(f"  {words.measurement_line(view.chosen.measurement)}")
         for warning in words.flag_sentences(view.chosen.measurement):
             say(f"  {warning}")
+    for sign in view.signs:
+        say(f"  Careful. {sign_sentence(sign)}")
     if view.scale:
         say(words.scale_sentence(view.scale))
     for role in ("lora", "sidecar", "preview", "strip"):
@@ -146,8 +151,13 @@ async def progress_of(database: Database, order_id: str, title: str) -> AsyncIte
         task = bar.add_task(title, total=None)
 
         async def follow() -> None:
+            told = set((await database.transact(_seen, order_id))[1])
             while True:
-                row = await database.transact(_progress, order_id)
+                row, signs = await database.transact(_seen, order_id)
+                for sign in signs:
+                    if sign not in told:
+                        say(f"  Careful. {sign_sentence(sign)}")
+                told |= set(signs)
                 if row is not None:
                     text = f"{title}: {DOING.get(row.stage, row.stage)}"
                     bar.update(task, description=text, total=row.steps or None, completed=row.step)
@@ -161,5 +171,5 @@ async def progress_of(database: Database, order_id: str, title: str) -> AsyncIte
             await asyncio.wait([following])
 
 
-def _progress(session: Session, order_id: str) -> tables.Progress | None:
-    return session.get(tables.Progress, order_id)
+def _seen(session: Session, order_id: str) -> tuple[tables.Progress | None, tuple[Sign, ...]]:
+    return session.get(tables.Progress, order_id), signs_of(session, order_id)

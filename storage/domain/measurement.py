@@ -48,6 +48,10 @@ class Measurement:
     flags: tuple[Flag, ...]
     seconds: float
     """What measuring cost."""
+    sharpness: float | None = None
+    """Of triggered previews, over the less sharp of the base's at equal seed and the training pictures: 1.0 is as sharp."""
+    seed_variety: float | None = None
+    """Mean distance between the seeds of one triggered prompt, over the base's; small means that the seed hardly matters."""
 
     def to_json(self) -> str:
         """As kept in the checkpoint's row."""

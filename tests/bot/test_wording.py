@@ -18,6 +18,7 @@ from storage.domain.errors import Fault, OrderFault, PictureFault
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import SubjectType
 from storage.domain.recipes import PictureOf, plan_for
+from storage.domain.signs import Sign, SignKind
 from storage.words import duration
 
 ANYTHING = st.text(st.characters(codec=None), max_size=300) | st.text(
@@ -110,7 +111,7 @@ def test_a_plan_card_with_forty_refused_pictures_of_hostile_names_stays_within_a
     assert len(wording_plan.text(card)) <= 4096
     assert len(wording_plan.title(card)) <= 256
     assert "@everyone" not in wording_plan.text(card)
-    assert f"and {len(hostile) - 12} more" in wording_plan.text(card)
+    assert f"and {len(hostile) - 3 - 12} more" in wording_plan.text(card), "four that found no place are one line"
 
 
 def test_the_plan_card_says_all_that_a_member_needs_before_start() -> None:
@@ -193,3 +194,13 @@ def test_members_read_before_start_where_a_base_is_not_for_commercial_use(base: 
     assert ("Not for commercial use" in said) is warned
     assert BASES[base].title in said
     assert (BASES[base].licence.url in said) is warned
+
+
+def test_warning_signs_stand_in_the_status_and_over_the_grid_where_they_were_seen() -> None:
+    sign = Sign(kind=SignKind.BLUR, step=64, value=0.31)
+    status = wording_order.progress(
+        name="cat", doing="training", step=70, steps=160, seconds_left=9.0, loss_ratio=0.9, signs=[sign]
+    )
+    grid = wording_order.grid_caption(step=64, steps=160, number=2, of=5, measurement=None, signs=[sign])
+    for said in (status, grid):
+        assert "Careful. Step 64: its pictures are blurred: 31 % as sharp as the base model's" in said

@@ -10,9 +10,13 @@ from pydantic import ValidationError
 from sqlmodel import Session
 
 from storage import orders, turns
+from storage.domain.signs import SignKind
 from storage.domain.training_log import Entry
+from storage.page import order_page
+from storage.result import result_of
 from storage.tables import PlanRow
-from storage.view import log_of
+from storage.view import collect, log_of
+from storage.watching import signs_of
 from tests.trainer.conftest import MakeBench
 from tests.trainer.ordering import order_of, script
 from trainer import settings
@@ -72,3 +76,26 @@ def test_a_folder_for_tensorboard_without_its_library_is_refused_with_what_to_in
     monkeypatch.setattr(settings, "writes_tensorboard", lambda: False)
     with pytest.raises(ValidationError, match=r"install lorasmith\[logs\]"):
         WorkerSettings(data_dir=tmp_path, logs_dir=tmp_path / "logs")
+
+
+async def test_a_sign_is_kept_once_as_it_was_first_seen_and_goes_to_page_and_result(bench: Bench) -> None:
+    order_id = await order_of(bench.database, bench.engine, bench.artifacts, "1")
+    taken = await bench.database.transact(turns.pick, bench.engine, "x", ("pocket",), "k")
+    assert taken is not None
+
+    def said(ratios: dict[int, float]) -> list[Logged]:
+        return [
+            Logged(step=s, loss=0.1, loss_ratio=r, learning_rate=1e-4, steps_per_s=1.0, memory_mib=1)
+            for s, r in ratios.items()
+        ]
+
+    await bench.database.transact(note, taken, None, said({1: 0.9, 2: 0.9, 3: 0.9, 4: 1.4}))
+    assert await bench.database.transact(signs_of, order_id) == ()
+    await bench.database.transact(note, taken, None, said({5: 1.4}))
+    await bench.database.transact(note, taken, None, said({4: 0.9, 5: 0.9, 6: 1.4, 7: 1.4}))
+    (sign,) = await bench.database.transact(signs_of, order_id)
+    assert (sign.kind, sign.step) == (SignKind.JUMPING, 5)
+    view = await bench.database.transact(collect, order_id)
+    assert view.signs == (sign,)
+    assert result_of(view, {})["signs"] == [{"kind": "jumping", "step": 5, "value": sign.value}]
+    assert "Step 5: its error jumps up again" in order_page(view)

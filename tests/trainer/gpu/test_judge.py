@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -17,7 +17,7 @@ from storage.domain.measurement import Flag, Measurement
 from storage.domain.plan import Validation
 from tests.builders import drawn_pictures, tiny_plan
 from trainer.events import Checkpointed, Finished
-from trainer.gpu.judge import _utilities, losses
+from trainer.gpu.judge import _utilities, losses, sharpness
 from trainer.gpu.judge.flags import flags
 from trainer.gpu.judge.sight import (
     References,
@@ -26,6 +26,7 @@ from trainer.gpu.judge.sight import (
     leakage,
     likeness,
     memorisation,
+    seed_variety,
     seen,
     toward,
     variety,
@@ -194,3 +195,29 @@ def test_a_loss_that_is_no_number_compares_with_nothing_and_spoils_no_later_one(
     assert _utilities(full, look, nan, nan, {}) == ()
     assert _utilities(full, look, (0.9,) * 16, (0.9,) * 16, {1: nan}) == look.utilities
     assert not losses.overfits([1.0] * 16, 200, {50: nan})
+
+
+def test_a_blurred_picture_is_less_sharp_than_base_and_training_pictures_whatever_its_contrast() -> None:
+    sharp = {(0, seed): picture for seed, picture in enumerate(drawn_pictures(4))}
+    soft = {cell: picture.filter(ImageFilter.GaussianBlur(1.0)) for cell, picture in sharp.items()}
+    dim = {cell: picture.point(lambda value: value // 2) for cell, picture in sharp.items()}
+    assert sharpness.relative(sharp, sharp, []) == pytest.approx(1.0)
+    blurred = sharpness.relative(soft, sharp, drawn_pictures(4))
+    assert blurred is not None
+    assert blurred < 0.3
+    assert sharpness.relative(dim, sharp, []) == pytest.approx(1.0, abs=0.1)
+    assert sharpness.relative(soft, sharp, [*soft.values()]) == pytest.approx(1.0, abs=0.2), (
+        "soft pictures teach softness"
+    )
+    assert sharpness.relative({}, sharp, []) is None
+    flat = {(0, 0): Image.new("RGB", (64, 64), (9, 9, 9))}
+    assert sharpness.relative(flat, flat, []) is None
+
+
+def test_seeds_without_effect_show_as_no_variety_between_seeds() -> None:
+    base = {(0, 1): at(1, 0, 0), (0, 2): at(0, 1, 0), (1, 1): at(0, 0, 1), (1, 2): at(1, 1, 0)}
+    same = {(row, seed): at(1, 0, 0) if row == 0 else at(0, 0, 1) for row, seed in base}
+    assert seed_variety(same, base, [0, 1]) == pytest.approx(0.0, abs=1e-6)
+    assert variety(torch.stack([*same.values()]), torch.stack([*base.values()])) > 0.5, "prompts differ all the same"
+    assert seed_variety(base, base, [0, 1]) == pytest.approx(1.0)
+    assert seed_variety({(0, 1): at(1, 0, 0)}, base, [0]) is None

@@ -13,10 +13,10 @@ from torch import Tensor
 from storage.domain.measurement import Measurement
 from storage.domain.plan import Plan, PreviewPrompt, Validation
 from trainer.gpu.families.family import Base, Words
-from trainer.gpu.judge import losses
+from trainer.gpu.judge import losses, sharpness
 from trainer.gpu.judge.eye import Eye
 from trainer.gpu.judge.flags import flags
-from trainer.gpu.judge.sight import Drawn, References, Seen, seen
+from trainer.gpu.judge.sight import Drawn, References, Seen, seed_variety, seen
 from trainer.gpu.latents import Encoded
 from trainer.gpu.preview import Panel
 
@@ -35,6 +35,7 @@ class Yardstick:
     base_training_N82: Tensor
     eye: Eye | None
     references: References | None
+    base_drawn: Panel
     most: int
     """Pictures a forward pass."""
 
@@ -74,6 +75,7 @@ def yardstick(
         base_training_N82=losses.draws(base, training, plan, words, most=most),
         eye=eye,
         references=references(eye, plan.prompts, pictures, drawn) if eye else None,
+        base_drawn=drawn,
         most=most,
     )
 
@@ -107,9 +109,11 @@ def measure(
     now_held_out = losses.draws(base, stick.held_out, plan, words, most=stick.most)
     now_training = losses.draws(base, stick.training, plan, words, most=stick.most)
     relative = tuple(losses.relative(now_held_out, stick.base_held_out_N82).flatten().tolist())
-    look = seen(plan, looked_at(stick.eye, drawn), stick.references) if stick.eye and stick.references else None
+    eyed = looked_at(stick.eye, drawn) if stick.eye else {}
+    look = seen(plan, eyed, stick.references) if eyed and stick.references else None
     finite = bool(torch.isfinite(now_training).all() and torch.isfinite(now_held_out).all())
-    triggered = [image for (row, _), image in drawn.items() if plan.prompts[row].with_trigger]
+    rows = [row for row, prompt in enumerate(plan.prompts) if prompt.with_trigger]
+    triggered = {cell: image for cell, image in drawn.items() if cell[0] in rows}
     on_training = tuple(losses.relative(now_training, stick.base_training_N82).flatten().tolist())
     utilities = _utilities(plan, look, relative, on_training, earlier)
     measurement = Measurement(
@@ -122,8 +126,10 @@ def measure(
         memorisation=look.memorisation if look else None,
         utility=sum(utilities) / len(utilities) if utilities else None,
         utilities=utilities,
-        flags=flags(triggered, finite=finite, seen=look, overfits=losses.overfits(relative, step, earlier)),
+        flags=flags([*triggered.values()], finite=finite, seen=look, overfits=losses.overfits(relative, step, earlier)),
         seconds=round(time.monotonic() - began, 3),
+        sharpness=sharpness.relative(triggered, stick.base_drawn, [p.picture.image for p in stick.training]),
+        seed_variety=seed_variety(eyed, stick.references.base, rows) if eyed and stick.references else None,
     )
     return Verdict(measurement=measurement, held_out=relative)
 

@@ -127,6 +127,12 @@ def variety(drawn_KD: Tensor, base_KD: Tensor) -> float:
     return _spread(drawn_KD) / max(_spread(base_KD), FLOOR)
 
 
+def seed_variety(drawn: Drawn, base: Drawn, rows: Sequence[int]) -> float | None:
+    """Mean distance between pictures of one prompt over the base's; None where no prompt has two seeds."""
+    ratios = [variety(_row(drawn, row), _row(base, row)) for row in rows if len(_row(drawn, row)) > 1]
+    return _mean(ratios) if ratios else None
+
+
 def leakage(drawn: Drawn, base: Drawn, rows: Sequence[int]) -> float:
     """Distance from the base at equal seed over the base's distance between seeds, for prompts without the trigger."""
     moved, between = [], []
