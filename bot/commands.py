@@ -57,6 +57,7 @@ class Commands:
             subject="What the pictures show",
             name="What to call it",
             class_word="One plain word for what it is, such as dog, teapot or watercolour",
+            **{f"image{n}": "A picture: JPEG, PNG, WebP or HEIC; 8 to 20 in all work best" for n in range(1, 11)},
         )
         @app_commands.choices(subject=SUBJECTS)
         async def train(  # noqa: PLR0917  # one parameter an attachment: this is how discord.py declares options

@@ -137,15 +137,22 @@ async def compact_loss(parts: Parts, order_id: str) -> float | None:
     return float(loss) if isinstance(loss, int | float) else None
 
 
-async def enclosures(
-    parts: Parts, order: Order, files: Mapping[str, str], chosen: str, *, folder: Path, limit: int
+async def enclosures(  # noqa: PLR0917  # one message's files
+    parts: Parts,
+    order: Order,
+    files: Mapping[str, str],
+    chosen: str,
+    *,
+    folder: Path,
+    limit: int,
+    step: int | None = None,
 ) -> list[Enclosure]:
     """The files that go along with a message; in a shared store they are first copied into `folder`.
 
-    What is too large or gone stays out.
+    What is too large or gone stays out. `step` is that of a checkpoint that is taken on the way: its name says so.
     """
     lora = {"attach": ["lora"], "compact": ["compact"], "download": []}[chosen]
-    stem = file_stem(order.name, order.id)
+    stem = file_stem(order.name, order.id, step)
     found: list[Enclosure] = []
     for role in [*lora, "sidecar", "preview", "strip"]:
         path = await fetched(parts, files.get(role), folder / role)

@@ -110,10 +110,15 @@ def own_draft(session: Session, order_id_: str, member_id: str) -> Order:
     return order
 
 
-def remember_subject(session: Session, order_id_: str, member_id: str, subject: SubjectType) -> None:
-    """The owner says what the pictures show. Said again, the last word holds while it is a draft."""
+def remember_subject(
+    session: Session, order_id_: str, member_id: str, subject: SubjectType, *, name: str = "", class_word: str = ""
+) -> None:
+    """The owner says what the pictures show. Said again, the last word holds while it is a draft; empty words change nothing."""
     order = own_draft(session, order_id_, member_id)
-    order.class_word = CLASS_WORDS[subject] if not order.subject_type and not order.class_word else order.class_word
+    order.name = name or order.name
+    standard = CLASS_WORDS[SubjectType(order.subject_type)] if order.subject_type else ""
+    own = "" if order.class_word == standard else order.class_word
+    order.class_word = class_word or own or CLASS_WORDS[subject]
     order.subject_type = subject.value
 
 

@@ -38,6 +38,7 @@ from bot.drafting import (
     waiting_links,
     write_draft,
 )
+from bot.modals import about_modal, words_in
 from bot.parts import Parts
 from bot.plan_card import PlanCards
 from bot.presses import button, row_of
@@ -107,11 +108,18 @@ class Intake:
         return None
 
     async def choose_subject(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
-        """The answer to "What do the pictures show?"."""
+        """The answer to "What do the pictures show?" opens a form that asks for the words."""
+        order_id, kind = arguments
+        await interaction.response.send_modal(about_modal(order_id, SubjectType(kind)))
+
+    async def remember_words(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
+        """That form came back: what the pictures show is known, and they are taken in."""
         await acknowledge(interaction)
         order_id, kind = arguments
-        owner = str(interaction.user.id)
-        await self._parts.database.transact(remember_subject, order_id, owner, SubjectType(kind))
+        owner, (name, class_word) = str(interaction.user.id), words_in(dict(interaction.data or {}))
+        await self._parts.database.transact(
+            remember_subject, order_id, owner, SubjectType(kind), name=name, class_word=class_word
+        )
         await say(interaction, CHECKING)
         self.settle(order_id)
 

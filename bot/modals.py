@@ -1,4 +1,4 @@
-"""The two modals, and what comes back from them. Their state is in the custom_id: a submit works after a restart too."""
+"""The modals around pictures, and what comes back from them. Their state is in the custom_id: a submit works after a restart too."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ from typing import Any
 import discord
 
 from bot.presses import forgettable
-from bot.wording_plan import RIGHTS, SUBJECT_WORDS
-from storage.domain.orders import SubjectType
+from bot.wording_plan import (
+    ABOUT_TITLE,
+    CLASS_WORD_LABEL,
+    NAME_ABOUT,
+    NAME_LABEL,
+    RIGHTS,
+    SUBJECT_WORDS,
+    class_word_about,
+)
+from storage.domain.orders import CLASS_WORDS, SubjectType, clean_word
 from storage.drafts import Link
 
 UPLOADS = 3
@@ -43,6 +51,26 @@ def add_modal(order_id: str) -> discord.ui.Modal:
         modal.add_item(part)
     modal.add_item(discord.ui.TextDisplay(RIGHTS))
     return forgettable(modal)
+
+
+def about_modal(order_id: str, kind: SubjectType) -> discord.ui.Modal:
+    """What else is asked where a draft came without words: its name and class word. Both may be left empty."""
+    modal = discord.ui.Modal(title=ABOUT_TITLE, timeout=60.0, custom_id=f"about:{order_id}:{kind.value}")
+    modal.add_item(_line("name", NAME_LABEL, NAME_ABOUT, 40))
+    modal.add_item(_line("class_word", CLASS_WORD_LABEL, class_word_about(CLASS_WORDS[kind]), 30))
+    return forgettable(modal)
+
+
+def _line(custom_id: str, label: str, about: str, most: int) -> discord.ui.Label[Any]:
+    field: discord.ui.TextInput[Any] = discord.ui.TextInput(custom_id=custom_id, required=False, max_length=most)
+    return discord.ui.Label(text=label, description=about, component=field)
+
+
+def words_in(data: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and class word of `about_modal`, clean; empty where nothing was said."""
+    inner = [part.get("component") or {} for part in data.get("components", ())]
+    said = {str(field.get("custom_id", "")): str(field.get("value") or "") for field in inner}
+    return clean_word(said.get("name", ""), 40), clean_word(said.get("class_word", ""), 30).lower()
 
 
 def _subject_select(chosen: SubjectType | None) -> discord.ui.Select[Any]:

@@ -81,6 +81,7 @@ class Starting:
         presses.on_button("add", self.press_add)
         presses.on_modal("add", lambda i, a: self._intake.add(i, a[0], submission(_data(i)).links))
         presses.on_button("subject", self._intake.choose_subject)
+        presses.on_modal("about", self._intake.remember_words)
         presses.on_button("retry", lambda i, a: self.press_retry(i, a[0]))
 
     async def press_start(self, interaction: Interaction, order_id: str, *, agreed: bool = False) -> None:

@@ -16,6 +16,7 @@ from bot.links import links_of
 from bot.parts import Parts
 from storage.domain.errors import OrderFault
 from storage.domain.handing import Way, way
+from storage.domain.lifecycle import OPEN, Stage
 from storage.domain.orders import file_stem
 from storage.tables import Checkpoint, Delivery, Order, now
 
@@ -28,9 +29,11 @@ async def take(parts: Parts, interaction: discord.Interaction[Any], arguments: t
         await interaction.followup.send(found, ephemeral=True)
         return
     order, checkpoint = found
-    text = wording_order.taken(name=order.name, step=checkpoint.step, trigger=order.trigger)
+    text = wording_order.taken(
+        name=order.name, step=checkpoint.step, trigger=order.trigger, goes_on=Stage(order.stage) in OPEN
+    )
     files = {"lora": checkpoint.lora_artifact}
-    chosen = await _hand_over(parts, interaction, order, checkpoint, files, text)
+    chosen = await _hand_over(parts, interaction, order, checkpoint, files, text, on_the_way=True)
     if chosen is not None:
         await parts.database.transact(_note_taken, order.id, checkpoint.step, files, chosen)
 
@@ -54,17 +57,26 @@ async def _hand_over(  # noqa: PLR0917  # one press, one file
     checkpoint: Checkpoint,
     files: Mapping[str, str],
     text: str,
+    *,
+    on_the_way: bool = False,
 ) -> Way | None:
     """Answers the press with the file or a link; None where neither can be had, and then it says why."""
     limit = min(order.max_file_bytes, interaction.filesize_limit)
     linkable = delivery.can_link(parts.settings)
     chosen = way(checkpoint.lora_bytes, limit, linkable=linkable, compact="compact" in files)
     if chosen == "download":
-        return chosen if await _send_link(parts, interaction, order, checkpoint.step, files["lora"]) else None
+        sent = await _send_link(parts, interaction, order, checkpoint.step, files["lora"], on_the_way=on_the_way)
+        return chosen if sent else None
     role = "compact" if chosen == "compact" else "lora"
     with tempfile.TemporaryDirectory() as folder:
         enclosed = await delivery.enclosures(
-            parts, order, {role: files[role]}, chosen, folder=Path(folder), limit=limit
+            parts,
+            order,
+            {role: files[role]},
+            chosen,
+            folder=Path(folder),
+            limit=limit,
+            step=checkpoint.step if on_the_way else None,
         )
         if not enclosed:
             await interaction.followup.send(wording_order.FILE_GONE, ephemeral=True)
@@ -73,7 +85,9 @@ async def _hand_over(  # noqa: PLR0917  # one press, one file
     return chosen
 
 
-async def _send_link(parts: Parts, interaction: discord.Interaction[Any], order: Order, step: int, key: str) -> bool:
+async def _send_link(  # noqa: PLR0917  # one press, one link
+    parts: Parts, interaction: discord.Interaction[Any], order: Order, step: int, key: str, *, on_the_way: bool
+) -> bool:
     """Whether there was something to link to."""
     if not await parts.artifacts.exists(key):
         await interaction.followup.send(wording_order.FILE_GONE, ephemeral=True)
@@ -89,7 +103,8 @@ async def _send_link(parts: Parts, interaction: discord.Interaction[Any], order:
         await interaction.followup.send(wording_order.NO_WAY, ephemeral=True)
         return False
     view = discord.ui.View(timeout=None)
-    view.add_item(discord.ui.Button(label=f"{file_stem(order.name, order.id)}.safetensors", url=url))
+    name = f"{file_stem(order.name, order.id, step if on_the_way else None)}.safetensors"
+    view.add_item(discord.ui.Button(label=name, url=url))
     view.stop()
     await interaction.followup.send(wording_order.LINK_READY, view=view, ephemeral=True)
     return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import sys
 import time
 from collections.abc import Awaitable, Callable
 
@@ -158,7 +159,7 @@ class _Pages:
         """Counts in the text form that Prometheus reads. No names, no ids."""
         stages, workers = await self.parts.database.transact(_counts)
         lines = [f'lorasmith_orders{{stage="{stage}"}} {count}' for stage, count in sorted(stages.items())]
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        memory = peak_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sys.platform)
         lines += [
             f"lorasmith_workers {workers}",
             f"lorasmith_bot_peak_memory_bytes {memory}",
@@ -166,6 +167,11 @@ class _Pages:
             f"lorasmith_discord_latency_seconds {self.parts.discord.latency:.3f}",
         ]
         return web.Response(text="\n".join(lines) + "\n")
+
+
+def peak_bytes(ru_maxrss: int, platform: str) -> int:
+    """The kernel's figure in bytes: Linux counts in KiB, macOS in bytes (getrusage(2) of each)."""
+    return ru_maxrss if platform == "darwin" else ru_maxrss * 1024
 
 
 def _link_in(request: web.Request) -> FileLink | None:
@@ -195,7 +201,7 @@ def _file_of(session: Session, link: FileLink) -> tuple[str, str] | None:
         return None
     row = session.get(Delivery, f"{order.id}:final:{link.step}")
     key = files_in(row).get("lora", checkpoint.lora_artifact) if row else checkpoint.lora_artifact
-    return key, f"{file_stem(order.name, order.id)}.safetensors"
+    return key, f"{file_stem(order.name, order.id, None if row else link.step)}.safetensors"
 
 
 def _ping(session: Session) -> None:

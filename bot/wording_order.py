@@ -237,9 +237,10 @@ def once_more(*, name: str, trigger: str) -> str:
     return f"Here is the file of **{escape(name)}**. Trigger word: **{trigger}**."
 
 
-def taken(*, name: str, step: int, trigger: str) -> str:
-    """The owner takes a checkpoint's file before the vote is over."""
-    return f"**{escape(name)}** as it was at step {step}. Trigger word: **{trigger}**. The order goes on as before."
+def taken(*, name: str, step: int, trigger: str, goes_on: bool) -> str:
+    """The owner takes a checkpoint's file, on the way or once the order has ended."""
+    more = " The order goes on as before." if goes_on else ""
+    return f"**{escape(name)}** as it was at step {step}. Trigger word: **{trigger}**.{more}"
 
 
 NO_PICTURE = "Its picture cannot be shown here; what was measured still tells something, and it can be voted for."

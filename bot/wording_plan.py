@@ -20,6 +20,18 @@ SUBJECT_WORDS: dict[SubjectType, str] = {
 }
 """What members read for the subject types."""
 
+ABOUT_TITLE = "What is it?"
+NAME_LABEL = "What to call it"
+NAME_ABOUT = "Left empty, it is called by its trigger word."
+CLASS_WORD_LABEL = "One plain word for what it is"
+"""The form that asks what pictures of a message did not tell."""
+
+
+def class_word_about(standard: str) -> str:
+    """What the class word is for, and what is taken without one."""
+    return f"Such as dog, teapot or watercolour: the word that it is learned as. Left empty: {standard}."
+
+
 STANDARD_CONSENT = (
     "I have the consent of the person in these pictures to make an image model of them, "
     "and I will not use it to deceive or harm."

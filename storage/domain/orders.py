@@ -96,7 +96,10 @@ def clean_word(text: str, limit: int = 32) -> str:
     return re.sub(r"\s+", " ", plain).strip()[:limit].strip()
 
 
-def file_stem(name: str, order_id_: str) -> str:
-    """The file name (without ending) of an order's LoRA: plain ASCII, safe on every system, e.g. "blue-cat-4k7m2p9x"."""
+def file_stem(name: str, order_id_: str, step: int | None = None) -> str:
+    """The file name (without ending) of an order's LoRA: plain ASCII, safe on every system, e.g. "blue-cat-4k7m2p9x".
+
+    A checkpoint that is taken on the way carries its step, so that it does not end up in place of the final file.
+    """
     ascii_name = re.sub(r"[^a-z0-9]+", "-", name.lower().encode("ascii", "ignore").decode()).strip("-")
-    return f"{ascii_name[:40] or 'lora'}-{order_id_}"
+    return f"{ascii_name[:40] or 'lora'}-{order_id_}" + ("" if step is None else f"-step{step}")

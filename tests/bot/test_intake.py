@@ -105,12 +105,34 @@ async def test_train_from_a_message_asks_what_the_pictures_show(home: House, ada
     said = await home.people["Bruno"].post_message(home.channel(), "look", files=photos(5, 200))
     answer = await ada.on_message("Train from these pictures", message=said)
     reply = await home.reply(ada, answer, "What do the pictures show")
-    chosen = await ada.click(reply, "A character or pet")
+    opened = await ada.click(reply, "A character or pet")
+    assert opened.state == "modal"
+    chosen = await ada.submit_modal(opened, {"name": "Rex @everyone", "class_word": "Dog"})
     order = await home.wait_for_order(str(answer.interaction_id))
     card = await home.card("Ada", order.id, "a character or pet")
+    order = await home.wait_for_order(str(answer.interaction_id))
+    assert (order.name, order.class_word) == ("Rex everyone", "dog")
     assert "5 pictures taken" in card.text()
     assert order.owner_id == str(ada.user_id)
     await home.reply(ada, chosen, "looking at your pictures")
+
+
+async def test_words_that_nobody_gives_are_the_standard_ones(home: House, ada: Member) -> None:
+    said = await ada.post_message(home.channel(), "look", files=photos(4, 240))
+    answer = await ada.on_message("Train from these pictures", message=said)
+    opened = await ada.click(await home.reply(ada, answer, "What do the pictures show"), "An object")
+    assert opened.state == "modal"
+    await ada.submit_modal(opened, {})
+    order = await home.wait_for_order(str(answer.interaction_id))
+    await home.card("Ada", order.id, "4 pictures taken")
+    order = await home.wait_for_order(str(answer.interaction_id))
+    assert (order.name, order.class_word) == (order.trigger, "toy")
+
+
+async def test_every_picture_of_the_command_is_described(home: House) -> None:
+    train = next(c for c in home.server.world.commands.values() if c.definition["name"] == "train")
+    options = {o["name"]: o["description"] for o in train.definition["options"]}
+    assert all("picture" in options[f"image{n}"].lower() for n in range(1, 11))
 
 
 async def test_a_message_without_pictures_makes_no_order(home: House, ada: Member) -> None:

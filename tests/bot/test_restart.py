@@ -145,5 +145,5 @@ async def test_a_draft_of_which_nobody_said_what_it_shows_is_asked_for_again(tmp
             return message.id != first.id and f"subject:{order.id}:style" in str(message.buttons())
 
         again = await ada.wait_message(asked)
-        await ada.click(again, "A style")
+        await ada.submit_modal(await ada.click(again, "A style"), {})
         await home.card("Ada", order.id, "4 pictures taken")

@@ -10,8 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bot.cancelling import cancel_order
 from bot.links import FileLink, Links, link_key
 from bot.removal import mark_removed
+from bot.web import peak_bytes
 from storage import orders
 from storage.domain.lifecycle import Stage
 from storage.tables import Delivery, Member, Order
@@ -164,6 +166,8 @@ async def test_the_owner_takes_a_checkpoint_at_any_time_and_nobody_else_does(ben
     await bench.until(lambda: _says(owner, yes, "as it was at step 2"))
     got = await owner.message(yes.channel_id, yes.id)
     assert await owner.download(got.files[0]) == b"L" * 5000
+    assert got.files[0].filename == f"blue-cat-{order_id}-step2.safetensors"
+    assert "goes on as before" in got.content
     assert (await bench.row(order_id)).stage == "training"
     await bench.until(lambda: bench.get(Delivery, f"{order_id}:taken:2"))
 
@@ -240,6 +244,22 @@ async def test_an_order_that_failed_after_its_vote_is_retried_under_the_same_vot
     await bench.vote(running, order_id)
     again = await bench.stage(order_id, Stage.SCALING)
     assert again.chosen_step == 8
+
+
+async def test_a_checkpoint_of_a_cancelled_order_is_not_said_to_go_on(bench: Bench) -> None:
+    running = await bench.bot()
+    order_id = await bench.order()
+    await bench.checkpoint(order_id, 2)
+    grid, owner = await bench.grid(order_id, 2), await bench.member("Ada")
+    await cancel_order(running.parts, order_id, member_id="", by="system")
+    reply = await owner.reply_of(await owner.click(grid, "Take this one"))
+    await bench.until(lambda: _says(owner, reply, "as it was at step 2"))
+    assert "goes on" not in (await owner.message(reply.channel_id, reply.id)).content
+
+
+def test_the_peak_of_memory_is_in_bytes_on_every_system() -> None:
+    assert peak_bytes(2048, "linux") == 2048 * 1024
+    assert peak_bytes(2048, "darwin") == 2048
 
 
 def test_a_signature_covers_every_part_of_a_link() -> None:

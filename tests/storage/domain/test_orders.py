@@ -73,6 +73,7 @@ def test_names_stay_readable(typed: str, clean: str) -> None:
 @given(st.text(max_size=100), snowflakes)
 def test_file_names_are_plain_on_every_system(name: str, interaction: str) -> None:
     stem = file_stem(name, order_id(interaction))
+    assert file_stem(name, order_id(interaction), 40) == f"{stem}-step40"
     assert set(stem) <= set(string.ascii_lowercase + string.digits + "-")
     assert stem.endswith(order_id(interaction))
     assert len(stem) <= 49
