@@ -62,6 +62,8 @@ def _meaningless(plan: Plan) -> Iterator[tuple[str, str]]:
             yield name, f"it means something with {other} {value} alone"
     if flow(plan.base) and plan.targets == "attention+ff+conv":
         yield "targets", f"{plan.base} has no convolutions; attention+ff is all that it has"
+    if plan.optimizer == "prodigy" and plan.text_encoder_rate not in (0.0, plan.learning_rate):
+        yield "text_encoder_rate", "prodigy has one rate for all: learning_rate, or 0"
     kind = "flow" if flow(plan.base) else "diffusion"
     for field in knobs(Plan):
         if field.knob.only not in (None, kind) and getattr(plan, field.name):

@@ -219,6 +219,17 @@ class Learning:
             most=0.9,
         ),
     ] = 0.0
+    text_encoder_rate: Annotated[
+        float,
+        Knob(
+            meaning="Size of an optimiser step of the text encoders' own adapters, under the same schedule; 0 leaves them alone",
+            change="a tenth to a half of learning_rate where the base has no word for the thing; prompts suffer from it first",
+            source="Ruiz et al. 2023, arXiv 2208.12242, section 3.2 (fine-tunes them too); 5e-6 in diffusers' SDXL script",
+            least=0.0,
+            most=10.0,
+            only="diffusion",
+        ),
+    ] = 0.0
     file_dtype: Annotated[
         Literal["fp16", "bf16", "fp32"],
         Knob(

@@ -34,6 +34,8 @@ class Adapter:
     """The trainable part of one denoiser."""
 
     denoiser: nn.Module
+    encoders: Mapping[str, nn.Module]
+    """The text encoders that learn too, by name; none as a rule."""
     rank: int
     scale: float
     """What the product counts: alpha over rank (Hu et al. 2021, arXiv 2106.09685, section 4.1)."""
@@ -77,17 +79,22 @@ class Adapter:
         )
 
 
-def attach(denoiser: nn.Module, paths: tuple[str, ...], plan: Plan) -> Adapter:
+def attach(
+    denoiser: nn.Module, paths: tuple[str, ...], plan: Plan, encoders: Mapping[str, nn.Module] | None = None
+) -> Adapter:
     """Freezes the denoiser and puts a fresh adapter on these modules: A uniform as peft has it, B zero.
 
     The first prediction is the base's own (Hu et al. 2021, arXiv 2106.09685, section 4.1). A is drawn from the run's seed.
+    Where text encoders learn too, their modules are among the paths, with the encoder's name in front.
     """
-    denoiser.requires_grad_(False)
+    taught = dict(encoders or {})
     rank = plan.rank
     alpha = rank if plan.alpha is None else plan.alpha
-    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(paths), lora_dropout=0.0, bias="none")
-    inject_adapter_in_model(config, denoiser, adapter_name=NAME)
-    layers = {path: layer for path, layer in denoiser.named_modules() if isinstance(layer, LoraLayer)}
+    in_words = tuple(path for path in paths if path.startswith(tuple(f"{name}." for name in taught)))
+    layers = _injected(denoiser, [path for path in paths if path not in in_words], plan, alpha)
+    for name, encoder in taught.items():
+        own = [path.removeprefix(f"{name}.") for path in in_words if path.startswith(f"{name}.")]
+        layers |= {f"{name}.{path}": layer for path, layer in _injected(encoder, own, plan, alpha).items()}
     if set(layers) != set(paths):
         raise ValueError(f"{len(paths)} modules were to be adapted, {len(layers)} were")
     draw = Draw(plan.seed) if plan.lora_dropout else None
@@ -96,6 +103,7 @@ def attach(denoiser: nn.Module, paths: tuple[str, ...], plan: Plan) -> Adapter:
             layer.lora_dropout[NAME] = Dropout(draw, share=plan.lora_dropout, path=path)
     adapter = Adapter(
         denoiser=denoiser,
+        encoders=taught,
         rank=rank,
         scale=alpha / rank,
         draw=draw,
@@ -104,6 +112,14 @@ def attach(denoiser: nn.Module, paths: tuple[str, ...], plan: Plan) -> Adapter:
     )
     adapter.load(fresh(adapter, plan.seed))
     return adapter
+
+
+def _injected(module: nn.Module, paths: list[str], plan: Plan, alpha: float) -> dict[str, LoraLayer]:
+    """The new layers by path. Freezes the module."""
+    module.requires_grad_(False)
+    config = LoraConfig(r=plan.rank, lora_alpha=alpha, target_modules=paths, lora_dropout=0.0, bias="none")
+    inject_adapter_in_model(config, module, adapter_name=NAME)
+    return {path: layer for path, layer in module.named_modules() if isinstance(layer, LoraLayer)}
 
 
 def fresh(adapter: Adapter, seed: int) -> dict[str, Tensor]:

@@ -9,13 +9,13 @@ from storage.domain.plan import Fit
 from trainer.gpu import captions, judge
 from trainer.gpu.channel import Channel
 from trainer.gpu.class_pictures import class_pictures
-from trainer.gpu.families import FAMILIES, Base, Words
+from trainer.gpu.families import FAMILIES, Base, Words, adapted
 from trainer.gpu.job import Task
 from trainer.gpu.judge.eye import Eye, eye_of
 from trainer.gpu.latents import Encoded, encoded
 from trainer.gpu.pictures import framed
 from trainer.gpu.preview import base_panel
-from trainer.gpu.words import heard
+from trainer.gpu.words import AsWorn, heard
 
 JUDGED_AT_ONCE = 16
 
@@ -51,6 +51,8 @@ class Bench:
         self.task, self.base, self.eye, self.channel = task, loaded.base, loaded.eye, channel
         own = [p.caption for p in task.job.pictures]
         self.words: dict[str, Words] = heard(self.base, captions.texts(task.plan, own), task.path("cache"))
+        if task.plan.text_encoder_rate:
+            self.words = AsWorn(self.base, self.words)
         shapes = self.base.shapes(task.plan.resolution)
         pictures = [
             framed(task.path(p.file), shapes, picture_id=p.id, held_out=p.held_out, caption=p.caption)
@@ -59,6 +61,12 @@ class Bench:
         self.pictures: list[Encoded] = encoded(
             self.base, pictures, task.path("cache"), lambda done: channel.progress("caching", done, len(pictures))
         )
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What the plan's adapter is on: modules of the denoiser, and of text encoders where they learn."""
+        plan = self.task.plan
+        return adapted(self.base, plan.targets, words=bool(plan.text_encoder_rate))
 
     @property
     def training(self) -> list[Encoded]:

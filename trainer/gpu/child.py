@@ -81,7 +81,7 @@ class Child:
             raise job.JobRefused("the command names a step that is no checkpoint")
         if not file.is_file():
             raise job.JobRefused("the checkpoint's file is not in the job folder")
-        pairs = export.read(file, bench.base.lora_targets(task.plan.targets))
+        pairs = export.read(file, bench.modules)
         export.load_as_a_user(bench.base, file, pairs)  # it may have come from another machine
         choice = scale.sweep(bench, file)
         self._channel.progress("packing", command.step, task.plan.steps)

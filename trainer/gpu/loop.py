@@ -44,7 +44,8 @@ def losses(base: Base, denoiser: nn.Module, batch: Batch) -> Tensor:
         target_BCHW = base_says(base, denoiser, batch, noisy_BCHW)
     else:
         target_BCHW = base.schedule.target(batch.latents_BCHW, batch.noise_BCHW, batch.t_B)
-    prediction_BCHW = base.predict(denoiser, noisy_BCHW, batch.t_B, batch.words, batch.framing)
+    words = batch.say() if batch.say else batch.words
+    prediction_BCHW = base.predict(denoiser, noisy_BCHW, batch.t_B, words, batch.framing)
     return (prediction_BCHW - target_BCHW).square().mean(dim=(1, 2, 3))
 
 
@@ -78,7 +79,7 @@ def train_step(
     if not (math.isfinite(float(norm)) and all(map(math.isfinite, plain))):
         raise NotFinite(f"loss {sum(plain) / max(1, len(plain))}, gradient norm {float(norm)}")
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("share", 1.0)
     optimizer.step()
     faults.gap("step")
     return StepLoss(plain_B=tuple(plain), t_B=tuple(timesteps))

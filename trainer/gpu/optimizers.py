@@ -21,7 +21,21 @@ SEARCHED = ("d", "d_max", "d_numerator", "d_denom", "d_hat", "k")
 """What prodigy keeps beside its tensors: its estimates of the distance to the solution, and their count."""
 
 
-def optimizer_for(parameters: Iterable[nn.Parameter], plan: Plan) -> torch.optim.Optimizer:
+Group = dict[str, Any]
+"""As torch takes parameters by groups."""
+
+
+def groups(parameters: Mapping[str, nn.Parameter], plan: Plan) -> list[Group]:
+    """The parameters by rate; `share` is what a group's rate is of the plan's. One group where no text encoder learns."""
+    if not plan.text_encoder_rate:
+        return [{"params": list(parameters.values())}]
+    in_words = {name: parameter for name, parameter in parameters.items() if name.startswith("text_encoder")}
+    others = [parameter for name, parameter in parameters.items() if name not in in_words]
+    share = plan.text_encoder_rate / plan.learning_rate
+    return [{"params": others}, {"params": list(in_words.values()), "share": share}]
+
+
+def optimizer_for(parameters: Iterable[nn.Parameter] | Iterable[Group], plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser; the rate is set at every step. Raises `JobRefused` for one that this machine does not have.
 
     - adamw: Loshchilov and Hutter 2019 (arXiv 1711.05101), algorithm 2.
@@ -42,9 +56,11 @@ def optimizer_for(parameters: Iterable[nn.Parameter], plan: Plan) -> torch.optim
     return _prodigy(parameters, plan, settings) if plan.optimizer == "prodigy" else _eight_bits(parameters, settings)
 
 
-def _eight_bits(parameters: Iterable[nn.Parameter], settings: dict[str, Any]) -> torch.optim.Optimizer:
-    listed = list(parameters)
-    if any(parameter.device.type not in ("cpu", "cuda") for parameter in listed):
+def _eight_bits(
+    parameters: Iterable[nn.Parameter] | Iterable[Group], settings: dict[str, Any]
+) -> torch.optim.Optimizer:
+    listed: list[Any] = list(parameters)  # of one kind or the other
+    if any(parameter.device.type not in ("cpu", "cuda") for parameter in _each(listed)):
         raise JobRefused("adamw8bit runs on NVIDIA GPUs and on the CPU alone: choose adamw or prodigy")
     try:
         from bitsandbytes.optim.adamw import AdamW8bit  # noqa: PLC0415 -- seconds to import, for who asks for it
@@ -54,7 +70,16 @@ def _eight_bits(parameters: Iterable[nn.Parameter], settings: dict[str, Any]) ->
     return made
 
 
-def _prodigy(parameters: Iterable[nn.Parameter], plan: Plan, settings: dict[str, Any]) -> torch.optim.Optimizer:
+def _each(given: Iterable[nn.Parameter] | Iterable[Group]) -> list[nn.Parameter]:
+    found: list[nn.Parameter] = []
+    for item in given:
+        found += item["params"] if isinstance(item, dict) else [item]
+    return found
+
+
+def _prodigy(
+    parameters: Iterable[nn.Parameter] | Iterable[Group], plan: Plan, settings: dict[str, Any]
+) -> torch.optim.Optimizer:
     try:
         from prodigyopt import Prodigy  # noqa: PLC0415 -- as above
     except ImportError as error:

@@ -27,7 +27,7 @@ from trainer.gpu.captions import caption, prior_caption
 from trainer.gpu.families.family import Base, Words
 from trainer.gpu.latents import Encoded
 from trainer.gpu.noise import generator, uniform
-from trainer.gpu.views import Batch, batches, views
+from trainer.gpu.views import Batch, Hear, batches, views
 
 
 def due(plan: Plan, step: int) -> bool:
@@ -36,7 +36,14 @@ def due(plan: Plan, step: int) -> bool:
 
 
 def prior_batches(
-    base: Base, pictures: Sequence[Encoded], words: dict[str, Words], plan: Plan, *, step: int, most: int
+    base: Base,
+    pictures: Sequence[Encoded],
+    words: dict[str, Words],
+    plan: Plan,
+    *,
+    step: int,
+    most: int,
+    hear: Hear | None = None,
 ) -> Iterator[Batch]:
     """The prior's batches of a step, as many views as the step itself has; none on steps without it.
 
@@ -47,7 +54,7 @@ def prior_batches(
     called = prior_caption if plan.prior == "base_prediction" else caption
     apart = _apart(plan)
     seen = views(apart, pictures, base.schedule.steps, step, called=called)
-    for batch in batches(base, seen, words, apart, step=step, most=most):
+    for batch in batches(base, seen, words, apart, step=step, most=most, hear=hear):
         yield replace(batch, kind=plan.prior, weight=plan.prior_weight)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from trainer.gpu.adapter import Delivered, attach, fresh
 from trainer.gpu.bench import Bench
 from trainer.gpu.checkpoint import checkpoint
 from trainer.gpu.ema import Average
+from trainer.gpu.families import teachable
 from trainer.gpu.log import Log
 from trainer.gpu.loop import NotFinite, StepLoss, train_step
 from trainer.gpu.memory import free, is_out_of_memory
-from trainer.gpu.optimizers import optimizer_for
+from trainer.gpu.optimizers import groups, optimizer_for
 from trainer.gpu.prior import prior_batches
 from trainer.gpu.rates import learning_rate
 from trainer.gpu.views import batches, views
@@ -39,9 +41,10 @@ class Training:
         """From the newest stored state of this plan, or from the start."""
         self.bench, self.plan, self.fit = bench, bench.task.plan, bench.task.fit
         self.departures = bench.task.departures
-        paths = bench.base.lora_targets(self.plan.targets)
-        denoiser = bench.base.trainee()
-        self.adapter = attach(denoiser, paths, self.plan)
+        denoiser, teacher = bench.base.trainee(), teachable(bench.base) if self.plan.text_encoder_rate else None
+        students = teacher.students() if teacher else {}
+        self.adapter = attach(denoiser, bench.modules, self.plan, students)
+        self._hear = partial(teacher.hear, students) if teacher else None
         if self.fit.gradient_checkpointing:
             denoiser.train()
             enable: Any = denoiser.enable_gradient_checkpointing  # diffusers ships no types
@@ -49,7 +52,7 @@ class Training:
         parameters = self.adapter.parameters
         self.learner = states.Learner(
             adapter=self.adapter,
-            optimizer=optimizer_for(parameters.values(), self.plan),
+            optimizer=optimizer_for(groups(parameters, self.plan), self.plan),
             average=Average(parameters, self.plan.ema_decay) if self.plan.ema_decay else None,
         )
         self.step = 0
@@ -124,8 +127,8 @@ class Training:
             self.adapter.denoiser,
             self.learner.optimizer,
             chain(
-                batches(bench.base, seen, bench.words, plan, step=step, most=most),
-                prior_batches(bench.base, bench.prior, bench.words, plan, step=step, most=most),
+                batches(bench.base, seen, bench.words, plan, step=step, most=most, hear=self._hear),
+                prior_batches(bench.base, bench.prior, bench.words, plan, step=step, most=most, hear=self._hear),
             ),
             plan,
             rate=learning_rate(plan, self.departures, step),

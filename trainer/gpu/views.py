@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import Literal
 
@@ -17,6 +18,9 @@ from trainer.gpu.latents import Encoded
 from trainer.gpu.noise import shuffled, step_noise, uniform
 from trainer.gpu.pictures import Framing
 from trainer.gpu.timesteps import timesteps
+
+Hear = Callable[[Sequence[str]], Words]
+"""Texts to words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,7 @@ class Batch:
     noise_BCHW: Tensor
     t_B: Tensor
     words: Words
+    """As the frozen text encoders say them."""
     framing: tuple[Framing, ...]
     step: int = 0
     places: tuple[int, ...] = ()
@@ -52,6 +57,8 @@ class Batch:
     """What the denoiser is held against: the order's pictures, the prior's, or what the base says (`prior`)."""
     weight: float = 1.0
     """Of its loss."""
+    say: Callable[[], Words] | None = None
+    """The words as text encoders that learn say them now; None where none does."""
 
 
 def views(
@@ -84,14 +91,23 @@ def _turn(number: int, count: int, seed: int) -> int:
 
 
 def batches(
-    base: Base, seen: Sequence[View], words: dict[str, Words], plan: Plan, *, step: int, most: int
+    base: Base,
+    seen: Sequence[View],
+    words: dict[str, Words],
+    plan: Plan,
+    *,
+    step: int,
+    most: int,
+    hear: Hear | None = None,
 ) -> Iterator[Batch]:
-    """The views in batches of one shape each and at most `most` views."""
+    """The views in batches of one shape each and at most `most` views; `hear` is of text encoders that learn."""
     by_shape = sorted(seen, key=lambda view: (view.encoded.picture.shape, view.place))
     for _, group in groupby(by_shape, key=lambda view: view.encoded.picture.shape):
         alike = list(group)
         for start in range(0, len(alike), most):
-            yield _batch(base, alike[start : start + most], words, plan, step)
+            together = alike[start : start + most]
+            say = partial(hear, [view.text for view in together]) if hear else None
+            yield replace(_batch(base, together, words, plan, step), say=say)
 
 
 def _batch(base: Base, alike: Sequence[View], words: dict[str, Words], plan: Plan, step: int) -> Batch:

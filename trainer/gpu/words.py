@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainer.gpu.families.family import Base, Words
+from trainer.gpu.families.family import Base, Words, teachable
 
 VERSION = 1
 """Of what is kept: another number finds nothing of before."""
@@ -23,6 +23,19 @@ def heard(base: Base, texts: Iterable[str], cache: Path) -> dict[str, Words]:
     """Every text encoded, from the cache where it is; the words lie where the base computes."""
     cache.mkdir(parents=True, exist_ok=True)
     return {text: _one(base, text, cache / f"words-{_key(base, text)}.safetensors") for text in texts}
+
+
+class AsWorn(dict[str, Words]):
+    """An order's words as its base says them now: anew where the file that it wears has changed its text encoders."""
+
+    def __init__(self, base: Base, kept: dict[str, Words]) -> None:
+        super().__init__(kept)
+        self._base = base
+
+    def __getitem__(self, text: str) -> Words:
+        """Raises `KeyError` for a text that is not the order's."""
+        kept, teacher = super().__getitem__(text), teachable(self._base)
+        return self._base.encode_texts([text]) if teacher and teacher.speaks_as_worn else kept
 
 
 def _one(base: Base, text: str, file: Path) -> Words:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from storage.domain.plan import Fit
-from trainer.gpu.families.family import Base, Drawing, Targets, Words, Worn, stacked
+from trainer.gpu.families.family import Base, Drawing, Targets, Teachable, Words, Worn, adapted, stacked, teachable
 from trainer.gpu.families.flux import Flux
 from trainer.gpu.families.flux2 import Flux2Klein
 from trainer.gpu.families.sd15 import Sd15
@@ -21,4 +21,17 @@ FAMILIES: dict[str, Callable[[str, Fit], Base]] = {
 }
 """Name of a base in `Plan.base` -> what loads it from a folder or hub id."""
 
-__all__ = ["FAMILIES", "Base", "Drawing", "Sd15", "Sdxl", "Targets", "Words", "Worn", "stacked"]
+__all__ = [
+    "FAMILIES",
+    "Base",
+    "Drawing",
+    "Sd15",
+    "Sdxl",
+    "Targets",
+    "Teachable",
+    "Words",
+    "Worn",
+    "adapted",
+    "stacked",
+    "teachable",
+]

@@ -6,10 +6,10 @@ drawn. Shapes: B pictures, C latent channels, H x W latents, L tokens, D and P w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from PIL import Image
@@ -128,3 +128,38 @@ class Base(Protocol):
         self, drawings: Sequence[Drawing], negative: Words, *, shape: Shape, steps: int, guidance: float
     ) -> list[Image.Image]:
         """Draws pictures with the stock sampler, wearing what is worn."""
+
+
+@runtime_checkable
+class Teachable(Base, Protocol):
+    """A base whose text encoders can learn too. Their modules are named `<encoder>.<path>`, as in `storage.lora_file`."""
+
+    @property
+    def speaks_as_worn(self) -> bool:
+        """Whether the worn file has changed the text encoders: texts have to be encoded anew."""
+
+    def students(self) -> dict[str, nn.Module]:
+        """Copies of the text encoders for training, over the same weights, by name."""
+
+    def word_targets(self, targets: Targets) -> tuple[str, ...]:
+        """Modules of the text encoders that carry an adapter, sorted; none that no prediction depends on."""
+
+    def hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:
+        """Texts as these encoders say them, gradients and all."""
+
+
+def teachable(base: Base) -> Teachable | None:
+    """The base, where its text encoders can learn; looked for inside of a base that is kept in another one."""
+    inner = getattr(base, "base", base)
+    return inner if isinstance(inner, Teachable) else None
+
+
+def adapted(base: Base, targets: Targets, *, words: bool) -> tuple[str, ...]:
+    """All modules that carry an adapter, those of the text encoders too where they learn. Raises `ValueError`."""
+    paths = base.lora_targets(targets)
+    if not words:
+        return paths
+    taught = teachable(base)
+    if taught is None:
+        raise ValueError("the text encoders of this base model cannot be trained")
+    return (*paths, *taught.word_targets(targets))

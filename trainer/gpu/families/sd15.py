@@ -37,10 +37,13 @@ class Sd15(Unet):
             pipeline = stock.loaded(StableDiffusionPipeline, source, device, dtype, denoiser="unet", **_UNCHECKED)
         super().__init__(pipeline, device, dtype)
 
-    def _hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:
+    def hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:
         """The last layer, normalised."""
         ids_BL = tokens(self._pipeline.tokenizer, texts, self.device)
         return Words(hidden_BLD=encoders["text_encoder"](ids_BL)[0])
+
+    def _unheard(self) -> tuple[str, ...]:
+        return ()
 
     def predict(
         self,

@@ -46,7 +46,7 @@ class Sdxl(Unet):
         side = max(resolution // self._step * self._step, self._step)
         return (Shape(height=side, width=side),)
 
-    def _hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:
+    def hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:
         """Both encoders' last but one layer side by side; the pooled vector is the second one's."""
         hidden, pooled_BP = [], None
         for name, encoder in encoders.items():
@@ -55,6 +55,11 @@ class Sdxl(Unet):
             hidden.append(said.hidden_states[-2])
             pooled_BP = said[0]
         return Words(hidden_BLD=torch.cat(hidden, dim=-1), pooled_BP=pooled_BP)
+
+    def _unheard(self) -> tuple[str, ...]:
+        """The first encoder's last layer: its last but one is heard, and its pooled vector by nobody."""
+        last = self._pipeline.text_encoder.config.num_hidden_layers - 1
+        return (f"text_encoder.encoder.layers.{last}.", f"text_encoder.text_model.encoder.layers.{last}.")
 
     def predict(
         self, denoiser: nn.Module, noisy_BCHW: Tensor, t_B: Tensor, words: Words, framing: Sequence[Framing]

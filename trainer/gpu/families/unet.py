@@ -29,6 +29,9 @@ _ENDINGS: dict[Targets, tuple[str, ...]] = {
     "attention+ff+conv": (*_ATTENTION, *_FEED_FORWARD, *_CONV),
 }
 """conv_in, conv_out, time and size embeddings never: sd-scripts does not know their names (facts on LoRA files)."""
+_WORD_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+_WORD_FEED_FORWARD = ("fc1", "fc2")
+"""Of CLIP's text encoders: what sd-scripts adapts there."""
 
 
 class Unet(ABC):
@@ -39,7 +42,7 @@ class Unet(ABC):
         self.device, self._dtype, self._pipeline = device, dtype, pipeline
         if device.type == "cpu":
             pipeline.unet.to(memory_format=torch.channels_last)
-        self._wears = False
+        self._wears = self._speaks_as_worn = False
         self._layers = _layers(pipeline.unet)
         self.schedule = schedule_of(pipeline.scheduler.config)
         self.vae_sha256 = stock.fingerprint(pipeline.vae)
@@ -52,8 +55,12 @@ class Unet(ABC):
         """See `family.Base`."""
 
     @abstractmethod
-    def _hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:
+    def hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:
         """The texts as these encoders, by their names in the pipeline, say them; gradients flow where they are wanted."""
+
+    @abstractmethod
+    def _unheard(self) -> tuple[str, ...]:
+        """Beginnings of modules of the text encoders that nothing which is heard depends on."""
 
     @abstractmethod
     def _asked(self, words: Sequence[Words], negative: Words | None) -> dict[str, Any]:
@@ -85,7 +92,7 @@ class Unet(ABC):
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Words:
-        return self._hear(self._encoders, texts)
+        return self.hear(self._encoders, texts)
 
     @property
     def _encoders(self) -> dict[str, nn.Module]:
@@ -100,8 +107,37 @@ class Unet(ABC):
     def wear(self, file: Path | None) -> dict[str, Worn]:
         if self._wears:
             self._pipeline.unload_lora_weights()
-        self._wears = file is not None
-        return {} if file is None else stock.wear(self._pipeline, self._pipeline.unet, file)
+        self._wears, self._speaks_as_worn = file is not None, False
+        if file is None:
+            return {}
+        worn = stock.wear(self._pipeline, self._pipeline.unet, file)
+        said = {
+            f"{name}.{path}": one
+            for name, encoder in self._encoders.items()
+            for path, one in stock.worn(encoder.eval()).items()
+        }
+        self._speaks_as_worn = bool(said)
+        return worn | said
+
+    @property
+    def speaks_as_worn(self) -> bool:
+        return self._speaks_as_worn
+
+    def students(self) -> dict[str, nn.Module]:
+        self.wear(None)
+        return {name: stock.copied(encoder) for name, encoder in self._encoders.items()}
+
+    def word_targets(self, targets: Targets) -> tuple[str, ...]:
+        endings = _WORD_ATTENTION if targets == "attention" else (*_WORD_ATTENTION, *_WORD_FEED_FORWARD)
+        named = {
+            f"{name}.{path}": layer
+            for name, encoder in self._encoders.items()
+            for path, layer in encoder.named_modules()
+        }
+        heard = {path: layer for path, layer in named.items() if not path.startswith(self._unheard())}
+        return tuple(
+            sorted(path for path, layer in heard.items() if isinstance(layer, nn.Linear) and path.endswith(endings))
+        )
 
     def weigh(self, scale: float) -> None:
         self._pipeline.set_adapters([stock.ADAPTER], [scale])
