@@ -29,12 +29,12 @@ class AsWorn(dict[str, Words]):
     """An order's words as its base says them now: anew where the file that it wears has changed its text encoders."""
 
     def __init__(self, base: Base, kept: dict[str, Words]) -> None:
-        super().__init__(kept)
-        self._base = base
+        super().__init__()
+        self._base, self._kept = base, kept
 
     def __getitem__(self, text: str) -> Words:
         """Raises `KeyError` for a text that is not the order's."""
-        kept, teacher = super().__getitem__(text), teachable(self._base)
+        kept, teacher = self._kept[text], teachable(self._base)
         return self._base.encode_texts([text]) if teacher and teacher.speaks_as_worn else kept
 
 

@@ -149,9 +149,8 @@ class Teachable(Base, Protocol):
 
 
 def teachable(base: Base) -> Teachable | None:
-    """The base, where its text encoders can learn; looked for inside of a base that is kept in another one."""
-    inner = getattr(base, "base", base)
-    return inner if isinstance(inner, Teachable) else None
+    """The base, where its text encoders can learn."""
+    return base if isinstance(base, Teachable) else None
 
 
 def adapted(base: Base, targets: Targets, *, words: bool) -> tuple[str, ...]:
