@@ -123,6 +123,7 @@ def card_text(it: Shown, *, compact_loss: float | None) -> str:
             file_bytes=checkpoint.lora_bytes,
             compact_loss=compact_loss,
             licence=licence_of(order.base),
+            shared=it.shared,
         )
     )
 

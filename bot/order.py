@@ -23,7 +23,7 @@ import logging
 
 import discord
 
-from bot import ballots, clock, delivery, taking
+from bot import ballots, clock, delivery, sharing, taking
 from bot.announcer import Announcer
 from bot.parts import Parts
 from bot.presses import Presses
@@ -87,3 +87,4 @@ class Story:
             tasks.create_task(self.recounts.run())
             tasks.create_task(clock.run(self.parts, self.recounts))
             tasks.create_task(serve(self.parts))
+            tasks.create_task(sharing.run(self.parts))

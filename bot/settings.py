@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,6 +12,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from storage.domain.bases import BASES
+from storage.hub import token_of_environment
 from storage.settings import StorageSettings
 
 DISCORD = "https://discord.com"
@@ -61,8 +64,24 @@ class BotSettings(StorageSettings):
     """How long reactions on one order are gathered before its votes are counted anew."""
     ballot_patience_hours: float = Field(default=24.0, gt=0)
     """So long past its deadline a ballot waits for votes that cannot be read; then those last seen decide."""
+    hub_namespace: str = ""
+    """User or organisation on the model hub where delivered LoRAs are put, with a card; the token comes from HF_TOKEN. Empty
+    shares nothing. Needs lorasmith[hub]."""
+    hub_public: bool = False
+    """Whether everybody may see them there; else only the account and whom it invites."""
     link_minutes: float = Field(default=10.0, gt=0)
     """How long a download link works."""
+
+    @field_validator("hub_namespace")
+    @classmethod
+    def _can_share(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,95}", value):
+            raise ValueError("this is the name of a user or an organisation on the hub, of letters, digits and -")
+        if value and importlib.util.find_spec("huggingface_hub") is None:
+            raise ValueError("sharing needs huggingface_hub: install lorasmith[hub], or leave this setting out")
+        if value and token_of_environment() is None:
+            raise ValueError("sharing needs a token that may write there: set HF_TOKEN, as a variable or in .env")
+        return value
 
     @field_validator("base")
     @classmethod

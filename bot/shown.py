@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from storage.tables import (
     PlanRow,
     Post,
     Progress,
+    Share,
     SignRow,
     now,
 )
@@ -78,6 +79,8 @@ class Shown:
     """The look at all pictures before the first step."""
     signs: list[Sign] = field(default_factory=list)
     """Warning signs of its training, by step."""
+    shared: str = ""
+    """Where it is on the operator's model hub."""
     running: bool = False
     """A worker has a turn on it now."""
 
@@ -166,12 +169,19 @@ def _filled(session: Session, orders: Sequence[Order]) -> list[Shown]:
         found[delivery.order_id].delivery = delivery
     for checkup in session.exec(select(Checkup).where(_in(Checkup.order_id, ids))):
         found[checkup.order_id].checkup = checkup
-    for sign in session.exec(select(SignRow).where(_in(SignRow.order_id, ids)).order_by(col(SignRow.step))):
-        found[sign.order_id].signs.append(sign.sign())
+    _noted(session, ids, found)
     running = select(Piece.order_id).where(_in(Piece.order_id, ids), Piece.state == "running")
     for order_id in session.exec(running):
         found[order_id].running = True
     return list(found.values())
+
+
+def _noted(session: Session, ids: Sequence[str], found: Mapping[str, Shown]) -> None:
+    """Warning signs, and where an order is on the model hub."""
+    for share in session.exec(select(Share).where(_in(Share.order_id, ids))):
+        found[share.order_id].shared = share.url
+    for sign in session.exec(select(SignRow).where(_in(SignRow.order_id, ids)).order_by(col(SignRow.step))):
+        found[sign.order_id].signs.append(sign.sign())
 
 
 def _plan_in(row: PlanRow) -> Plan | None:

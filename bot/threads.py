@@ -32,7 +32,7 @@ from bot.progress import ended_text, status_text
 from bot.recount import KEYCAPS
 from bot.sheet import make_sheet
 from bot.shown import ENDED, Face, Shown
-from storage import orders
+from storage import orders, shares
 from storage.domain.lifecycle import Stage
 from storage.domain.measurement import Measurement
 from storage.domain.orders import attachable_bytes, mark
@@ -336,19 +336,31 @@ class Threads:
 
     async def _post_card(self, it: Shown, row: Delivery) -> None:
         files = delivery.files_in(row)
-        links = await links_of(self.parts)
-        buttons: list[discord.ui.Item[Any]] = []
-        if row.way == "download":
-            buttons.append(button("Download", "download", it.order.id, str(row.step)))
-        if links is not None:
-            buttons.append(discord.ui.Button(label="See the whole order", url=links.page(it.order.id)))
+        view = await self._card_buttons(it, row)
         with tempfile.TemporaryDirectory() as folder:
             limit = it.order.max_file_bytes
             enclosed = await delivery.enclosures(self.parts, it.order, files, row.way, folder=Path(folder), limit=limit)
             gap("upload")
             loss = await delivery.compact_loss(self.parts, it.order.id)
             text = delivery.card_text(it, compact_loss=loss)
-            await self.posting.post(it, "card", text, files=enclosed, view=row_of(buttons), mention=True)
+            await self.posting.post(it, "card", text, files=enclosed, view=view, mention=True)
+
+    async def card_again(self, it: Shown) -> None:
+        """Brings the words of a card up to date that is there; its files and buttons stay."""
+        if it.delivery is None or "card" not in it.posts:
+            return
+        text = delivery.card_text(it, compact_loss=await delivery.compact_loss(self.parts, it.order.id))
+        if Face.of(it.posts["card"]).text != text:
+            await self.posting.edit(it, "card", text, view=await self._card_buttons(it, it.delivery))
+
+    async def _card_buttons(self, it: Shown, row: Delivery) -> discord.ui.View:
+        links = await links_of(self.parts)
+        buttons: list[discord.ui.Item[Any]] = []
+        if row.way == "download":
+            buttons.append(button("Download", "download", it.order.id, str(row.step)))
+        if links is not None:
+            buttons.append(discord.ui.Button(label="See the whole order", url=links.page(it.order.id)))
+        return row_of(buttons)
 
 
 def of_the_place(error: Exception) -> bool:
@@ -370,3 +382,4 @@ def delivered(session: Session, parts: Parts, order_id: str, *, posted: bool) ->
         row.delivered_at = now()
     if order.stage == Stage.DELIVERING.value:
         orders.move(session, parts.engine, order_id, Stage.DELIVERED)
+        shares.wanted(session, order, parts.settings.hub_namespace)

@@ -177,6 +177,8 @@ class DeliveryCard:
     compact_loss: float | None = None
     """Share of the LoRA's effect that the compact version loses."""
     licence: str = ""
+    shared: str = ""
+    """Its address on the operator's model hub."""
 
 
 def card(data: DeliveryCard) -> str:
@@ -191,6 +193,7 @@ def card(data: DeliveryCard) -> str:
         "Try: " + "; ".join(f"`{escape_code(p)}`" for p in data.prompts) if data.prompts else "",
         *(f"- {use.tool}: {use.say}" + (f" `{escape_code(use.code)}`" if use.code else "") for use in data.how),
         f"Licence: {data.licence}." if data.licence else "",
+        f"On the model hub: <{data.shared}>" if data.shared else "",
     ]
     return clip("\n".join(line for line in lines if line))
 

@@ -13,6 +13,7 @@ from storage.tables.logs import LogEntry
 from storage.tables.members import Community, Member
 from storage.tables.orders import Order, Picture, PlanRow
 from storage.tables.posts import Delivery, Post
+from storage.tables.shares import Share
 from storage.tables.signs import SignRow
 from storage.tables.work import Attempt, DepartureRow, Piece, Progress
 
@@ -35,6 +36,7 @@ __all__ = [
     "PlanRow",
     "Post",
     "Progress",
+    "Share",
     "SignRow",
     "Switch",
     "Vote",
