@@ -18,7 +18,7 @@ from storage import leases, orders, words
 from storage.domain.choice import Candidate, measured_best
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import MIN_PICTURES
-from storage.tables import Order, Progress
+from storage.tables import Checkup, Order, Progress, now
 
 OWNER, FANS, LATE, WAVERING, OTHER = "Ada", ("Bruno", "Chidi"), "Dalia", "Mira", "Olive"
 """Who orders, who votes for the winner, who votes while the bot is down, who takes a vote back, who votes otherwise."""
@@ -120,6 +120,7 @@ class Trip:
         began = False
         while (await self._order()).stage in (Stage.QUEUED, Stage.TRAINING):
             await self._look()
+            await self._answer_about_pictures()
             for candidate in await self._candidates():
                 if candidate.step in shown:
                     continue
@@ -130,6 +131,16 @@ class Trip:
         for candidate in await self._candidates():
             if candidate.step not in shown:
                 await self._show_grid(candidate, first=False)
+
+    async def _answer_about_pictures(self) -> None:
+        """Where the look at all pictures together asks something, the owner keeps them as they are: training waits for it."""
+        if not await self.house.database.transact(_asked, self.order_id):
+            return
+        asked = await self.people.said(OWNER, self.thread, f"{self.order_id}-pictures", 60)
+        self.screen.say("bot", "has looked at all pictures together:")
+        self.screen.quote(asked.text(), OWNER)
+        self.screen.say(OWNER, "presses Go on as it is")
+        await self.people.press(OWNER, self.thread, f"{self.order_id}-pictures", f"goon:{self.order_id}")
 
     async def _show_grid(self, candidate: Candidate, *, first: bool) -> None:
         await self.people.said(OWNER, self.thread, f"{self.order_id}-{candidate.step}.png")
@@ -248,6 +259,11 @@ class Trip:
 
 def _state(session: Session, order_id: str) -> tuple[Order, Progress | None]:
     return session.get_one(Order, order_id), session.get(Progress, order_id)
+
+
+def _asked(session: Session, order_id: str) -> bool:
+    checkup = session.get(Checkup, order_id)
+    return checkup is not None and not checkup.answer and checkup.answer_by is not None and checkup.answer_by > now()
 
 
 def _works(session: Session) -> bool | None:

@@ -39,6 +39,7 @@ HICCUPS = (DidNotRespond, NotSeen, Refused, LookupError, TimeoutError, aiohttp.C
 SETTINGS = {
     "look_s": "0.2", "recount_s": "0.2", "status_s": "1", "poll_s": "0.1", "beat_s": "0.4", "lease_s": "2.5",
     "watch_s": "0.3", "ballot_s": "3600", "threads": "1", "device": "cpu", "nice": "0",
+    "doctor_wait_s": "0.2",
 }  # fmt: skip
 
 
