@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
 
-from bot.loopback import objects
+from bot.loopback import objects, payloads
+from bot.loopback.payloads import IDENTIFY, MEMBERS, PRESENCE, RESUME, VOICE, strays
 from bot.loopback.service import ALWAYS, GUILDS, MESSAGE_CONTENT
 from bot.loopback.sessions import ACK, HEARTBEAT, HELLO, INVALID_SESSION, RECONNECT, Connection, Session
 from bot.loopback.snowflakes import iso
@@ -33,7 +34,7 @@ KNOWN_INTENTS = (1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 
 PRIVILEGED_INTENTS = 1 << 1 | 1 << 8
 MAX_FRAME_BYTES, MAX_FRAMES, FRAME_WINDOW_S = 4096, 120, 60.0
 KILLS_SESSION = frozenset({1000, 1001})
-HEARTBEAT_OP, IDENTIFY, PRESENCE, VOICE, RESUME, MEMBERS = 1, 2, 3, 4, 6, 8
+ZLIB = "zlib-stream"
 
 
 class Gateway:
@@ -107,9 +108,14 @@ class Gateway:
             self._violate("query", f"gateway asked for {dict(request.query)}")
             await socket.close(code=BAD_VERSION)
             return socket
+        compress = request.query.get("compress")
+        if compress not in (None, ZLIB):
+            self._violate("compress", f"this server cannot pack as {compress}; it speaks {ZLIB} or plain text")
+            await socket.close(code=DECODE_ERROR)
+            return socket
         connection = Connection(
             socket=socket,
-            compressed=request.query.get("compress") == "zlib-stream",
+            compressed=compress == ZLIB,
             rules=self.service.rules,
         )
         await self._live(connection)
@@ -163,7 +169,9 @@ class Gateway:
         except (ValueError, KeyError, TypeError):
             return DECODE_ERROR
         self.service.record.gateway_log.append({"at": self.service.clock.now(), "op": op})
-        if op == HEARTBEAT_OP:
+        for path in strays(payload):
+            self._violate(path, f"Discord knows no such key in a payload with op {op}")
+        if op == payloads.HEARTBEAT:
             asyncio.get_running_loop().call_later(self.service.rules.ack_after_s, connection.send, ACK)
             return None
         session = self._session_of(connection)

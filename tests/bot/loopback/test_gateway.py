@@ -138,6 +138,38 @@ async def test_an_unknown_gateway_version_is_a_violation(stage: Stage) -> None:
     assert stage.server.violations[0].where == "gateway"
 
 
+@pytest.mark.parametrize(
+    ("payload", "path"),
+    [
+        ({"op": 2, "d": {"token": "x", "intents": 1, "properties": {}, "colour": 1}}, "d.colour"),
+        ({"op": 2, "d": {"token": "x", "intents": 1, "properties": {"os": "x", "$os": "x"}}}, "d.properties.$os"),
+        ({"op": 6, "d": {"token": "x", "session_id": "y", "seq": 1, "shard": 0}}, "d.shard"),
+        ({"op": 1, "d": None, "note": "hello"}, "note"),
+    ],
+)
+async def test_a_key_that_discord_does_not_know_is_a_violation(
+    stage: Stage, payload: dict[str, Any], path: str
+) -> None:
+    stage.tolerated = True
+    url = stage.server.gateway_url + "?v=10&encoding=json"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        await socket.receive_json()
+        await socket.send_str(json.dumps(payload))
+        async with asyncio.timeout(5):
+            while not stage.server.violations:  # noqa: ASYNC110  # nothing announces it
+                await asyncio.sleep(0.01)
+    assert [v.path for v in stage.server.violations] == [path]
+
+
+async def test_packing_that_the_server_does_not_speak_is_a_violation_and_no_plain_text(stage: Stage) -> None:
+    stage.tolerated = True
+    url = stage.server.gateway_url + "?v=10&encoding=json&compress=zstd-stream"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        said = await socket.receive(timeout=5)
+    assert said.type is aiohttp.WSMsgType.CLOSE
+    assert [v.path for v in stage.server.violations] == ["compress"]
+
+
 async def test_a_session_that_was_left_too_long_is_gone(stage: Stage) -> None:
     player = await stage.bot()
     await stage.director.direct("refuse_gateway", times=0)
