@@ -50,6 +50,11 @@ def _of_pictures(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "prior_prompts", "the trigger is in one of them, and the prior is what stays without it"
     if plan.keep_tokens != Plan.keep_tokens and not plan.caption_shuffle:
         yield "keep_tokens", "it means something with caption_shuffle alone"
+    sides = (plan.resolution, *plan.resolutions)
+    if len(set(sides)) < len(sides):
+        yield "resolutions", "a side stands there twice, or is the resolution itself"
+    if not all(16 <= side <= 2048 for side in sides):
+        yield "resolutions", "a side is not from 16 to 2048 px"
     if set(plan.repeats) & set(plan.held_out):
         yield "repeats", "a picture in it is held out, and those are never trained on"
 

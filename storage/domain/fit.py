@@ -22,6 +22,9 @@ class Fit:
     deterministic: bool
     """Deterministic kernels on CUDA; CPU runs always are."""
 
+    caches: Literal["memory", "disk"] = "memory"
+    """Where latents and encoded texts lie while training: in main memory, or read from disk for every view."""
+
     def to_json(self) -> str:
         """The fit as stored with an attempt."""
         return json.dumps(asdict(self), sort_keys=True)

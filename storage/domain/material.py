@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from storage.domain.knobs import Knob
 
@@ -80,3 +80,21 @@ class Material:
             longest=300,
         ),
     ] = ()
+    resolutions: Annotated[
+        tuple[int, ...],
+        Knob(
+            meaning="Further sides at which the pictures are seen, one drawn a view; none that a picture had to be enlarged for",
+            unit="px",
+            change="512 and 768 beside 1024 for a LoRA that holds at several sizes, and for speed",
+            source="ai-toolkit trains on 512, 768 and 1024; Podell et al. 2023, arXiv 2307.01952, section 2.2, for small pictures",
+            most=8,
+        ),
+    ] = ()
+    latents: Annotated[
+        Literal["mode", "sampled"],
+        Knob(
+            meaning="Of what the autoencoder says of a picture: the most likely latents, or a fresh draw a view",
+            change="sampled for autoencoders with a wide posterior",
+            source="Rombach et al. 2022, arXiv 2112.10752, appendix G; Kingma and Welling 2014, arXiv 1312.6114, section 2.4",
+        ),
+    ] = "mode"

@@ -12,7 +12,7 @@ from trainer.gpu.class_pictures import class_pictures
 from trainer.gpu.families import FAMILIES, Base, Words, adapted
 from trainer.gpu.job import Task
 from trainer.gpu.judge.eye import Eye, eye_of
-from trainer.gpu.latents import Encoded, encoded
+from trainer.gpu.latents import Encoded, Keeping, encoded, sized
 from trainer.gpu.pictures import framed
 from trainer.gpu.preview import base_panel
 from trainer.gpu.words import AsWorn, heard
@@ -50,17 +50,30 @@ class Bench:
         """Reads and encodes the pictures. Raises `UnreadablePicture`."""
         self.task, self.base, self.eye, self.channel = task, loaded.base, loaded.eye, channel
         own = [p.caption for p in task.job.pictures]
-        self.words: dict[str, Words] = heard(self.base, captions.texts(task.plan, own), task.path("cache"))
+        self.words: dict[str, Words] = heard(
+            self.base, captions.texts(task.plan, own), task.path("cache"), on_disk=task.fit.caches == "disk"
+        )
         if task.plan.text_encoder_rate:
             self.words = AsWorn(self.base, self.words)
-        shapes = self.base.shapes(task.plan.resolution)
+        self.pictures: list[Encoded] = self._encoded(task.plan.resolution)
+        self._sized = sized(self.pictures, [self._encoded(side) for side in task.plan.resolutions])
+
+    def _encoded(self, side: int) -> list[Encoded]:
+        """All pictures in the shapes of one resolution."""
+        task, shapes = self.task, self.base.shapes(side)
         pictures = [
             framed(task.path(p.file), shapes, picture_id=p.id, held_out=p.held_out, caption=p.caption)
             for p in sorted(task.job.pictures, key=lambda p: p.id)
         ]
-        self.pictures: list[Encoded] = encoded(
-            self.base, pictures, task.path("cache"), lambda done: channel.progress("caching", done, len(pictures))
-        )
+
+        def tell(done: int) -> None:
+            self.channel.progress("caching", done, len(pictures))
+
+        return encoded(self.base, pictures, task.path("cache"), tell, self._keeping)
+
+    @property
+    def _keeping(self) -> Keeping:
+        return Keeping(spread=self.task.plan.latents == "sampled", on_disk=self.task.fit.caches == "disk")
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -71,7 +84,7 @@ class Bench:
     @property
     def training(self) -> list[Encoded]:
         """The pictures that are trained on."""
-        return [p for p in self.pictures if not p.picture.held_out]
+        return [p for p in self._sized if not p.picture.held_out]
 
     @cached_property
     def prior(self) -> list[Encoded]:
@@ -81,7 +94,9 @@ class Bench:
             return self.training
         own = [p.picture.caption for p in self.training]
         tell = partial(self.channel.progress, "previewing", 0, task.plan.steps)
-        return class_pictures(self.base, task.plan, self.words, own=own, cache=task.path("cache"), tell=tell)
+        return class_pictures(
+            self.base, task.plan, self.words, own=own, cache=task.path("cache"), tell=tell, keeping=self._keeping
+        )
 
     @property
     def judged_at_once(self) -> int:

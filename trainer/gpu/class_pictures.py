@@ -20,7 +20,7 @@ from storage.domain.plan import Plan, PreviewPrompt
 from trainer.gpu.captions import prior_texts
 from trainer.gpu.families.family import Base, Words
 from trainer.gpu.families.fingerprints import of_module
-from trainer.gpu.latents import Encoded, encoded
+from trainer.gpu.latents import Encoded, Keeping, encoded
 from trainer.gpu.pictures import framed
 from trainer.gpu.preview import panel, shape_of
 
@@ -40,7 +40,14 @@ class _Wanted:
 
 
 def class_pictures(
-    base: Base, plan: Plan, words: dict[str, Words], *, own: Sequence[str], cache: Path, tell: Callable[[], None]
+    base: Base,
+    plan: Plan,
+    words: dict[str, Words],
+    *,
+    own: Sequence[str],
+    cache: Path,
+    tell: Callable[[], None],
+    keeping: Keeping,
 ) -> list[Encoded]:
     """All class pictures of a plan, encoded; drawn where they are missing. `own` are the captions of single pictures.
 
@@ -55,7 +62,7 @@ def class_pictures(
     pictures = [
         framed(each.file, among, picture_id=f"class-{each.seed}", held_out=False, caption=each.text) for each in wanted
     ]
-    return encoded(base, pictures, cache, lambda _: tell())
+    return encoded(base, pictures, cache, lambda _: tell(), keeping)
 
 
 def _wanted(base: Base, plan: Plan, own: Sequence[str], cache: Path) -> list[_Wanted]:

@@ -57,6 +57,11 @@ class Framed:
     """Its own words; empty takes the plan's templates."""
 
     @property
+    def enlarged(self) -> bool:
+        """Whether it had to be, to cover its shape."""
+        return self.original != (self.shape.height, self.shape.width)
+
+    @property
     def framing(self) -> Framing:
         """What may be told to the model."""
         return Framing(original=self.original, shape=self.shape)

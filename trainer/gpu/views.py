@@ -15,7 +15,7 @@ from storage.domain.plan import Plan
 from trainer.gpu.captions import caption
 from trainer.gpu.families.family import Base, Words, stacked
 from trainer.gpu.latents import Encoded
-from trainer.gpu.noise import shuffled, step_noise, uniform
+from trainer.gpu.noise import generator, normal, shuffled, step_noise, uniform
 from trainer.gpu.pictures import Framing
 from trainer.gpu.timesteps import timesteps
 
@@ -34,10 +34,19 @@ class View:
     text: str
     timestep: int
 
+    posterior: tuple[int, int] | None = None
+    """(run seed, step) of the draw from what the autoencoder says; None takes the most likely latents."""
+
     @property
     def latents(self) -> Tensor:
         """(C, H, W)."""
-        return self.encoded.mirrored_CHW if self.mirrored else self.encoded.plain_CHW
+        most_likely_CHW = self.encoded.mirrored if self.mirrored else self.encoded.plain
+        if self.posterior is None:
+            return most_likely_CHW
+        spread_CHW = self.encoded.mirrored_std if self.mirrored else self.encoded.plain_std
+        return most_likely_CHW + spread_CHW * normal(
+            tuple(spread_CHW.shape), *self.posterior, f"posterior-{self.place}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +80,7 @@ def views(
     count = plan.views_a_step
     round_ = [picture for picture in pictures for _ in range(1 + plan.repeats.count(picture.picture.id))]
     seen = [round_[_turn((step - 1) * count + place, len(round_), plan.seed)] for place in range(count)]
+    seen = [_sized(encoded, plan.seed, step, place) for place, encoded in enumerate(seen)]
     moments = timesteps(plan, [encoded.picture.shape for encoded in seen], schedule_steps, step)
     return [
         View(
@@ -79,9 +89,18 @@ def views(
             mirrored=plan.flip and float(uniform((1,), plan.seed, step, f"flip-{place}")) < 0.5,
             text=called(plan, step=step, view=place, own=encoded.picture.caption),
             timestep=moments[place],
+            posterior=(plan.seed, step) if plan.latents == "sampled" else None,
         )
         for place, encoded in enumerate(seen)
     ]
+
+
+def _sized(encoded: Encoded, seed: int, step: int, place: int) -> Encoded:
+    """The picture at one of its sizes; all alike."""
+    if not encoded.sizes:
+        return encoded
+    drawn = torch.randint(len(encoded.sizes), (1,), generator=generator(seed, step, f"size-{place}"))
+    return encoded.sizes[int(drawn)]
 
 
 def _turn(number: int, count: int, seed: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -19,10 +19,27 @@ VERSION = 1
 """Of what is kept: another number finds nothing of before."""
 
 
-def heard(base: Base, texts: Iterable[str], cache: Path) -> dict[str, Words]:
-    """Every text encoded, from the cache where it is; the words lie where the base computes."""
+class OnDisk(dict[str, Words]):
+    """Words that are read from their files each time: nothing of them stays in memory."""
+
+    def __init__(self, base: Base, files: Mapping[str, Path]) -> None:
+        super().__init__()
+        self._base, self._files = base, files
+
+    def __missing__(self, text: str) -> Words:
+        """Raises `KeyError` for a text that was never encoded; a damaged file is written again."""
+        return _one(self._base, text, self._files[text])
+
+
+def heard(base: Base, texts: Iterable[str], cache: Path, *, on_disk: bool = False) -> dict[str, Words]:
+    """Every text encoded, from the cache where it is; the words lie where the base computes, or on disk until asked for."""
     cache.mkdir(parents=True, exist_ok=True)
-    return {text: _one(base, text, cache / f"words-{_key(base, text)}.safetensors") for text in texts}
+    files = {text: cache / f"words-{_key(base, text)}.safetensors" for text in texts}
+    if not on_disk:
+        return {text: _one(base, text, file) for text, file in files.items()}
+    for text, file in files.items():
+        _one(base, text, file)
+    return OnDisk(base, files)
 
 
 class AsWorn(dict[str, Words]):

@@ -96,8 +96,7 @@ def _pictures(*ids: str) -> list[Encoded]:
     return [
         Encoded(
             picture=Framed(id=id_, sha256=id_, image=blank, shape=shape, original=(8, 8), held_out=False),
-            plain_CHW=torch.zeros(1, 1, 1),
-            mirrored_CHW=torch.zeros(1, 1, 1),
+            kept={"plain": torch.zeros(1, 1, 1), "mirrored": torch.zeros(1, 1, 1)},
         )
         for id_ in ids
     ]

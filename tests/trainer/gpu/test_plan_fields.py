@@ -74,6 +74,8 @@ OTHERS: dict[str, dict[str, Any]] = {
     "caption_shuffle": {"caption_shuffle": 4},
     "keep_tokens": {"keep_tokens": 2},
     "repeats": {"repeats": ("p1", "p1")},
+    "resolutions": {"resolutions": (48,)},
+    "latents": {"latents": "sampled"},
     "preview_steps": {"preview_steps": 3},
     "guidance": {"guidance": 4.0},
 }
@@ -169,7 +171,7 @@ LEARNED = (
     "trigger",
     "class_word",
     "held_out",
-    *("caption_shuffle", "keep_tokens", "repeats"),
+    *("caption_shuffle", "keep_tokens", "repeats", "resolutions", "latents"),
     *("prior", "prior_share", "prior_weight", "prior_prompts", "prior_pictures"),
 )
 """Fields that decide what is learned, not only what is shown or written."""

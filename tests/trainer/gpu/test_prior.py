@@ -145,7 +145,7 @@ def test_class_pictures_are_drawn_once_and_again_only_where_something_changed(
     assert not any(wanted.trigger in p.picture.caption for p in first)
     again = bench(replace(wanted, seed=99, learning_rate=1e-5)).prior
     assert drawn == [3], "another run with the same base finds them"
-    assert all(torch.equal(a.plain_CHW, b.plain_CHW) for a, b in zip(first, again, strict=True))
+    assert all(torch.equal(a.plain, b.plain) for a, b in zip(first, again, strict=True))
     for change in ({"class_word": "cat"}, {"guidance": 5.0}, {"preview_steps": 3}, {"resolution": 48}):
         bench(replace(wanted, **change)).prior  # noqa: B018 -- asked for, so drawn
         assert drawn.pop() == 3, change

@@ -42,6 +42,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "prodigy": {"optimizer": "prodigy", "learning_rate": 1.0},
     "everything": EVERYTHING,
     "tags and repeats": {"captions": ("{trigger}, red, round",), "caption_shuffle": 4, "repeats": ("p1", "p2", "p1")},
+    "sizes and posteriors": {"resolutions": (48,), "latents": "sampled"},
     "base's prediction": {"prior": "base_prediction", "prior_share": 0.6, "prior_prompts": ("a red car",)},
     "class pictures": {**EVERYTHING, "prior": "class_pictures", "prior_pictures": 3},
     "everything, 8 bits": {**EVERYTHING, "optimizer": "adamw8bit", "rank": 64},

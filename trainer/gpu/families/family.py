@@ -60,6 +60,14 @@ def _filled(of_texts: Tensor, length: int) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Posteriors:
+    """Latents of pictures as independent normal numbers (Kingma and Welling 2014, arXiv 1312.6114, appendix C.2)."""
+
+    mean_BCHW: Tensor
+    std_BCHW: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
 class Drawing:
     """One picture to draw."""
 
@@ -101,8 +109,11 @@ class Base(Protocol):
     def shapes(self, resolution: int) -> tuple[Shape, ...]:
         """Shapes that training pictures may have."""
 
+    def posteriors(self, pixels_B3HW: Tensor) -> Posteriors:
+        """Pixels in [-1, 1] to what the autoencoder says of their latents, scaled as the denoiser wants them; float32."""
+
     def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
-        """Pixels in [-1, 1] to latents, scaled as the denoiser wants them; float32."""
+        """The most likely latents of those: the means of `posteriors`."""
 
     def encode_texts(self, texts: Sequence[str]) -> Words:
         """Texts to what the denoiser is conditioned on; the empty text as sampling without a prompt has it."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from storage.domain.plan import Fit
 from trainer.gpu.families import stock
-from trainer.gpu.families.family import Drawing, Targets, Words, Worn
+from trainer.gpu.families.family import Drawing, Posteriors, Targets, Words, Worn
 from trainer.gpu.families.fingerprints import of_encoders
 from trainer.gpu.pictures import Framing, Shape, shapes
 from trainer.gpu.schedules import Flow, Shift
@@ -64,10 +64,16 @@ class Flux:
         return shapes(resolution, max(step, 64) if resolution >= 512 else step)
 
     @torch.no_grad()
-    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
+    def posteriors(self, pixels_B3HW: Tensor) -> Posteriors:
         vae = self._pipeline.vae
-        latents_BCHW = vae.encode(pixels_B3HW.to(self.device, torch.float32)).latent_dist.mode()
-        return ((latents_BCHW - vae.config.shift_factor) * vae.config.scaling_factor).float()
+        said = vae.encode(pixels_B3HW.to(self.device, torch.float32)).latent_dist
+        return Posteriors(
+            mean_BCHW=((said.mean - vae.config.shift_factor) * vae.config.scaling_factor).float(),
+            std_BCHW=(said.std * vae.config.scaling_factor).float(),
+        )
+
+    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
+        return self.posteriors(pixels_B3HW).mean_BCHW
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Words:

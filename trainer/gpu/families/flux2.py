@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from storage.domain.plan import Fit
 from trainer.gpu.families import stock
-from trainer.gpu.families.family import Drawing, Targets, Words, Worn
+from trainer.gpu.families.family import Drawing, Posteriors, Targets, Words, Worn
 from trainer.gpu.families.fingerprints import of_encoders
 from trainer.gpu.pictures import Framing, Shape, shapes
 from trainer.gpu.schedules import Flow, Shift
@@ -66,13 +66,18 @@ class Flux2Klein:
         return shapes(resolution, max(step, 64) if resolution >= 512 else step)
 
     @torch.no_grad()
-    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
+    def posteriors(self, pixels_B3HW: Tensor) -> Posteriors:
         vae = self._pipeline.vae
-        small_BCHW = vae.encode(pixels_B3HW.to(self.device, torch.float32)).latent_dist.mode()
-        folded_BCHW = Flux2KleinPipeline._patchify_latents(small_BCHW)  # noqa: SLF001 -- as diffusers' own scripts
+        said = vae.encode(pixels_B3HW.to(self.device, torch.float32)).latent_dist
+        fold = Flux2KleinPipeline._patchify_latents  # noqa: SLF001 -- as diffusers' own scripts
         mean_1C11 = vae.bn.running_mean.view(1, -1, 1, 1)
         std_1C11 = (vae.bn.running_var.view(1, -1, 1, 1) + vae.config.batch_norm_eps).sqrt()
-        return ((folded_BCHW - mean_1C11) / std_1C11).float()
+        return Posteriors(
+            mean_BCHW=((fold(said.mean) - mean_1C11) / std_1C11).float(), std_BCHW=(fold(said.std) / std_1C11).float()
+        )
+
+    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
+        return self.posteriors(pixels_B3HW).mean_BCHW
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Words:

@@ -155,9 +155,13 @@ def decoded(pipeline: Any, latents_BCHW: Tensor) -> list[Image.Image]:  # noqa: 
     return pictures
 
 
+_SCALES = ("batch_norm_eps", "latents_mean", "latents_std", "scaling_factor", "shift_factor")
+
+
 def fingerprint(module: nn.Module) -> str:
-    """SHA-256 of the weights by name, as fp32."""
-    digest = hashlib.sha256()
+    """SHA-256 of the weights by name, as fp32, and of the numbers by which an autoencoder's latents are scaled."""
+    config = getattr(module, "config", None) or {}
+    digest = hashlib.sha256(repr([(name, config[name]) for name in _SCALES if name in config]).encode())
     for name, value in sorted(module.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().tobytes())

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from trainer.gpu.families import stock
-from trainer.gpu.families.family import Drawing, Targets, Words, Worn
+from trainer.gpu.families.family import Drawing, Posteriors, Targets, Words, Worn
 from trainer.gpu.families.fingerprints import of_encoders
 from trainer.gpu.pictures import Framing, Shape, shapes
 from trainer.gpu.schedules import Diffusion, zero_terminal
@@ -84,11 +84,17 @@ class Unet(ABC):
         return int(self._pipeline.vae_scale_factor) * 2 ** (len(self._pipeline.unet.config.block_out_channels) - 1)
 
     @torch.no_grad()
-    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
+    def posteriors(self, pixels_B3HW: Tensor) -> Posteriors:
         vae = self._pipeline.vae
-        latents_BCHW = vae.encode(pixels_B3HW.to(self.device, torch.float32)).latent_dist.mode()
+        said = vae.encode(pixels_B3HW.to(self.device, torch.float32)).latent_dist
         mean_1C11, std_1C11 = self._latent_norm()
-        return ((latents_BCHW - mean_1C11) / std_1C11 * vae.config.scaling_factor).float()
+        return Posteriors(
+            mean_BCHW=((said.mean - mean_1C11) / std_1C11 * vae.config.scaling_factor).float(),
+            std_BCHW=(said.std / std_1C11 * vae.config.scaling_factor).float(),
+        )
+
+    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
+        return self.posteriors(pixels_B3HW).mean_BCHW
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Words:

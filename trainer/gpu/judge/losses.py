@@ -43,14 +43,14 @@ def draws(base: Base, pictures: Sequence[Encoded], plan: Plan, words: dict[str, 
 
 
 def _batches(base: Base, encoded: Encoded, words: Words, most: int) -> list[Batch]:
-    shape = tuple(encoded.plain_CHW.shape)
+    shape = tuple(encoded.plain.shape)
     moments = middles(base.schedule.steps)
     noise = [normal(shape, _SEED, k, encoded.picture.sha256) for k in range(STRATA)]
     signed = [sign * noise[k] for k in range(STRATA) for sign in (1.0, -1.0)]
     timesteps = [moments[k] for k in range(STRATA) for _ in range(2)]
     return [
         Batch(
-            latents_BCHW=encoded.plain_CHW.expand(len(signed[at : at + most]), *shape).to(base.device),
+            latents_BCHW=encoded.plain.expand(len(signed[at : at + most]), *shape).to(base.device),
             noise_BCHW=torch.stack(signed[at : at + most]).to(base.device),
             t_B=torch.tensor(timesteps[at : at + most], device=base.device),
             words=stacked([words] * len(signed[at : at + most])),

@@ -107,7 +107,7 @@ def test_what_the_loss_teaches_the_stock_pipeline_draws(name: str, tmp_path: Pat
     latents = base.encode_pictures(pixels(wanted)[None])[0]
     shape = Shape(height=PX, width=PX)
     framed = Framed(id="p", sha256="0" * 64, image=wanted, shape=shape, original=(PX, PX), held_out=False)
-    picture = Encoded(picture=framed, plain_CHW=latents, mirrored_CHW=latents)
+    picture = Encoded(picture=framed, kept={"plain": latents, "mirrored": latents})
     plan = replace(
         replace(tiny_plan(), batch_size=lesson.batch, captions=(CAPTION,), caption_dropout=0.0, flip=False),
         **{"steps": lesson.steps, "weight_decay": 0.0, **lesson.density},
