@@ -13,30 +13,33 @@ from storage.orders import ask_cancel, cancel
 from storage.pieces import Enqueues
 
 
-async def cancel_order(parts: Parts, order_id: str, *, member_id: str, reason: str = "", by: By = "owner") -> str:
-    """Stop an order of this member, or anybody's for a moderator or for the bot itself; gives back its name.
+async def cancel_order(
+    parts: Parts, order_id: str, *, member_id: str, reason: str = "", by: By = "owner"
+) -> tuple[str, bool]:
+    """Stop an order of this member, or anybody's for a moderator or for the bot itself.
 
-    Raises `OrderRefused`: NOT_YOURS, TOO_LATE, UNKNOWN. An order that is cancelled already is let be.
+    Gives back its name, and whether it was this that stopped it: one that was cancelled before is let be. Raises
+    `OrderRefused`: NOT_YOURS, TOO_LATE, UNKNOWN.
     """
-    name, running, gone = await parts.database.transact(_cancel, parts.engine, order_id, member_id, reason, by=by)
+    name, running, gone, anew = await parts.database.transact(_cancel, parts.engine, order_id, member_id, reason, by=by)
     for turn in running:
         await parts.engine.cancel(turn)
     if gone:
         await parts.artifacts.delete(f"orders/{order_id}/pictures")
-    return name
+    return name, anew
 
 
 def _cancel(
     session: Session, engine: Enqueues, order_id: str, member_id: str, reason: str, *, by: By
-) -> tuple[str, list[str], bool]:
+) -> tuple[str, list[str], bool, bool]:
     order = locked_order(session, order_id)
     if order.owner_id != member_id and by == "owner":
         raise OrderRefused(OrderFault.NOT_YOURS)
     if order.stage == Stage.CANCELLED.value:
-        return order.name, [], True
+        return order.name, [], True, False
     if not TABLE[Stage(order.stage)].next:
         raise OrderRefused(OrderFault.TOO_LATE)
     names: dict[By, str] = {"owner": member_id, "moderator": f"moderator:{member_id}", "system": "system"}
     ask_cancel(session, order_id, names[by], reason)
     running = cancel(session, engine, order_id)
-    return order.name, running, not running
+    return order.name, running, not running, True

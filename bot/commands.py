@@ -17,7 +17,7 @@ from bot.parts import Parts
 from bot.plan_card import PlanCards, show_if_possible
 from bot.presses import Presses
 from bot.queries import Queries
-from bot.wording import NOTHING_TO_CANCEL, cancelled
+from bot.wording import NOTHING_TO_CANCEL, cancelled, cancelled_before
 from bot.wording_plan import SUBJECT_WORDS
 from storage.domain.orders import SubjectType, clean_word
 
@@ -110,8 +110,8 @@ class Commands:
             order_id = order or await self._queries.newest_waiting(str(interaction.guild_id), member)
             if order_id is None:
                 return await say(interaction, NOTHING_TO_CANCEL)
-            name = await cancel_order(self._parts, order_id, member_id=member)
-            await say(interaction, cancelled(name, by="owner"))
+            name, anew = await cancel_order(self._parts, order_id, member_id=member)
+            await say(interaction, cancelled(name, by="owner") if anew else cancelled_before(name))
             await show_if_possible(self._cards, order_id)
             return None
 

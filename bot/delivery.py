@@ -138,7 +138,7 @@ async def compact_loss(parts: Parts, order_id: str) -> float | None:
     return float(loss) if isinstance(loss, int | float) else None
 
 
-async def enclosures(  # noqa: PLR0917  # one message's files
+async def enclosures(
     parts: Parts,
     order: Order,
     files: Mapping[str, str],

@@ -1,4 +1,4 @@
-"""The modals around pictures, and what comes back from them. Their state is in the custom_id: a submit works after a restart too."""
+"""The modals around pictures, and what comes back from them. All state is in the custom_id, so that a restart harms none."""
 
 from __future__ import annotations
 

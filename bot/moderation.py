@@ -24,6 +24,7 @@ from bot.wording import (
     MODERATORS_OF_THE_CHANNEL,
     MODERATORS_ONLY,
     cancelled,
+    cancelled_before,
     channel_settings,
     consent_settings,
     mentions_set,
@@ -116,8 +117,8 @@ class Moderation:
     async def _stop(self, interaction: Interaction, order_id: str, reason: str) -> None:
         await self._require_right_to(interaction, order_id)
         member = str(interaction.user.id)
-        name = await cancel_order(self._parts, order_id, member_id=member, reason=reason, by="moderator")
-        await say(interaction, cancelled(name, by="moderator", reason=reason))
+        name, anew = await cancel_order(self._parts, order_id, member_id=member, reason=reason, by="moderator")
+        await say(interaction, cancelled(name, by="moderator", reason=reason) if anew else cancelled_before(name))
         await show_if_possible(self._cards, order_id)
 
     async def _remove(self, interaction: Interaction, order_id: str, reason: str) -> None:

@@ -38,6 +38,7 @@ from bot.wording import (
     STARTED_ALREADY,
     THREADS_FULL,
     cancelled,
+    cancelled_before,
     permissions_missing,
 )
 from bot.wording_plan import Prospect, consent, started
@@ -133,8 +134,8 @@ class Starting:
     async def press_cancel(self, interaction: Interaction, order_id: str) -> None:
         """Cancel: only the owner."""
         await acknowledge(interaction)
-        name = await cancel_order(self._parts, order_id, member_id=str(interaction.user.id))
-        await say(interaction, cancelled(name, by="owner"))
+        name, anew = await cancel_order(self._parts, order_id, member_id=str(interaction.user.id))
+        await say(interaction, cancelled(name, by="owner") if anew else cancelled_before(name))
         await show_if_possible(self._cards, order_id)
 
     async def press_retry(self, interaction: Interaction, order_id: str) -> None:

@@ -85,7 +85,7 @@ async def _hand_over(  # noqa: PLR0917  # one press, one file
     return chosen
 
 
-async def _send_link(  # noqa: PLR0917  # one press, one link
+async def _send_link(
     parts: Parts, interaction: discord.Interaction[Any], order: Order, step: int, key: str, *, on_the_way: bool
 ) -> bool:
     """Whether there was something to link to."""

@@ -109,6 +109,11 @@ def picture_refused(name: str, fault: str, detail: str = "") -> str:
     return words_pictures.picture_refused(escape(name, 60), fault, escape(detail, 80))
 
 
+def pictures_refused(refused: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The same for all pictures of an order that are not used: (name, fault, detail) each."""
+    return words_pictures.pictures_refused([(escape(n, 60), fault, escape(d, 80)) for n, fault, d in refused])
+
+
 # -- orders
 
 _ORDER: dict[OrderFault, str] = {
@@ -222,6 +227,11 @@ def cancelled(name: str, *, by: By, reason: str = "") -> str:
     who = {"owner": "Cancelled:", "moderator": "A moderator stopped", "system": "I stopped"}[by]
     why = f" Reason: {escape(reason, 300)}" if reason else ""
     return f"{who} “{escape(name)}”. Its pictures are deleted.{why}"
+
+
+def cancelled_before(name: str) -> str:
+    """Asked to stop what was stopped before: nothing was done."""
+    return f"“{escape(name)}” was stopped already; there is nothing left to stop."
 
 
 def removed(name: str, reason: str, left: int = 0) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, picture_refused, pictures, when
+from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, pictures, pictures_refused, when
 from storage.domain.bases import BASES
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan, Validation
@@ -147,7 +147,7 @@ def _pictures(card: PlanCard) -> str:
     lines = [
         f"**Pictures:** {pictures(card.kept)} taken" + (f", {len(card.refused)} not used:" if card.refused else ".")
     ]
-    lines += [f"- {line}" for line in listed([picture_refused(r.name, r.fault, r.detail) for r in card.refused], 12)]
+    lines += [f"- {line}" for line in listed(pictures_refused([(r.name, r.fault, r.detail) for r in card.refused]), 12)]
     lines += ["**Looked at closely:**", *card.examined] if card.examined and card.state == "draft" else []
     lines += [card.captions] if card.captions else []
     if card.fetching:

@@ -107,7 +107,13 @@ def _upright(raw: bytes, ask: dict[str, Any]) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # decoders raise whatever they like
-        raise Refused("truncated", type(error).__name__) from error
+        raise Refused("truncated", _cause(error)) from error
+
+
+def _cause(error: Exception) -> str:
+    """What the decoder says of a damaged file; nothing where it only says that the file ends too early."""
+    said = " ".join(str(error).split())
+    return "" if "truncated" in said.lower() else said[:80] or type(error).__name__
 
 
 def _decode(image: Image.Image, max_side: int) -> Image.Image:

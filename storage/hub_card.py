@@ -157,7 +157,7 @@ def _use(facts: CardFacts) -> str:
         base=facts.base, stem=facts.stem, trigger=facts.trigger, class_word=facts.class_word, scale=scale,
         subject_type=facts.subject_type,
     )  # fmt: skip
-    listed = "\n".join(f"- {plain(tool)}: {plain(text)}" for tool, text in tools if tool != "diffusers")
+    listed = "\n".join(f"- {plain(u.tool)}: {plain(u.say)} {plain(u.code)}" for u in tools if u.tool != "diffusers")
     prompt = json.dumps(facts.samples[0].prompt if facts.samples else facts.prompt, ensure_ascii=False)
     file = json.dumps(f"{facts.stem}.safetensors", ensure_ascii=False)
     code = [f'pipe.load_lora_weights("{facts.repository}", weight_name={file}, adapter_name="a")']

@@ -224,7 +224,11 @@ def _use(view: OrderView) -> str:
         base=view.base, stem=file_stem(view.name, view.id), trigger=view.trigger, class_word=view.class_word, scale=scale,
         subject_type=view.subject_type,
     )  # fmt: skip
-    items = "".join(f"<li><strong>{escape(tool)}</strong>: {escape(text)}</li>" for tool, text in lines)
+    items = "".join(
+        f"<li><strong>{escape(use.tool)}</strong>: {escape(use.say)}"
+        f"{f' <code>{escape(use.code)}</code>' if use.code else ''}</li>"
+        for use in lines
+    )
     size = words.size(view.chosen.lora_bytes)
     return (
         f"<h2>How to use it</h2><ul>{items}</ul>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from storage.domain.bases import BASES
 from storage.domain.orders import prompt_with
 from storage.lora_file.architectures import ARCHITECTURES
@@ -13,33 +15,45 @@ def licence_of(base: str) -> str:
     return BASES[base].terms if base in BASES else f"the licence of {base}"
 
 
-def how_to_use(
-    *, base: str, stem: str, trigger: str, class_word: str, scale: float, subject_type: str
-) -> list[tuple[str, str]]:
-    """(tool, what to do) for ComfyUI, A1111 and Forge, and diffusers; "not checked" where a tool was not asked."""
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """One tool: what to do in words, and what to write as it stands."""
+
+    tool: str
+    say: str
+    code: str = ""
+
+
+def how_to_use(*, base: str, stem: str, trigger: str, class_word: str, scale: float, subject_type: str) -> list[Use]:
+    """ComfyUI, A1111 and Forge, and diffusers; "not checked" where a tool was not asked about this base."""
     words = prompt_with(trigger=trigger, class_word=class_word, subject_type=subject_type)
-    webui, not_asked = _webui(base)
+    pipe = f'pipe.load_lora_weights("{stem}.safetensors", adapter_name="a"); pipe.set_adapters("a", {scale:.2f})'
+    comfyui = f"put the file into models/loras and drop the preview picture on the canvas, or Load LoRA at {scale:.2f}."
+    webui = "put file and json into models/Lora and write"
+    asked = [
+        Use(tool="ComfyUI", say=comfyui),
+        Use(tool=_webui(base), say=webui, code=f"<lora:{stem}:{scale:.2f}> {words}"),
+    ]
+    missing = _unchecked(base)
+    title = ARCHITECTURES[base].title if base in ARCHITECTURES else base
+    unknown = [use.tool for use in asked if _ids(use.tool) <= missing]
+    note = f"not checked with {title}: no version that we could run knows it."
     return [
-        (
-            "ComfyUI",
-            f"put the file into models/loras and drop the preview picture on the canvas, or Load LoRA at {scale:.2f}.",
-        ),
-        (
-            webui,
-            not_asked or f"put file and json into models/Lora and write <lora:{stem}:{scale:.2f}> {words}",
-        ),
-        (
-            "diffusers",
-            f'pipe.load_lora_weights("{stem}.safetensors", adapter_name="a"); pipe.set_adapters("a", {scale:.2f}) on {base}',
-        ),
+        *(use for use in asked if use.tool not in unknown),
+        *([Use(tool=", ".join(unknown), say=note)] if unknown else []),
+        Use(tool="diffusers", say=f"load {title} as pipe, then", code=pipe),
     ]
 
 
-def _webui(base: str) -> tuple[str, str]:
-    """Which of A1111 and Forge to name, and what to say instead of a how-to where neither was asked about this base."""
-    if base == "pocket" or base not in ARCHITECTURES:
-        return "A1111 / Forge", ""
-    missing = unchecked(ARCHITECTURES[base].keymap)
-    if {"a1111", "forge"} <= missing:
-        return "A1111 / Forge", f"not checked with {ARCHITECTURES[base].title}: no version that we could run knows it."
-    return ("Forge", "") if "a1111" in missing else ("A1111 / Forge", "")
+def _webui(base: str) -> str:
+    """Which of A1111 and Forge to name: Forge alone where A1111 does not know a base that Forge knows."""
+    missing = _unchecked(base)
+    return "Forge" if "a1111" in missing and "forge" not in missing else "A1111 / Forge"
+
+
+def _ids(tool: str) -> frozenset[str]:
+    return {"ComfyUI": frozenset({"comfyui"}), "Forge": frozenset({"forge"})}.get(tool, frozenset({"a1111", "forge"}))
+
+
+def _unchecked(base: str) -> frozenset[str]:
+    return unchecked(ARCHITECTURES[base].keymap) if base in ARCHITECTURES else frozenset()

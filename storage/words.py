@@ -28,8 +28,8 @@ HOW_TO_READ = (
 
 
 def percent(value: float | None) -> str:
-    """A share as whole percent; a dash where it was not measured."""
-    return "–" if value is None else f"{100 * value:.0f} %"
+    """A share as whole percent, never broken over two lines; a dash where it was not measured."""
+    return "–" if value is None else f"{100 * value:.0f}\u00a0%"
 
 
 def ratio(value: float | None) -> str:
@@ -62,7 +62,8 @@ def because_sentence(choice: Choice) -> str:
     """Why this checkpoint: votes first, then what was measured."""
     best = _measured(choice)
     if choice.because is Because.VOTES:
-        return f"{people(choice.votes)} voted for it, {choice.runner_up_votes} for the next one. {best}".strip()
+        others = f"{choice.runner_up_votes} for the next one" if choice.runner_up_votes else "nobody for another"
+        return f"{people(choice.votes)} voted for it, {others}. {best}".strip()
     if choice.because is Because.TIE_BROKEN_BY_MEASUREMENT:
         return f"Several checkpoints had {people(choice.votes)} each; of those this one measured best. {best}".strip()
     if choice.because is Because.MEASUREMENT:

@@ -46,6 +46,15 @@ class ChildLost(LorasmithError):
         self.returncode = returncode
         self.stderr = stderr
 
+    @property
+    def told(self) -> str:
+        """What people read who know nothing of children; the log has the rest."""
+        if self.returncode == -signal.SIGKILL:
+            return "the system ended the program that trains, as it does where memory runs out (SIGKILL)"
+        if self.returncode is not None and self.returncode < 0:
+            return f"the program that trains broke off ({signal.Signals(-self.returncode).name})"
+        return "the program that trains broke off or gave no sign of life"
+
 
 class NeverReady(ChildLost):
     """The GPU child was never there to work. The machine is the reason, whatever order would have come next."""
@@ -56,7 +65,7 @@ class Launch:
     """How the child is started."""
 
     program: Sequence[str] = (sys.executable, "-m", "trainer.gpu")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int = 1
     nice: int = 0
     """By how much others on this machine go first."""
@@ -83,6 +92,9 @@ def environment_for(launch: Launch, outer: Mapping[str, str]) -> dict[str, str]:
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
         "PYTHONUNBUFFERED": "1",
+        # What Metal lacks is computed on the processor instead of ending the training.
+        "PYTORCH_ENABLE_MPS_FALLBACK": "1",
+        "LORASMITH_CHILD_DEVICE": launch.device,
         **({"LORASMITH_GPU_LOCK": str(launch.lock)} if launch.lock else {}),
         **launch.environment,
     }

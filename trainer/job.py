@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from storage import turns
 from storage.artifacts import Artifacts
 from storage.database import Database
-from storage.domain.errors import Fault, JobFailed
+from storage.domain.errors import Fault, JobFailed, LorasmithError
 from storage.domain.orders import attachable_bytes
 from storage.domain.plan import Plan
 from storage.engine import Engine
@@ -46,6 +47,13 @@ from trainer.seat import Seat
 from trainer.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
+
+WRITE_AGAIN_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""The waits after each try to write down how a turn ended."""
+
+
+class Unwritten(LorasmithError):
+    """How a turn ended could not be written down: whoever holds the turn has to go, so that the reaper gives it to others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +88,8 @@ async def take_turn(bench: Bench, turn_key: str) -> Taken | None:
     """Do the fairest piece of work that waits, up to its next boundary. None where there is nothing to do.
 
     Never raises for an order's fault; `CancelledError` ends the child and leaves the piece to be taken again. Raises
-    `NeverReady` where this machine cannot work at all: no order is touched for that, and another worker can take it.
+    `NeverReady` where this machine cannot work at all: no order is touched for that, and another worker can take it. Raises
+    `Unwritten`.
     """
     if not await bench.database.transact(turns.awaited, bench.settings.bases):
         return None
@@ -127,15 +136,16 @@ async def _done(bench: Bench, taken: Taken) -> Taken:
             await _stop(bench, turn, "more")
             return taken
         log.warning("%s (exit %s); its last words:\n%s", lost.reason, lost.returncode, lost.stderr)
-        await _fail(bench, turn, JobFailed(Fault.MACHINE, lost.reason), retry=True)
+        await _fail(bench, turn, JobFailed(Fault.MACHINE, lost.told), retry=True)
     except _Refused as refused:
         await _fail(bench, turn, refused, retry=refused.retry)
     except OSError as error:
         log.exception("a file of %s failed", taken.order_id)
-        await _fail(bench, turn, JobFailed(Fault.MACHINE, f"a file failed: {type(error).__name__}"), retry=True)
+        await _fail(bench, turn, JobFailed(Fault.MACHINE, _file_failed(error)), retry=True)
     except Exception as error:
         log.exception("turn %s failed", taken.piece_id)
-        await _fail(bench, turn, JobFailed(Fault.PROGRAM, f"unexpected {type(error).__name__}"), retry=True)
+        reason = f"something that nobody foresaw ({type(error).__name__}); the worker's log says more"
+        await _fail(bench, turn, JobFailed(Fault.PROGRAM, reason), retry=True)
     return taken
 
 
@@ -283,26 +293,40 @@ async def _segment_over(bench: Bench, turn: Turn, step: int, *, over: bool) -> N
 async def _stop(bench: Bench, turn: Turn, outcome: Outcome) -> None:
     log.info("turn %s of %s is stopped", turn.taken.turn, turn.taken.piece_id)
     await bench.seat.clear()
-    await bench.database.transact(records.ended, bench.engine, turn.taken, gpu_s=turn.gpu_s, outcome=outcome)
+    await _written(bench, turn, partial(records.ended, outcome=outcome))
 
 
 async def _fail(bench: Bench, turn: Turn, failed: JobFailed, *, retry: bool) -> None:
     log.warning("turn %s of %s failed: %s (%s)", turn.taken.turn, turn.taken.piece_id, failed.reason, failed.fault)
     if failed.fault is not Fault.PICTURES:
         await bench.seat.clear()  # whatever is wrong with it, the next turn begins with a fresh one
-    await bench.database.transact(
-        records.failed,
-        bench.engine,
-        turn.taken,
-        gpu_s=turn.gpu_s,
-        fault=failed.fault,
-        reason=failed.reason,
-        retry=retry,
-    )
+    await _written(bench, turn, partial(records.failed, fault=failed.fault, reason=failed.reason, retry=retry))
+
+
+async def _written(bench: Bench, turn: Turn, record: Callable[..., bool]) -> None:
+    """Write down how a turn ended, again where that fails: a row that says "running" is taken only from a worker that is gone.
+
+    Raises `Unwritten`.
+    """
+    gpu_s = turn.gpu_s
+    for pause_s in WRITE_AGAIN_S:
+        try:
+            await bench.database.transact(record, bench.engine, turn.taken, gpu_s=gpu_s)
+        except Exception:
+            log.exception("the end of %s was not written down; again in %g s", turn.taken.piece_id, pause_s)
+            await asyncio.sleep(pause_s)
+        else:
+            return
+    raise Unwritten(f"the end of {turn.taken.piece_id} could not be written down")
 
 
 def _next_checkpoint(plan: Plan, step: int) -> int | None:
     return next((mark for mark in plan.checkpoint_steps if mark > step), None)
+
+
+def _file_failed(error: OSError) -> str:
+    """What the system says of a file, without its place."""
+    return f"a file could not be read or written ({error.strerror or type(error).__name__})"
 
 
 def _out_of_turn(event: Event) -> ChildLost:

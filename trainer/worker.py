@@ -32,7 +32,7 @@ from storage.settings import wrong_settings
 from storage.tables import Order
 from trainer import folder
 from trainer.child import NeverReady
-from trainer.job import Bench, take_turn
+from trainer.job import Bench, Unwritten, take_turn
 from trainer.seat import Seat
 from trainer.settings import WorkerSettings, gpu_memory_gib
 from trainer.weights import missing, present
@@ -57,11 +57,12 @@ class Worker:
         self._draining = asyncio.Event()
         self._turn: asyncio.Task[None] | None = None
         self._broken: NeverReady | None = None
+        self._unwritten: Unwritten | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def run(self) -> None:
-        """Work until drained. Raises `SetupError` where this worker may not or cannot work here."""
+        """Work until drained. Raises `SetupError` where this worker may not or cannot work here, and `Unwritten`."""
         await self._prove()
         await self._beat()
         self.bench.engine.handle_turn(self._take)
@@ -73,6 +74,8 @@ class Worker:
             await self._idle.wait()
         finally:
             await self._close(beats)
+        if self._unwritten is not None:
+            raise self._unwritten
         if self._broken is not None:
             raise SetupError(str(self._broken))
 
@@ -106,6 +109,10 @@ class Worker:
         except NeverReady as broken:  # the same would happen at every turn; others may do better
             log.error("%s; its last words:\n%s", broken.reason, broken.stderr)  # noqa: TRY400  # the words say more than the stack
             self._broken = broken
+            self._draining.set()
+        except Unwritten as unwritten:
+            log.error("%s; this worker goes, and its turns are given to others", unwritten)  # noqa: TRY400  # each try was logged
+            self._unwritten = unwritten
             self._draining.set()
         finally:
             self._turn = None
@@ -155,6 +162,9 @@ class Worker:
         beats.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await beats
+        if self._unwritten is not None:  # its lease runs out: that is what the reaper goes by
+            await self.bench.engine.close()
+            return
         await self.bench.database.transact(turns.ensure_turns, self.bench.engine)
         await self.bench.engine.close()
         await self.bench.database.transact(leases.drop, self.bench.executor_id, self.bench.executor_id)
@@ -233,7 +243,7 @@ async def work(settings: WorkerSettings) -> None:
 
 
 def main(kind: type[WorkerSettings] = WorkerSettings) -> int:
-    """Exit 0 when drained, 2 where set-up or machine are wrong (`lorasmith up` then does not start it again)."""
+    """Exit 0 when drained, 2 where set-up or machine are wrong: `lorasmith up` then does not start it again, as it does after 1."""
     Options("worker", SAYS, settings=kind).parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -247,6 +257,9 @@ def main(kind: type[WorkerSettings] = WorkerSettings) -> int:
         return _refuse("; ".join(wrong_settings(error)))
     except SetupError as error:
         return _refuse(str(error))
+    except Unwritten as error:
+        _refuse(str(error))
+        return 1
     return 0
 
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from storage.words import size
+
 _SHOWN_KEYS = 5  # dropped keys that the text names; JSON names up to MAX_KEYS
 MAX_KEYS = 200
 _WIDTH = 14
@@ -78,7 +80,7 @@ def as_text(report: CheckReport) -> str:
         *([_line("kind", report.kind)] if report.kind != "LoRA" else []),
         _line("naming", report.layout),
         _line("modules", ", ".join(f"{count} {part}" for part, count in report.modules.items()) or "none"),
-        _line("tensors", f"{report.tensors} ({', '.join(report.dtypes)}), {report.file_bytes / 1e6:.1f} MB"),
+        _line("tensors", f"{report.tensors} ({', '.join(report.dtypes)}), {size(report.file_bytes)}"),
         _line("rank", _numbers(report.ranks)),
         _line("alpha", _numbers(report.alphas)),
         _line("trigger", report.trigger or "not said"),

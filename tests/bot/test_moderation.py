@@ -61,6 +61,9 @@ async def test_a_moderator_stops_an_order_with_a_reason_that_cannot_ping(
     row = await order_of(home, order.id)
     assert (row.stage, row.cancel_by) == (Stage.CANCELLED, f"moderator:{mira.user_id}")
     assert row.cancel_reason == "spam @everyone"
+    again = await mira.slash("moderate stop", channel=home.channel(), options={"order": order.id, "reason": "twice"})
+    assert "stopped already" in (await home.reply(mira, again, "nothing left to stop")).text()
+    assert (await order_of(home, order.id)).cancel_reason == "spam @everyone"
 
 
 async def test_removing_an_order_deletes_its_files_and_messages(home: House, ada: Member, mira: Member) -> None:

@@ -19,6 +19,7 @@ from storage.domain.lifecycle import Stage
 from storage.domain.orders import SubjectType
 from storage.domain.recipes import PictureOf, plan_for
 from storage.domain.signs import Sign, SignKind
+from storage.usage import Use
 from storage.words import duration
 
 ANYTHING = st.text(st.characters(codec=None), max_size=300) | st.text(
@@ -177,6 +178,27 @@ def test_a_stall_is_said() -> None:
     )
     assert "heard nothing" in said
     assert "step 5 of 100" in said
+
+
+def test_nobody_is_not_counted_as_a_vote_for_the_next_one() -> None:
+    choice = Choice(step=80, because=Because.VOTES, measured_best=80, votes=1, runner_up_votes=0)
+    assert "1 person voted for it, nobody for another." in wording_order.closed(name="cat", choice=choice)
+
+
+def test_what_is_pasted_is_code_and_what_is_read_is_not() -> None:
+    card = wording_order.DeliveryCard(
+        owner_id=None,
+        name="cat",
+        trigger="zor",
+        choice=Choice(step=80, because=Because.VOTES, measured_best=80, votes=1, runner_up_votes=0),
+        scale=None,
+        measurement=None,
+        prompts=[],
+        how=[Use(tool="Forge", say="put it there and write", code="<lora:cat:0.90> zor `cat`")],
+        way="attach",
+        file_bytes=1,
+    )
+    assert "- Forge: put it there and write `<lora:cat:0.90> zor 'cat'`" in wording_order.card(card)
 
 
 def test_the_choice_says_why() -> None:

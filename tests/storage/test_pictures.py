@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image, ImageDraw
 
-from storage import pictures
+from storage import decoding, pictures
 from storage.domain.errors import PictureFault, PictureRefused
 from storage.pictures import Checker, Kept, Limits, near, near_twin
 from tests.storage.drawn import encoded, fault_of, png_header, scene
@@ -62,6 +62,18 @@ async def test_no_bytes_and_no_picture_are_refused_by_name(checker: Checker, tmp
 async def test_a_cut_off_file_is_refused_as_truncated(checker: Checker, kind: str) -> None:
     raw = encoded(scene(), kind)
     assert await fault_of(checker, raw[: len(raw) // 2]) is PictureFault.TRUNCATED
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError("image file is truncated (12 bytes not processed)"), ""),
+        (OSError("broken data stream when reading image file"), "broken data stream when reading image file"),
+        (SyntaxError(""), "SyntaxError"),
+    ],
+)
+async def test_a_damaged_file_is_refused_with_what_its_decoder_says(error: Exception, said: str) -> None:
+    assert decoding._cause(error) == said
 
 
 async def test_a_giant_is_refused_from_its_header_before_it_is_decoded(checker: Checker) -> None:

@@ -150,7 +150,8 @@ def test_the_card_says_what_it_is_how_to_use_it_and_what_was_measured(tmp_path: 
     assert widget["text"] in [p.text for p in PLAN.prompts]
     assert widget["output"]["url"] in [u.name for u in parcel.uploads]
     for words in (
-        "Recommended scale 0.80; good from 0.70 to 0.90", "| **96** (this file) | 4 | 50 % | 100 % | 25 % | – |", "zorvex cat",
+        "Recommended scale 0.80; good from 0.70 to 0.90", "| **96** (this file) | 4 | 50\u00a0% | 100\u00a0% | 25\u00a0% | – |",
+        "zorvex cat",
         "![Grid of pictures drawn at step 96", f"Recipe {PLAN.recipe}".replace("-", "\\-"), "the learning rate was halved",
         'set_adapters("a", 0.80)', "ComfyUI",
     ):  # fmt: skip

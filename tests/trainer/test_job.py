@@ -21,9 +21,9 @@ from storage.domain.plan import Fit
 from storage.tables import Attempt, Checkpoint, Delivery, DepartureRow, Order, Piece, Progress
 from tests.trainer.conftest import MakeBench
 from tests.trainer.ordering import STEPS, order_of, script
-from trainer import folder
+from trainer import folder, job, records
 from trainer.child import Child, NeverReady
-from trainer.job import Bench, take_turn
+from trainer.job import Bench, Unwritten, take_turn
 
 
 async def an_order(bench: Bench, interaction: str = "1", **kw: object) -> str:
@@ -161,7 +161,8 @@ async def test_a_child_that_always_dies_fails_the_order_after_three_turns(make_b
     await trained(bench, id_)
     order = await bench.database.transact(order_row, id_)
     assert (order.stage, order.fault) == ("failed", "machine")
-    assert "SIGKILL" in order.fault_reason
+    assert "memory runs out (SIGKILL)" in order.fault_reason
+    assert "child" not in order.fault_reason
     with bench.database.session() as session:
         assert [o for _, o in attempts(session)] == ["failed"] * 3
 
@@ -206,6 +207,51 @@ async def test_a_child_that_dies_before_its_turn_and_is_not_replaced_costs_the_o
     for mark in used_up:
         mark.touch()
     assert len(await trained(bench, id_)) == 5
+
+
+@pytest.mark.parametrize("what", ["failed", "ended"])
+async def test_the_end_of_a_turn_is_written_down_although_that_fails_at_first(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    misfortune = {"failed": "fail program never", "ended": "kill"}[what]
+    bench = await make_bench(script=script({"at": "train", "step": 1, "do": misfortune}))
+    id_ = await an_order(bench)
+    if what == "ended":
+        bench.fence._sent = -1e9  # this worker counts as dead: what it holds is only given back
+    failing = Failing(monkeypatch, what, times=2)
+    await take_turn(bench, "turn")
+    assert failing.tries == 3
+    assert (await bench.database.transact(piece_row, id_)).state != "running"
+    assert await stage(bench, id_) == {"failed": "failed", "ended": "training"}[what]
+
+
+async def test_a_worker_that_cannot_write_down_how_a_turn_ended_says_so_and_keeps_it(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await make_bench(script=script({"at": "train", "step": 1, "do": "fail program never"}))
+    id_ = await an_order(bench)
+    Failing(monkeypatch, "failed", times=99)
+    with pytest.raises(Unwritten, match="could not be written down"):
+        await take_turn(bench, "turn")
+    assert (await bench.database.transact(piece_row, id_)).state == "running"
+    monkeypatch.undo()
+    await bench.database.transact(turns.give_up, bench.engine, bench.executor_id)  # what the reaper does
+    assert len(await trained(bench, id_)) == 5
+
+
+class Failing:
+    """A record that fails so often before it works."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, *, times: int) -> None:
+        self.tries, self._times, self._real = 0, times, getattr(records, name)
+        monkeypatch.setattr(records, name, self)
+        monkeypatch.setattr(job, "WRITE_AGAIN_S", (0.0,) * 5)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        self.tries += 1
+        if self.tries <= self._times:
+            raise OSError("no space left on device")
+        return self._real(*given, **named)
 
 
 async def test_a_child_without_work_leaves_after_a_while_and_comes_back_for_the_next_turn(bench: Bench) -> None:

@@ -35,7 +35,7 @@ async def test_a_grid_is_posted_once_with_its_mark_its_words_its_alt_text_and_a_
     grid = await bench.grid(order_id, 2)
     assert [f.filename for f in grid.files] == [f"{order_id}-2.png"]
     assert "Checkpoint 1 of 5" in grid.content
-    assert "likeness 42 %" in grid.content.lower()
+    assert "likeness 42\u00a0%" in grid.content.lower()
     assert "step 2" in grid.raw["files"][0]["description"]
     assert grid.reactions == {"👍": [bench.server.world.bot_id]}
     assert grid.button("Take this one")["custom_id"] == f"take:{order_id}:2"

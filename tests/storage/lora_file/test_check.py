@@ -16,6 +16,7 @@ from storage.lora_file import About, Raw, kohya_key, metadata_for
 from storage.lora_file.check import check_file, run
 from storage.lora_file.comfyui import VARIABLE
 from storage.lora_file.naming import Component
+from storage.words import size
 
 POCKET = {"modelspec.architecture": "lorasmith-pocket-v1/lora", "ss_base_model_version": "lorasmith_pocket_v1"}
 
@@ -50,7 +51,9 @@ def test_a_full_size_lora_with_everything_loads_everywhere(target: Path, capsys:
     assert all(tool.checked and tool.used == report.tensors and not tool.dropped for tool in report.tools)
     assert report.problems == ()
     assert run([str(target)]) == 0
-    assert "loads completely" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "loads completely" in said
+    assert size(report.file_bytes) in said, "in the unit of everything else that is said of files"
 
 
 def test_diffusers_names_are_named_and_fail(target: Path, capsys: pytest.CaptureFixture[str]) -> None:
