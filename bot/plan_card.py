@@ -82,6 +82,8 @@ def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCar
         file_bytes=size,
         limit_bytes=order.max_file_bytes,
         ballot_s=settings.ballot_seconds,
+        hub=settings.hub_namespace,
+        hub_public=settings.hub_public,
         expires_at=order.expires_at if state == "draft" else None,
         state=state,
         examined=examined_lines(pictures),

@@ -105,6 +105,9 @@ class PlanCard:
     """Whether anything was found that the owner has not accepted."""
     training: bool = False
     """Whether its first turn has begun."""
+    hub: str = ""
+    """Where on a model hub the finished LoRA is put too; empty nowhere."""
+    hub_public: bool = False
 
 
 def title(card: PlanCard) -> str:
@@ -121,8 +124,16 @@ def text(card: PlanCard) -> str:
         return (
             "This draft was not started in time, so it has expired; its pictures are deleted. /train begins a new one."
         )
-    parts = [_what(card), _pictures(card), *_recipe(card), *_when(card), _delivery(card), *_next(card)]
+    parts = [_what(card), _pictures(card), *_recipe(card), *_when(card), _delivery(card), _shared(card), *_next(card)]
     return clip("\n\n".join(part for part in parts if part), EMBED_LIMIT)
+
+
+def _shared(card: PlanCard) -> str:
+    """Said before Start, so that nobody's LoRA goes anywhere unasked."""
+    if not card.hub:
+        return ""
+    seen = "for everybody to see" if card.hub_public else "in private"
+    return f"The finished LoRA and what it draws are also put on a model hub ({escape(card.hub)}), {seen}; your pictures never are."
 
 
 def _what(card: PlanCard) -> str:

@@ -226,3 +226,10 @@ def test_warning_signs_stand_in_the_status_and_over_the_grid_where_they_were_see
     grid = wording_order.grid_caption(step=64, steps=160, number=2, of=5, measurement=None, signs=[sign])
     for said in (status, grid):
         assert "Careful. Step 64: its pictures are blurred: 31 % as sharp as the base model's" in said
+
+
+def test_members_read_before_start_where_a_lora_is_also_put_on_a_hub() -> None:
+    assert "model hub" not in wording_plan.text(CARD)
+    said = wording_plan.text(replace(CARD, hub="ann"))
+    assert "on a model hub (ann), in private; your pictures never are" in said
+    assert "for everybody to see" in wording_plan.text(replace(CARD, hub="ann", hub_public=True))
