@@ -238,6 +238,17 @@ class Learning:
             source="fp16 is what most shared LoRAs are; kohya sd-scripts' save_precision, ai-toolkit's save dtype",
         ),
     ] = "fp16"
+    kept_energy: Annotated[
+        float,
+        Knob(
+            meaning="Share of the adapter's energy (squared singular values) that a file keeps: its rank is the smallest that "
+            "does; 1 keeps the rank of the training",
+            change="0.95 to 0.99 to learn at a high rank and hand over a small file; what is lost stands in the file's header",
+            source="Eckart and Young 1936, Psychometrika 1, 211-218; sv_fro of kohya-ss/sd-scripts, networks/resize_lora.py",
+            least=0.01,
+            most=1.0,
+        ),
+    ] = 1.0
 
     @property
     def views_a_step(self) -> int:

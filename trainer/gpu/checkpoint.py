@@ -9,6 +9,7 @@ from trainer.events import Checkpointed, Preview
 from trainer.gpu import export, judge, preview
 from trainer.gpu.adapter import Delivered
 from trainer.gpu.bench import Bench
+from trainer.gpu.compact import keeping
 from trainer.gpu.grid import Row, sheet
 
 
@@ -20,8 +21,9 @@ def checkpoint(
     folder = task.path("checkpoints", str(step))
     file = folder / "lora.safetensors"
     channel.progress("exporting", step, task.plan.steps)
+    weights, lost = keeping(weights, task.plan.kept_energy) if task.plan.kept_energy < 1.0 else (weights, None)
     pairs = export.cast(weights.downs, weights.ups, task.plan.file_dtype)
-    digest = export.write(file, pairs, export.about(task, step, weights.rank))
+    digest = export.write(file, pairs, export.about(task, step, weights.rank, lost=lost))
     stick = bench.stick
     export.load_as_a_user(bench.base, file, pairs)
     channel.progress("previewing", step, task.plan.steps)

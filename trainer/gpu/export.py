@@ -53,8 +53,11 @@ def cast(downs: Mapping[str, Tensor], ups: Mapping[str, Tensor], dtype: str = "f
     return pairs
 
 
-def about(task: Task, step: int, rank: int) -> About:
-    """What the header says: from the order and its plan alone, never from the clock or this machine."""
+def about(task: Task, step: int, rank: int, *, lost: float | None = None) -> About:
+    """What the header says: from the order and its plan alone, never from the clock or this machine.
+
+    `lost` is the share of the adapter's energy that a smaller rank left out.
+    """
     plan = task.plan
     return About(
         title=task.job.stem,
@@ -78,7 +81,8 @@ def about(task: Task, step: int, rank: int) -> About:
         created_at=task.created_at,
         order=task.job.order_id,
         licence=licence_of(plan.base),
-        own={"plan_sha256": task.plan_sha256, "recipe": plan.recipe},
+        own={"plan_sha256": task.plan_sha256, "recipe": plan.recipe}
+        | ({} if lost is None else {"energy_lost": f"{lost:.6f}"}),
     )
 
 

@@ -32,7 +32,7 @@ def pack(
     task = bench.task
     folder = task.path("delivery")
     folder.mkdir(parents=True, exist_ok=True)
-    header = measured(export.about(task, step, task.plan.rank), choice)
+    header = measured(export.about(task, step, _rank(checkpoint)), choice)
     stem = task.job.stem
     contents = {
         "lora": (f"{stem}.safetensors", checkpoint.read_bytes()),
@@ -65,10 +65,16 @@ def pack_compact(
         lambda rank: measured(export.about(task, step, rank), choice),
         max_bytes,
         header_bytes=read_header(checkpoint).data_start,
+        dtype=task.plan.file_dtype,
     )
     export.load_as_a_user(bench.base, file, compact.pairs)
     bench.base.wear(None)
     return task.relative(file), compact.loss
+
+
+def _rank(file: Path) -> int:
+    """The rank of a file of ours: the training's, or less where its energy was enough."""
+    return int(read_header(file).metadata["ss_network_dim"])
 
 
 def _preview(bench: Bench, checkpoint: Path, header: About, best: Image.Image) -> bytes:

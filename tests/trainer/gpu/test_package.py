@@ -20,7 +20,8 @@ from storage.lora_file.sidecar import sidecar
 from tests.builders import CPU_FIT, tiny_plan
 from trainer.events import Failed, Finished
 from trainer.gpu import export
-from trainer.gpu.compact import CannotShrink, write_compact
+from trainer.gpu.adapter import Delivered
+from trainer.gpu.compact import CannotShrink, keeping, shrunk, write_compact
 from trainer.gpu.job import read as read_job
 
 Job = Callable[..., Path]
@@ -130,3 +131,57 @@ def test_the_rank_of_a_compact_file_is_the_largest_that_fits_beside_a_header_of_
     assert limit - a_rank < small.stat().st_size <= limit
     with pytest.raises(CannotShrink):
         write_compact(small, pairs, lambda _: about, header_bytes, header_bytes=header_bytes)
+
+
+def decaying(rank: int) -> Delivered:
+    """Two modules whose singular values are 1, 1/2, 1/4 ..., in 12 x 20 and in 3 x 3 kernels."""
+    generator, values = torch.Generator().manual_seed(4), 0.5 ** torch.arange(rank, dtype=torch.float64)
+    downs, ups = {}, {}
+    for path, inner in (("a", (12,)), ("b", (12, 3, 3))):
+        size = 12 * (9 if len(inner) > 1 else 1)
+        right, _ = torch.linalg.qr(torch.randn(size, rank, generator=generator, dtype=torch.float64))
+        left, _ = torch.linalg.qr(torch.randn(20, rank, generator=generator, dtype=torch.float64))
+        downs[path] = right.T.float().reshape(rank, *inner)
+        ups[path] = (left * values).float().reshape(20, rank, *(1,) * (len(inner) - 1))
+    return Delivered(rank=rank, downs=downs, ups=ups)
+
+
+@pytest.mark.parametrize(("share", "rank"), [(0.7, 1), (0.9, 2), (0.98, 3), (0.99, 4)])
+def test_the_rank_is_the_smallest_that_keeps_the_energy_and_the_loss_is_that_of_eckart_and_young(
+    share: float, rank: int
+) -> None:
+    whole = decaying(8)
+    cut, lost = keeping(whole, share)
+    assert cut.rank == rank
+    assert lost == pytest.approx((0.25**rank - 0.25**8) / (1 - 0.25**8), rel=1e-4)
+    for path in ("a", "b"):
+        before, after = (export.product(w.downs[path], w.ups[path]) for w in (whole, cut))
+        assert float((before - after).square().sum() / before.square().sum()) == pytest.approx(lost, rel=1e-4)
+        assert cut.downs[path].shape[1:] == whole.downs[path].shape[1:]
+
+
+def test_an_order_that_keeps_less_energy_delivers_a_smaller_rank_and_says_what_was_lost(
+    desk: Any, job: Job, one: Any
+) -> None:
+    plan = replace(tiny_plan(6, 2), rank=16, learning_rate=5e-3, kept_energy=0.7)
+    folder = job(plan=plan)
+    desk.train(folder, 2)
+    done = one(desk.finish(folder, 2), Finished)
+    header = read_header(folder / done.files["lora"])
+    rank = int(header.metadata["ss_network_dim"])
+    assert 1 <= rank < 16
+    assert float(header.metadata["ss_network_alpha"]) == rank
+    assert 0.0 < float(header.metadata["lorasmith.energy_lost"]) <= 0.3
+    ranks = {entry.shape[0] for name, entry in header.tensors.items() if name.endswith("lora_down.weight")}
+    assert ranks == {rank}
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp32"])
+def test_a_compact_file_has_the_plans_type_of_numbers(dtype: str) -> None:
+    whole = decaying(8)
+    pairs = export.cast(whole.downs, whole.ups, dtype)
+    small = shrunk(pairs, 4000, header_bytes=100, dtype=dtype)
+    assert {t.dtype for pair in small.pairs.values() for t in pair} == {export.DTYPES[dtype]}
+    numbers = sum(t.numel() for pair in small.pairs.values() for t in pair)
+    assert numbers * export.DTYPES[dtype].itemsize <= 4000 - 100
+    assert small.rank == {"fp16": 8, "bf16": 8, "fp32": 4}[dtype]

@@ -76,6 +76,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "repeats": {"repeats": ("p1", "p1")},
     "resolutions": {"resolutions": (48,)},
     "latents": {"latents": "sampled"},
+    "kept_energy": {"kept_energy": 0.3},
     "preview_steps": {"preview_steps": 3},
     "guidance": {"guidance": 4.0},
 }
