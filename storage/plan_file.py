@@ -19,6 +19,7 @@ from storage.domain.learning import Learning
 from storage.domain.material import Material
 from storage.domain.objective import Objective
 from storage.domain.plan import Plan
+from storage.domain.prior import Prior
 
 WIDTH = 108
 HEAD = """\
@@ -30,6 +31,7 @@ SECTIONS: tuple[tuple[type, str], ...] = (
     (Material, "Pictures and words"),
     (Learning, "How it is learned"),
     (Objective, "What a step is asked"),
+    (Prior, "What stays as the base has it"),
 )
 ORDER = "order"
 """The key of the block that says which order a file was exported from."""
@@ -51,10 +53,16 @@ class Origin:
     """Place and SHA-256 of every picture that it used, stripped as it was kept."""
 
 
-def written(plan: Plan, *, held_out: Mapping[str, str] | None = None, origin: Origin | None = None) -> str:
-    """The file of a plan. `held_out` calls pictures by names that last longer than their ids."""
+OF_PICTURES = ("held_out", "repeats")
+"""Fields that name pictures."""
+
+
+def written(plan: Plan, *, called: Mapping[str, str] | None = None, origin: Origin | None = None) -> str:
+    """The file of a plan. `called` names pictures, by their ids, as files that last longer than those do."""
     known = {field.name: field for field in knobs(Plan)}
-    values = _plain(plan) | {"held_out": [(held_out or {}).get(id_, id_) for id_ in plan.held_out]}
+    values = _plain(plan) | {
+        name: [(called or {}).get(id_, id_) for id_ in getattr(plan, name)] for name in OF_PICTURES
+    }
     parts = [HEAD]
     for title, names in sections():
         parts.append(f"\n# ---- {title} ----\n")

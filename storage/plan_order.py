@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlmodel import Session, col, select, update
 
 from storage.domain.plan import Plan, Validation, shortened
-from storage.plan_file import Origin, written
+from storage.plan_file import OF_PICTURES, Origin, written
 from storage.plan_reading import PlanRefused, Wanted, near, require_sound
 from storage.tables import Order, Picture, PlanRow
 
@@ -23,7 +23,7 @@ def exported(session: Session, order_id: str) -> str:
         raise LookupError(f"there is no plan of an order {order_id}")
     plan, pictures = Plan.from_json(row.plan_json), used(session, order_id)
     hashes = {p.id: p.sha256 for p in pictures}  # whoever has the pictures may call them otherwise
-    return written(plan, held_out=hashes, origin=origin_of(order, plan, pictures))
+    return written(plan, called=hashes, origin=origin_of(order, plan, pictures))
 
 
 def used(session: Session, order_id: str) -> list[Picture]:
@@ -52,7 +52,11 @@ def origin_of(order: Order, plan: Plan, pictures: Sequence[Picture]) -> Origin:
 
 def _plan_digest(plan: Plan, pictures: Sequence[Picture]) -> str:
     hashes = {p.id: p.sha256 for p in pictures}
-    named = replace(plan, held_out=tuple(sorted(hashes.get(id_, id_) for id_ in plan.held_out)))
+    named = replace(
+        plan,
+        held_out=tuple(sorted(hashes.get(id_, id_) for id_ in plan.held_out)),
+        repeats=tuple(sorted(hashes.get(id_, id_) for id_ in plan.repeats)),
+    )
     return hashlib.sha256(named.to_json().encode()).hexdigest()
 
 
@@ -64,9 +68,9 @@ def day_of(origin: Origin) -> datetime:
 def filled(wanted: Wanted, recipe: Plan, pictures: Sequence[Picture]) -> Plan:
     """The plan of a file, with the recipe's values where it says nothing. Raises `PlanRefused` by field."""
     said = dict(wanted.fields)
-    if "held_out" in said:
-        said["held_out"] = tuple(_found(name, pictures) for name in said["held_out"])
-    elif said.get("validation") is Validation.NONE:
+    for field in set(OF_PICTURES) & said.keys():
+        said[field] = tuple(_found(field, name, pictures) for name in said[field])
+    if "held_out" not in said and said.get("validation") is Validation.NONE:
         said["held_out"] = ()
     steps = said.get("steps", recipe.steps)
     if 1 <= steps <= 100_000:  # beyond that `require_sound` says so
@@ -78,12 +82,12 @@ def filled(wanted: Wanted, recipe: Plan, pictures: Sequence[Picture]) -> Plan:
     return plan
 
 
-def _found(name: str, pictures: Sequence[Picture]) -> str:
-    """The id of a held-out picture, by file name, hash or id."""
+def _found(field: str, name: str, pictures: Sequence[Picture]) -> str:
+    """The id of a picture that a field names by file name, hash or id."""
     for row in pictures:
         if name in (row.source_name, row.sha256, row.id):
             return row.id
-    raise PlanRefused(f"held_out: there is no picture {name[:80]!r}{near(name, [p.source_name for p in pictures])}")
+    raise PlanRefused(f"{field}: there is no picture {name[:80]!r}{near(name, [p.source_name for p in pictures])}")
 
 
 def different(origin: Origin, plan: Plan, order: Order, pictures: Sequence[Picture]) -> str | None:

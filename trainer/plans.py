@@ -44,7 +44,7 @@ async def plan_of(wish: Wish) -> str:
             rows = await bench.database.transact(orders.pictures_of, order.id)
             terminal.pictures(rows)
             kept = require_enough(rows)
-            return written(plan_of_wish(order, kept, wish), held_out=lasting_names(kept))
+            return written(plan_of_wish(order, kept, wish), called=lasting_names(kept))
         finally:
             await bench.engine.close()
 

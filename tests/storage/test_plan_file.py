@@ -77,9 +77,12 @@ def test_an_export_names_its_order_and_is_read_back() -> None:
         id="abcd2345", name="my cat", made="2026-01-02", plan="a" * 64, captions="b" * 64, pictures=(f"0 {'c' * 64}",)
     )
     plan = plan_of("sdxl")
-    found = read(written(plan, held_out={plan.held_out[0]: "0.png"}, origin=origin).encode())
+    plan = replace(plan, repeats=("abcd2345-p1", "abcd2345-p1"))
+    called = {plan.held_out[0]: "0.png", "abcd2345-p1": "1.png"}
+    found = read(written(plan, called=called, origin=origin).encode())
     assert found.origin == origin
     assert found.fields["held_out"] == ("0.png",)
+    assert found.fields["repeats"] == ("1.png", "1.png")
     assert filled(found, plan, PICTURES) == replace(plan, held_out=("abcd2345-p0",))
 
 
@@ -154,6 +157,9 @@ def test_files_that_are_no_texts_or_too_long_are_refused(data: bytes, answer: st
         ("z-image", "targets: attention+ff+conv", "targets: z-image has no convolutions"),
         ("sdxl", "held_out: [0.png, 1.png, 2.png, 3.png, 4.png, 5.png, 6.png, 7.png, 8.png]", "no picture is left"),
         ("sdxl", "held_out: [seven.png]", "held_out: there is no picture 'seven.png'"),
+        ("sdxl", "repeats: [seven.png]", "repeats: there is no picture 'seven.png'"),
+        ("sdxl", "prior_share: 0.5", "prior_share: it means something with a prior alone"),
+        ("sdxl", "resolutions: [512, 512]", "resolutions: a side stands there twice"),
     ],
 )
 def test_fields_that_cannot_stand_together_are_named(base: str, text: str, answer: str) -> None:
