@@ -37,6 +37,7 @@ from storage.tables import Delivery, Order, now
 from storage.view import OrderView, view_of
 from storage.written import write_out
 from trainer import terminal
+from trainer.continued import Continued, looked_at
 from trainer.job import Bench, take_turn
 from trainer.settings import WorkerSettings, writes_tensorboard
 from trainer.weights import missing, present
@@ -193,6 +194,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
     )
     parser.add_argument("--json", action="store_true", help="print result.json to standard output at the end")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan file, as `lorasmith plan` prints one")
+    parser.add_argument("--continue", type=Path, dest="continue_from", metavar="FILE", help="a LoRA to go on from")
     given = parser.parse_args(arguments)
     if given.steps is not None and not 1 <= given.steps <= 100_000:
         parser.error("--steps is between 1 and 100000")
@@ -217,6 +219,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         leave_out=tuple(given.leave_out),
         keep=tuple(given.keep),
         plan=replace(plan, fields=said | {"steps": given.steps}) if plan and given.steps else plan,
+        continue_from=_start_of(given.continue_from, parser) if given.continue_from else None,
         plan_sha256=hashlib.sha256(given.plan.read_bytes()).hexdigest() if plan else "",
     )
     return wish, given.json
@@ -226,6 +229,13 @@ def _name_of(given: str, pictures: Path, plan: Wanted | None) -> str:
     if not given and plan is not None and plan.origin is not None:
         return plan.origin.name
     return clean_word(given or pictures.resolve().name) or "lora"
+
+
+def _start_of(file: Path, parser: Options) -> Continued:
+    try:
+        return looked_at(file)
+    except LorasmithError as error:
+        parser.error(str(error))
 
 
 def _plan_of(file: Path, parser: Options) -> Wanted:

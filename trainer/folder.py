@@ -61,10 +61,17 @@ async def prepare(folder: Path, papers_: Papers, artifacts: Artifacts, *, step: 
     for picture in papers_.pictures:
         if picture.artifact:
             await _fetch(artifacts, picture.artifact, folder / _file(picture), picture.sha256)
+    if papers_.plan.continue_from:
+        await _fetch(artifacts, start_key(papers_.order.id), folder / "start.safetensors", papers_.plan.continue_from)
     if step and papers_.chosen is None:
         await _fetch_state(folder, papers_.order.id, artifacts, step)
     if papers_.chosen is not None:
         await _fetch_checkpoint(folder, papers_.chosen, artifacts)
+
+
+def start_key(order_id: str) -> str:
+    """Where the LoRA lies that an order goes on from."""
+    return f"orders/{order_id}/start.safetensors"
 
 
 def write_job(folder: Path, papers_: Papers, *, fit: Fit, weights: str) -> None:

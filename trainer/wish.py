@@ -26,6 +26,8 @@ from storage.plan_order import day_of, different, filled, placed
 from storage.plan_reading import Wanted
 from storage.tables import Order, Picture
 from trainer import terminal
+from trainer.continued import Continued, going_on
+from trainer.folder import start_key
 from trainer.gathering import Gathered, gathered
 from trainer.job import Bench
 
@@ -52,6 +54,8 @@ class Wish:
     """What a plan file says, over the recipe."""
     plan_sha256: str = ""
     """Of that file."""
+    continue_from: Continued | None = None
+    """The LoRA that the training goes on from."""
     leave_out: tuple[str, ...] = ()
     """Names of pictures that are not used."""
     keep: tuple[str, ...] = ()
@@ -66,6 +70,8 @@ async def ordered(bench: Bench, wish: Wish) -> str:
     terminal.pictures(rows)
     terminal.captions(order, rows, found.empty)
     kept = require_enough(rows)
+    if wish.continue_from and order.stage == Stage.DRAFT.value:
+        await bench.artifacts.put(start_key(order.id), wish.continue_from.file)
     order = await bench.database.transact(_set_going, bench, order.id, wish)
     terminal.plan(await bench.database.transact(orders.plan_of, order.id), len(kept), order.trigger)
     return order.id
@@ -126,6 +132,7 @@ def _fingerprint(wish: Wish, found: Gathered) -> str:
     said: list[object] = [wish.subject.value, wish.class_word, wish.trigger, wish.name, wish.base, wish.steps]
     said += [[*wish.leave_out], [*wish.keep]] if wish.leave_out or wish.keep else []
     said += [found.captions, found.trigger, found.class_word] if found.captions or found.trigger else []
+    said += [wish.continue_from.sha256] if wish.continue_from else []
     said += [wish.recipe, wish.plan_sha256] if wish.plan or wish.recipe != "house" else []
     whole = hashlib.sha256(json.dumps(said).encode())
     for file in found.files:
@@ -206,5 +213,7 @@ def plan_of_wish(order: Order, kept: Sequence[Picture], wish: Wish) -> Plan:
         recipe=wish.recipe,
     )
     if wish.plan is not None:
-        return filled(wish.plan, plan, kept)
-    return plan if wish.steps is None else shortened(plan, wish.steps)
+        plan = filled(wish.plan, plan, kept)
+    elif wish.steps is not None:
+        plan = shortened(plan, wish.steps)
+    return going_on(plan, wish.continue_from, planned=wish.plan is not None and "rank" in wish.plan.fields)

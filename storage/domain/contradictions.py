@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from itertools import pairwise
@@ -31,6 +32,8 @@ def contradictions(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "warmup_steps", "it is longer than the training"
     if (plan.validation.value == "none") == bool(plan.held_out):
         yield "validation", "it needs held-out pictures, and held-out pictures need it"
+    if plan.continue_from and not re.fullmatch(r"[0-9a-f]{64}", plan.continue_from):
+        yield "continue_from", "it is no SHA-256: 64 digits and letters from a to f"
     yield from _meaningless(plan)
     yield from _of_pictures(plan)
     for prompt in plan.prompts:

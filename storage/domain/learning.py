@@ -250,6 +250,17 @@ class Learning:
         ),
     ] = 1.0
 
+    continue_from: Annotated[
+        str,
+        Knob(
+            meaning="SHA-256 of the LoRA file that the training goes on from; empty starts with an adapter that does nothing",
+            change="`lorasmith train --continue FILE` sets it: to learn more of the same, or new pictures of it",
+            source="network_weights of kohya-ss/sd-scripts, docs/train_network_README-ja.md",
+            least=0,
+            most=64,
+        ),
+    ] = ""
+
     @property
     def views_a_step(self) -> int:
         """Pictures that one optimiser step learns from."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from storage.domain.errors import LorasmithError
 from storage.domain.orders import SubjectType
-from storage.lora_file import read_header
+from storage.lora_file import read_header, write_lora
 from storage.plan_reading import read
 from tests.builders import drawn_pictures, tiny_base
 from tests.trainer.ordering import Scripted, script
@@ -93,6 +95,35 @@ async def test_pictures_are_left_out_and_kept_by_name(
     assert "like-1.png" not in said
     with pytest.raises(LorasmithError, match=r"there is no picture nobody\.png"):
         await train(replace(told, keep=("nobody.png",)), scripted(told, tmp_path))
+
+
+async def test_a_lora_to_go_on_from_comes_with_the_order_and_its_hash_with_the_plan(wish: Wish, tmp_path: Path) -> None:
+    tensors = {
+        "lora_unet_a.lora_down.weight": np.ones((4, 8), np.float32),
+        "lora_unet_a.lora_up.weight": np.ones((8, 4), np.float32),
+    }
+    write_lora(tmp_path / "a.safetensors", tensors | {"lora_unet_a.alpha": np.array(4.0, np.float32)}, {})
+    data = (tmp_path / "a.safetensors").read_bytes()
+    told = [
+        "--continue",
+        str(tmp_path / "a.safetensors"),
+        "--subject",
+        "object",
+        "--out",
+        str(wish.out),
+        "--steps",
+        "10",
+    ]
+    going, _ = parse([str(wish.pictures), *told])
+    view = await train(going, scripted(wish, tmp_path))
+    plan = json.loads((wish.out / "result.json").read_text())["plan"]
+    assert (plan["continue_from"], plan["rank"]) == (hashlib.sha256(data).hexdigest(), 4)
+    kept = [file.read_bytes() for file in (wish.out / ".lorasmith").rglob("start.safetensors")]
+    assert kept
+    assert set(kept) == {data}
+    assert view.id != (await train(replace(wish, subject=SubjectType.OBJECT), scripted(wish, tmp_path))).id
+    with pytest.raises(SystemExit):
+        parse([str(wish.pictures), "--continue", "nowhere.safetensors", *told[2:]])
 
 
 TINY = """

@@ -13,9 +13,10 @@ from storage.domain.plan import Departure, micro_batch
 from trainer.events import Departed, Trained
 from trainer.gpu import pulse
 from trainer.gpu import state as states
-from trainer.gpu.adapter import Delivered, attach, fresh
+from trainer.gpu.adapter import Delivered, attach
 from trainer.gpu.bench import Bench
 from trainer.gpu.checkpoint import checkpoint
+from trainer.gpu.continuing import start_of
 from trainer.gpu.ema import Average
 from trainer.gpu.families import teachable
 from trainer.gpu.log import Log
@@ -69,7 +70,7 @@ class Training:
         """Goes to the newest stored state with at most `upto` steps, else to the start."""
         state = states.newest(self._folder, self.bench.task.plan_sha256, upto)
         if state is None:
-            adapter = {f"adapter/{k}": v for k, v in fresh(self.adapter, self.plan.seed).items()}
+            adapter = {f"adapter/{k}": v for k, v in start_of(self.bench.task, self.adapter).items()}
             state = states.State(step=0, tensors=adapter)
         states.restore(state, self.learner)
         self.step, self.held_out_losses, self._ratio = state.step, dict(state.held_out_losses), state.loss_ratio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -77,6 +78,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "resolutions": {"resolutions": (48,)},
     "latents": {"latents": "sampled"},
     "kept_energy": {"kept_energy": 0.3},
+    "continue_from": {"continue_from": "0" * 64},
     "preview_steps": {"preview_steps": 3},
     "guidance": {"guidance": 4.0},
 }
@@ -130,9 +132,15 @@ def outcomes(
     known: dict[str, dict[str, Any]] = {}
 
     def outcome_of(plan: Plan) -> dict[str, Any]:
-        key = plan.to_json()
+        key, folder = plan.to_json(), tmp_path_factory.mktemp("run")
+        if plan.continue_from:  # what the same plan learned from the start
+            first = tmp_path_factory.mktemp("first")
+            outcome(child, first, random_base, replace(plan, continue_from=""))
+            data = (first / f"checkpoints/{plan.steps}/lora.safetensors").read_bytes()
+            (folder / "start.safetensors").write_bytes(data)
+            plan = replace(plan, continue_from=hashlib.sha256(data).hexdigest())
         if key not in known:
-            known[key] = outcome(child, tmp_path_factory.mktemp("run"), random_base, plan)
+            known[key] = outcome(child, folder, random_base, plan)
         return known[key]
 
     return outcome_of
@@ -173,6 +181,7 @@ LEARNED = (
     "class_word",
     "held_out",
     *("caption_shuffle", "keep_tokens", "repeats", "resolutions", "latents"),
+    "continue_from",
     *("prior", "prior_share", "prior_weight", "prior_prompts", "prior_pictures"),
 )
 """Fields that decide what is learned, not only what is shown or written."""
