@@ -157,5 +157,10 @@ def departure_sentence(departure: Departure) -> str:
     kinds = {
         "learning_rate_halved": "the learning rate was halved",
         "micro_batch_halved": "the batch was split in two",
+        "all_recomputed": "what the steps keep in memory was computed again instead",
+        "encoders_streamed": "the text encoders moved to main memory",
+        "base_offloaded": "the base model moved to main memory, which takes longer",
+        "looks_halved": "fewer pictures were drawn at a time",
+        "vae_tiled": "pictures were encoded and decoded in tiles",
     }
     return f"At step {departure.step} {kinds[departure.kind]}: {departure.reason}."

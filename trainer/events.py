@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from storage.domain.fit import DepartureKind, DeviceKind
+
 MAX_LINE_BYTES = 1 << 20
 """A longer line ends the child: something else is writing to the pipe."""
 
@@ -74,7 +76,16 @@ class Ready(_Line):
     event: Literal["ready"] = "ready"
     pid: int
     device: str
+    """Its name; cpu where there is nothing else."""
     versions: dict[str, str]
+    kind: DeviceKind | None = None
+    """None where the child does not say: a device that is not cpu is taken for cuda."""
+    memory_gib: float | None = None
+    """Of the GPU."""
+    bf16: bool = True
+    """Whether the device computes in bf16 by itself."""
+    notes: list[str] = []
+    """What the operator should know of the device: what it cannot do, and what is done instead."""
 
 
 class Progressed(_Line):
@@ -107,7 +118,7 @@ class Departed(_Line):
 
     event: Literal["departed"] = "departed"
     step: int
-    kind: Literal["learning_rate_halved", "micro_batch_halved"]
+    kind: DepartureKind
     ordinal: int = 0
     """How many of this kind came at this step before: a run that is done again says the same, and it is kept once."""
     reason: str

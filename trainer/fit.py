@@ -2,61 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
+from storage.domain.footprint import FOOTPRINTS, learning_numbers
+from storage.domain.orders import SubjectType
 from storage.domain.plan import Fit, Plan
+from storage.domain.recipes import PictureOf, plan_for
+from storage.domain.rungs import Device, fit_on, runs
 
-ROOMY_GIB = 40.0
-"""From here a whole batch at 1024 px runs without gradient checkpointing, which costs a second forward pass; smaller cards
-take that and one picture a pass. A starting value with room to spare: a child that still runs out of memory says so, and the
-order is tried again."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Device:
-    """What the child found to compute on."""
-
-    kind: Literal["cpu", "cuda"]
-    memory_gib: float | None
-    """Of the GPU; None on the CPU or where nobody could say."""
-    threads: int
-    """CPU threads that the operator gives."""
-    deterministic: bool = False
-    """Whether the operator wants bit-equal runs on CUDA at some cost in speed."""
+__all__ = ["Device", "fit_for", "largest_recipe"]
 
 
 def fit_for(plan: Plan, device: Device, before: Fit | None = None) -> Fit:
     """The fit of a plan on a device. `before` is the order's earlier fit, kept wherever this device can run it.
 
     A segment under another number of threads or another precision sums in another order, and the run would no longer equal
-    an undisturbed one.
+    an undisturbed one. Raises `TooSmall` where no fit is known.
     """
-    if before is not None and before.device == device.kind and plan.batch_size % before.micro_batch == 0:
+    if before is not None and runs(plan, before, device):
         return before
-    if plan.base == "pocket":
-        return _small(plan, device)
-    return _large(plan, device)
+    if plan.base in FOOTPRINTS and device.kind != "cpu":
+        return fit_on(plan, device)
+    return _small(plan, device)
+
+
+def largest_recipe(base: str) -> Plan:
+    """The plan of a base that takes most memory of those that members get: what a worker has to be able to run."""
+    pictures = [PictureOf(id=str(n), dhash=n) for n in range(40)]
+    plans = [
+        plan_for(base=base, subject_type=kind, class_word="thing", trigger="zorvex", seed=1, pictures=pictures)
+        for kind in SubjectType
+    ]
+    return max(plans, key=lambda plan: (plan.batch_size, learning_numbers(plan)))
 
 
 def _small(plan: Plan, device: Device) -> Fit:
+    """The pocket anywhere, and any base without a GPU: nothing has to be spared but time."""
+    pocket = plan.base not in FOOTPRINTS
     return Fit(
         device=device.kind,
-        precision="fp32",  # bf16 is slower than fp32 on these small layers (EXPERIMENTS.md, "Pocket base")
-        micro_batch=plan.batch_size,
-        gradient_checkpointing=False,
-        threads=device.threads,
-        deterministic=device.kind == "cpu" or device.deterministic,
-    )
-
-
-def _large(plan: Plan, device: Device) -> Fit:
-    roomy = device.kind == "cuda" and device.memory_gib is not None and device.memory_gib >= ROOMY_GIB
-    return Fit(
-        device=device.kind,
-        precision="bf16" if device.kind == "cuda" else "fp32",
-        micro_batch=plan.batch_size if roomy else 1,
-        gradient_checkpointing=not roomy,
+        precision="fp32",  # bf16 is slower than fp32 on the pocket's small layers (EXPERIMENTS.md, "Pocket base")
+        micro_batch=plan.batch_size if pocket else 1,
+        gradient_checkpointing=not pocket,
         threads=device.threads,
         deterministic=device.kind == "cpu" or device.deterministic,
     )

@@ -20,6 +20,7 @@ from storage.database import Database
 from storage.domain.errors import Fault, JobFailed, LorasmithError
 from storage.domain.orders import attachable_bytes
 from storage.domain.plan import Plan
+from storage.domain.rungs import TooSmall
 from storage.engine import Engine
 from storage.faults import gap
 from storage.leases import Fence
@@ -174,8 +175,6 @@ async def _train(bench: Bench, turn: Turn, papers: Papers) -> None:
     await child.send(Train(folder=str(turn.folder), until=until, logs=bench.settings.logs_of(turn.taken.order_id)))
     async for event in _events(bench, turn, child):
         match event:
-            case Departed():
-                await bench.database.transact(records.departed, turn.taken, event)
             case Checkpointed():
                 await _keep_checkpoint(bench, turn, event)
             case Trained():
@@ -223,7 +222,10 @@ async def _ready_child(bench: Bench, turn: Turn, papers: Papers) -> Child:
     child = await bench.seat.child()
     turn.began = turn.began or time.monotonic()
     before = await bench.database.transact(records.fit_before, turn.taken.order_id)
-    fit = fit_for(papers.plan, bench.seat.device(child), before)
+    try:
+        fit = fit_for(papers.plan, bench.seat.device(child), before)
+    except TooSmall as small:
+        raise _Refused(Fault.MACHINE, str(small), retry=False) from small
     versions = child.ready.versions if child.ready else {}
     await bench.database.transact(records.began, turn.taken, fit, versions)
     folder.write_job(turn.folder, papers, fit=fit, weights=bench.settings.weights(turn.taken.base))
@@ -257,7 +259,9 @@ async def _events(bench: Bench, turn: Turn, child: Child) -> AsyncIterator[Event
             await bench.database.transact(records.silent, turn.taken)
         if isinstance(event, Failed):
             raise _Refused(Fault(event.fault), event.reason, retry=event.retry)
-        if event is not None and not noted:
+        if isinstance(event, Departed):
+            await bench.database.transact(records.departed, turn.taken, event)
+        elif event is not None and not noted:
             yield event
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import Literal
 
+from storage.domain.fit import DeviceKind
+from storage.domain.rungs import rung_of
 from trainer.child import Child, Launch, NeverReady
-from trainer.fit import Device
+from trainer.fit import Device, fit_for, largest_recipe
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +34,13 @@ class Seat:
         self._since = time.monotonic()
 
     async def prove(self) -> None:
-        """Look before the first order comes whether bases that need a GPU find one here. Raises `NeverReady`."""
+        """Look before the first order comes whether bases that need a GPU find one here. Raises `NeverReady`, `TooSmall`."""
         if self._need_gpu:
-            await self.child()
+            device = self.device(await self.child())
             self.rest()
+            for base in self._need_gpu:
+                fit = fit_for(largest_recipe(base), device)
+                log.info("%s trains here with: %s", base, rung_of(fit))
 
     async def child(self) -> Child:
         """The child that sits here, or a new one; it stays until `rest` and then for a while. Raises `NeverReady`."""
@@ -48,6 +52,8 @@ class Seat:
             self._child = await Child.start(self.launch)
             await self._require_gpu(self._child)
             log.info("the GPU child is up: pid %s", self._child.pid)
+            for note in self._child.ready.notes if self._child.ready else ():
+                log.warning("%s", note)
         return self._child
 
     async def _require_gpu(self, child: Child) -> None:
@@ -73,12 +79,14 @@ class Seat:
 
     def device(self, child: Child) -> Device:
         """What the child computes on."""
-        kind: Literal["cpu", "cuda"] = "cuda" if _on_gpu(child) and self.launch.device != "cpu" else "cpu"
+        kind = _kind(child) if self.launch.device != "cpu" else "cpu"
+        said = child.ready.memory_gib if child.ready else None
         return Device(
             kind=kind,
-            memory_gib=self._memory_gib if kind == "cuda" else None,
+            memory_gib=None if kind == "cpu" else said or self._memory_gib,
             threads=self.launch.threads,
             deterministic=self._deterministic,
+            bf16=child.ready is not None and child.ready.bf16,
         )
 
     async def clear(self) -> None:
@@ -95,4 +103,10 @@ class Seat:
 
 
 def _on_gpu(child: Child) -> bool:
-    return child.ready is not None and child.ready.device != "cpu"
+    return _kind(child) != "cpu"
+
+
+def _kind(child: Child) -> DeviceKind:
+    if child.ready is None or child.ready.device == "cpu":
+        return "cpu"
+    return child.ready.kind or "cuda"

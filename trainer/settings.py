@@ -40,8 +40,8 @@ class WorkerSettings(StorageSettings):
     """Folder or hub id of FLUX.2 klein 9B, base."""
     base_z_image: str = BASES["z-image"].source or ""
     """Folder or hub id of Z-Image."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes the GPU where there is one; cpu and cuda say which."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """auto takes the GPU where there is one; cpu, cuda and mps (Apple's GPU) say which."""
     gpu: int = Field(default=0, ge=0)
     """Which GPU of this machine, as CUDA counts them."""
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
@@ -88,7 +88,9 @@ class WorkerSettings(StorageSettings):
     @classmethod
     def _can_log(cls, value: Path | None) -> Path | None:
         if value is not None and not writes_tensorboard():
-            raise ValueError("TensorBoard's files need tensorboardX: install lorasmith[logs], or leave this setting out")
+            raise ValueError(
+                "TensorBoard's files need tensorboardX: install lorasmith[logs], or leave this setting out"
+            )
         return value
 
     @property

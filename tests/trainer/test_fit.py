@@ -1,4 +1,4 @@
-"""From a device to a fit: what a large base needs, what a resumed order keeps."""
+"""From a device to a fit: which rung a plan takes on which card, and what a resumed order keeps."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from storage.domain.fit import Departure, Fit, looks_at_once, micro_batch, recomputed, tiled
+from storage.domain.footprint import FOOTPRINTS, peak, usable_gib
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan
 from storage.domain.recipes import PictureOf, plan_for
-from trainer.fit import ROOMY_GIB, Device, fit_for
+from storage.domain.rungs import RUNGS, TooSmall, Work, ladder, least_gib, next_below, rung_of
+from trainer.fit import Device, fit_for, largest_recipe
 
 CPU = Device(kind="cpu", memory_gib=None, threads=2)
 
@@ -25,8 +28,8 @@ def plan_of(base: str, pictures: int = 24) -> Plan:
     )
 
 
-def gpu(memory_gib: float | None) -> Device:
-    return Device(kind="cuda", memory_gib=memory_gib, threads=2)
+def gpu(memory_gib: float | None, *, bf16: bool = True) -> Device:
+    return Device(kind="cuda", memory_gib=memory_gib, threads=2, bf16=bf16)
 
 
 def test_the_pocket_runs_whole_batches_in_fp32_everywhere() -> None:
@@ -36,20 +39,141 @@ def test_the_pocket_runs_whole_batches_in_fp32_everywhere() -> None:
         assert fit.deterministic == (device.kind == "cpu")
 
 
-@pytest.mark.parametrize(
-    ("memory_gib", "micro_batch"),
-    [(None, 1), (12.0, 1), (ROOMY_GIB - 0.1, 1), (ROOMY_GIB, 2), (139.0, 2)],
-)
-def test_a_large_base_takes_less_at_once_on_a_small_card(memory_gib: float | None, micro_batch: int) -> None:
-    fit = fit_for(plan_of("sdxl"), gpu(memory_gib))
-    assert (fit.precision, fit.micro_batch, fit.gradient_checkpointing) == ("bf16", micro_batch, micro_batch == 1)
-    assert plan_of("sdxl").batch_size % fit.micro_batch == 0
+@pytest.mark.parametrize("base", sorted(FOOTPRINTS))
+def test_every_rung_of_the_ladder_needs_less_than_the_one_above(base: str) -> None:
+    plan = replace(plan_of(base), batch_size=2)
+    needed = [peak(plan, fit) for _, fit in ladder(plan, gpu(8.0))]
+    sizes = [p.gib for p in needed if p is not None]
+    assert len(sizes) == len(RUNGS) + 1, "the whole base twice: both pictures at once, and one"
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == len(sizes)
 
 
-def test_an_order_that_goes_on_keeps_its_fit_where_the_device_can_run_it() -> None:
+@pytest.mark.parametrize("base", sorted(FOOTPRINTS))
+@pytest.mark.parametrize("memory_gib", [8.0, 12.0, 16.0, 24.0, 48.0, 80.0])
+def test_what_is_chosen_fits_and_the_rung_above_would_not(base: str, memory_gib: float) -> None:
+    plan, device = plan_of(base), gpu(memory_gib)
+    chosen = fit_for(plan, device)
+    needed = peak(plan, chosen)
+    assert needed is not None
+    assert needed.gib <= usable_gib(memory_gib)
+    for _, above in ladder(plan, device):
+        if replace(above, looks_at_once=chosen.looks_at_once) == chosen:
+            break
+        more = peak(plan, above)
+        assert more is not None
+        assert more.gib > usable_gib(memory_gib)
+
+
+def test_sdxl_has_a_rung_for_8_gb_and_klein_4b_for_12_at_the_largest_recipe() -> None:
+    for base, memory_gib in (("sdxl", 8.0), ("flux2-klein-4b", 12.0)):
+        plan = largest_recipe(base)
+        assert (plan.rank, plan.resolution) == (32, 1024)
+        fit = fit_for(plan, gpu(memory_gib))
+        assert not fit.offload
+        assert fit.vae_tiles
+        assert fit.encoders == "streamed"
+
+
+def test_a_roomy_card_keeps_everything_and_an_unknown_one_is_taken_for_a_small_one() -> None:
+    plan = replace(plan_of("sdxl"), batch_size=2)
+    fit = fit_for(plan, gpu(139.0))
+    assert (rung_of(fit), fit.micro_batch, fit.precision, fit.vae_tiles) == ("whole", 2, "bf16", False)
+    assert fit_for(plan, gpu(None)) == fit_for(plan, gpu(8.0))
+
+
+def test_a_card_without_bf16_takes_fp32_at_twice_the_base() -> None:
+    plan = plan_of("sdxl")
+    old, new = fit_for(plan, gpu(11.0, bf16=False)), fit_for(plan, gpu(11.0))
+    assert (old.precision, new.precision) == ("fp32", "bf16")
+    assert RUNGS.index(rung_of(old)) > RUNGS.index(rung_of(new))
+
+
+def test_apple_gpus_never_get_a_quantised_base() -> None:
+    for memory_gib in (5.0, 8.0, 16.0, 64.0):
+        fit = fit_for(plan_of("sdxl"), Device(kind="mps", memory_gib=memory_gib, threads=2))
+        assert (fit.device, fit.quantised) == ("mps", "none")
+
+
+def test_a_card_that_is_too_small_is_refused_with_numbers_and_with_what_would_fit() -> None:
+    plan = largest_recipe("flux1-dev")
+    with pytest.raises(TooSmall) as refused:
+        fit_for(plan, gpu(6.0))
+    said = str(refused.value)
+    assert "flux1-dev at 1024 px and rank 32" in said
+    assert "6 GiB" in said
+    least = least_gib(plan)
+    assert f"a GPU of {least} GiB" in said
+    assert fit_for(plan, gpu(least)).offload, "what it says is true"
+    assert "768 px instead of 1024" in said
+    assert fit_for(replace(plan, resolution=768), gpu(6.0))
+
+
+def test_rank_optimiser_batch_and_size_of_pictures_count() -> None:
+    plan, fit = plan_of("sdxl"), fit_for(plan_of("sdxl"), gpu(48.0))
+
+    def gib(plan: Plan, fit: Fit = fit) -> float:
+        needed = peak(plan, fit)
+        assert needed is not None
+        return needed.gib
+
+    assert gib(replace(plan, rank=128)) > gib(plan)
+    assert gib(replace(plan, optimizer="adamw8bit")) < gib(plan) < gib(replace(plan, optimizer="prodigy"))
+    assert gib(replace(plan, ema_decay=0.99)) > gib(plan)
+    assert gib(replace(plan, resolution=512)) < gib(plan) < gib(plan, replace(fit, micro_batch=2))
+
+
+def test_an_order_that_goes_on_keeps_its_fit_where_the_device_can_run_it_and_only_there() -> None:
     before = fit_for(plan_of("sdxl"), gpu(24.0))
     assert fit_for(plan_of("sdxl"), gpu(139.0), before) == before
+    assert rung_of(before) == "whole"
+    smaller = fit_for(plan_of("sdxl"), gpu(8.0), before)
+    assert smaller == fit_for(plan_of("sdxl"), gpu(8.0)), "it does not fit on the smaller card"
+    assert fit_for(plan_of("sdxl"), gpu(24.0, bf16=False), before).precision == "fp32"
     more_threads = replace(CPU, threads=16)
     pocket = fit_for(plan_of("pocket"), CPU)
     assert fit_for(plan_of("pocket"), more_threads, pocket) == pocket, "sums in another order are another run"
     assert fit_for(plan_of("pocket"), gpu(24.0), pocket).device == "cuda"
+
+
+def test_a_stored_fit_of_an_earlier_version_means_what_it_meant() -> None:
+    fit = Fit.from_json(
+        '{"device": "cuda", "precision": "bf16", "micro_batch": 1, "gradient_checkpointing": true, "threads": 2, '
+        '"deterministic": false}'
+    )
+    assert recomputed(fit, (), 5) == "all"
+    assert (fit.encoders, fit.quantised, fit.offload, fit.vae_tiles) == ("resident", "none", False, False)
+
+
+def stepped(fit: Fit, work: Work) -> list[str]:
+    """All that is given up when memory runs out again and again."""
+    left: tuple[Departure, ...] = ()
+    while (kind := next_below(fit, left, 3, work)) is not None:
+        left = (*left, Departure(step=3, kind=kind, reason="test"))
+        assert len(left) < 20
+    return [departure.kind for departure in left]
+
+
+def test_a_step_gives_up_speed_before_it_moves_the_base_and_a_cpu_has_nowhere_to_move_it() -> None:
+    whole = fit_for(replace(plan_of("sdxl"), batch_size=4), gpu(139.0))
+    tail = ["encoders_streamed", "base_offloaded"]
+    assert stepped(whole, "step") == ["micro_batch_halved", "micro_batch_halved", "all_recomputed", *tail]
+    assert stepped(whole, "look") == ["looks_halved"] * 4 + ["vae_tiled", *tail]
+    assert stepped(whole, "pictures") == ["vae_tiled", *tail]
+    assert stepped(whole, "texts") == tail
+    assert stepped(fit_for(plan_of("pocket"), CPU), "step") == ["micro_batch_halved"] * 3 + ["all_recomputed"]
+    quantised = replace(fit_for(plan_of("sdxl"), gpu(8.0)), quantised="nf4")
+    assert stepped(quantised, "texts") == [], "a quantised base stays where it is"
+
+
+def test_departures_hold_from_their_step_on() -> None:
+    fit = replace(fit_for(plan_of("pocket"), CPU), micro_batch=8)
+    left = (
+        Departure(step=4, kind="all_recomputed", reason="test"),
+        Departure(step=4, kind="vae_tiled", reason="test"),
+        Departure(step=6, kind="looks_halved", reason="test"),
+    )
+    assert [recomputed(fit, left, step) for step in (3, 4)] == ["none", "all"]
+    assert [tiled(fit, left, step) for step in (3, 4)] == [False, True]
+    assert [looks_at_once(16, left, step) for step in (5, 6)] == [16, 8]
+    assert micro_batch(fit, left, 9) == 8

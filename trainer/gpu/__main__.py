@@ -46,16 +46,26 @@ def main() -> int:
     lock = _lock()
     warnings.simplefilter("ignore")
 
-    import torch  # noqa: PLC0415 -- seconds of imports, after the pipe is safe and the lock is held
-
-    from trainer.gpu.channel import Channel  # noqa: PLC0415 -- as torch
-    from trainer.gpu.child import Child  # noqa: PLC0415 -- as torch
+    # seconds of imports: torch comes after the pipe is safe and the lock is held
+    from trainer.gpu.channel import Channel  # noqa: PLC0415 -- as said
+    from trainer.gpu.child import Child  # noqa: PLC0415 -- as said
+    from trainer.gpu.device import found  # noqa: PLC0415 -- as said
 
     _quiet()
     channel = Channel(events)
     child = Child(channel)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    channel.tell(Ready(pid=os.getpid(), device=device, versions=_versions()))
+    device = found(os.environ.get("LORASMITH_CHILD_DEVICE", "auto"))
+    channel.tell(
+        Ready(
+            pid=os.getpid(),
+            device=device.name,
+            versions=_versions(),
+            kind=device.kind,
+            memory_gib=device.memory_gib,
+            bf16=device.bf16,
+            notes=list(device.notes),
+        )
+    )
     while not isinstance(command := commands.get(), Quit):
         if command is None:
             channel.tell(Failed(fault="program", reason="a command could not be read", retry=False))

@@ -13,8 +13,10 @@ from trainer.gpu.families import FAMILIES, Base, Words, adapted
 from trainer.gpu.job import Task
 from trainer.gpu.judge.eye import Eye, eye_of
 from trainer.gpu.latents import Encoded, Keeping, encoded, sized
+from trainer.gpu.ledger import Ledger
 from trainer.gpu.pictures import framed
 from trainer.gpu.preview import base_panel
+from trainer.gpu.sparing import alike, spared
 from trainer.gpu.words import AsWorn, heard
 
 JUDGED_AT_ONCE = 16
@@ -48,7 +50,9 @@ class Bench:
 
     def __init__(self, task: Task, loaded: Loaded, channel: Channel) -> None:
         """Reads and encodes the pictures. Raises `UnreadablePicture`."""
-        self.task, self.base, self.eye, self.channel = task, loaded.base, loaded.eye, channel
+        self.task, self.eye, self.channel = task, loaded.eye, channel
+        self.ledger = Ledger(task.fit, task.departures, channel)
+        self.base = spared(loaded.base, self.ledger)
         own = [p.caption for p in task.job.pictures]
         self.words: dict[str, Words] = heard(
             self.base, captions.texts(task.plan, own), task.path("cache"), on_disk=task.fit.caches == "disk"
@@ -69,7 +73,7 @@ class Bench:
         def tell(done: int) -> None:
             self.channel.progress("caching", done, len(pictures))
 
-        return encoded(self.base, pictures, task.path("cache"), tell, self._keeping)
+        return alike(lambda: encoded(self.base, pictures, task.path("cache"), tell, self._keeping))
 
     @property
     def _keeping(self) -> Keeping:
@@ -94,14 +98,15 @@ class Bench:
             return self.training
         own = [p.picture.caption for p in self.training]
         tell = partial(self.channel.progress, "previewing", 0, task.plan.steps)
-        return class_pictures(
-            self.base, task.plan, self.words, own=own, cache=task.path("cache"), tell=tell, keeping=self._keeping
+        cache, keeping = task.path("cache"), self._keeping
+        return alike(
+            lambda: class_pictures(self.base, task.plan, self.words, own=own, cache=cache, tell=tell, keeping=keeping)
         )
 
     @property
     def judged_at_once(self) -> int:
         """Pictures a forward pass without gradients."""
-        return JUDGED_AT_ONCE if self.task.plan.resolution <= 256 or self.task.fit.device == "cuda" else 1
+        return JUDGED_AT_ONCE if self.task.plan.resolution <= 256 or self.task.fit.device != "cpu" else 1
 
     @cached_property
     def stick(self) -> judge.Yardstick:

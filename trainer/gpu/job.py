@@ -86,6 +86,7 @@ def _check_plan(plan: Plan, fit: Fit) -> None:
     _require(plan.base in FAMILIES, "the base model is not known here")
     for name, wrong in (*out_of_bounds(plan), *contradictions(plan)):
         raise JobRefused(f"job.json cannot be used: {name}: {wrong}")
+    _require(fit.contradiction is None, fit.contradiction or "")
     _require(1 <= fit.micro_batch <= plan.batch_size and 1 <= fit.threads <= 256, "fit")
 
 

@@ -9,10 +9,12 @@ import torch
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: a GPU's, or torch's own on the CPU."""
+    """Whether an error says that memory ran out: CUDA's, Metal's, or torch's own on the CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    return isinstance(error, RuntimeError) and any(
+        said in str(error) for said in ("not enough memory", "MPS backend out of")
+    )
 
 
 def free() -> None:
@@ -20,6 +22,8 @@ def free() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def halving(most: int, work: Callable[[int], None]) -> None:

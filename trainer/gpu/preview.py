@@ -41,7 +41,7 @@ def panel(
     rows = plan.prompts if prompts is None else prompts
     wanted = [(row, seed) for row, prompt in enumerate(rows) for seed in prompt.seeds]
     shape = shape_of(base, plan)
-    at_once = max(1, BATCH_PIXELS * (256 if base.device.type == "cuda" else 1) // (shape.height * shape.width))
+    at_once = max(1, BATCH_PIXELS * (256 if base.device.type != "cpu" else 1) // (shape.height * shape.width))
     drawn: dict[tuple[int, int], Image.Image] = {}
 
     def draw(most: int) -> None:

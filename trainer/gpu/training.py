@@ -6,11 +6,10 @@ import time
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
+from storage.domain.fit import Departure, Recomputed
 from storage.domain.measurement import Measurement
-from storage.domain.plan import Departure, micro_batch
-from trainer.events import Departed, Trained
+from trainer.events import Trained
 from trainer.gpu import pulse
 from trainer.gpu import state as states
 from trainer.gpu.adapter import Delivered, attach
@@ -21,10 +20,12 @@ from trainer.gpu.ema import Average
 from trainer.gpu.families import teachable
 from trainer.gpu.log import Log
 from trainer.gpu.loop import NotFinite, StepLoss, train_step
-from trainer.gpu.memory import free, is_out_of_memory
+from trainer.gpu.memory import free
 from trainer.gpu.optimizers import groups, optimizer_for
+from trainer.gpu.placing import follow
 from trainer.gpu.prior import prior_batches
 from trainer.gpu.rates import learning_rate
+from trainer.gpu.recomputing import recompute
 from trainer.gpu.views import batches, views
 
 MOST_HALVINGS = 2
@@ -41,15 +42,13 @@ class Training:
     def __init__(self, bench: Bench, logs: Path | None = None) -> None:
         """From the newest stored state of this plan, or from the start."""
         self.bench, self.plan, self.fit = bench, bench.task.plan, bench.task.fit
-        self.departures = bench.task.departures
+        self.ledger = bench.ledger
         denoiser, teacher = bench.base.trainee(), teachable(bench.base) if self.plan.text_encoder_rate else None
         students = teacher.students() if teacher else {}
         self.adapter = attach(denoiser, bench.modules, self.plan, students)
         self._hear = partial(teacher.hear, students) if teacher else None
-        if self.fit.gradient_checkpointing:
-            denoiser.train()
-            enable: Any = denoiser.enable_gradient_checkpointing  # diffusers ships no types
-            enable()
+        follow(denoiser)
+        self._recomputed: Recomputed = "none"
         parameters = self.adapter.parameters
         self.learner = states.Learner(
             adapter=self.adapter,
@@ -61,6 +60,11 @@ class Training:
         self._ratio = pulse.START
         self._log = Log(bench.channel, self.fit.device, logs)
         self._began, self._began_at = time.monotonic(), 0
+
+    @property
+    def departures(self) -> tuple[Departure, ...]:
+        """Where the run left its plan so far."""
+        return self.ledger.all
 
     @property
     def _folder(self) -> Path:
@@ -105,10 +109,8 @@ class Training:
         except (NotFinite, pulse.Exploded) as error:
             self._depart_to_smaller_rate(str(error))
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or micro_batch(self.fit, self.departures, step) == 1:
-                raise
-            self._depart(step, "micro_batch_halved", "memory ran out")
-            free()
+            self.ledger.step_down(error, "step")
+            self._forget_gradients()
         else:
             self.step = step
             if self.learner.average:
@@ -121,8 +123,9 @@ class Training:
 
     def _try(self, step: int) -> StepLoss:
         bench, plan = self.bench, self.plan
+        self._place(step)
         seen = views(plan, bench.training, bench.base.schedule.steps, step)
-        most = micro_batch(self.fit, self.departures, step)
+        most = self.ledger.micro_batch
         return train_step(
             bench.base,
             self.adapter.denoiser,
@@ -136,21 +139,28 @@ class Training:
             draw=self.adapter.draw,
         )
 
+    def _place(self, step: int) -> None:
+        """Everything as the fit and its departures want it at a step."""
+        self.ledger.step = step
+        self.bench.base.settle()
+        if self.ledger.recomputed != self._recomputed:
+            self._recomputed = self.ledger.recomputed
+            recompute(self.adapter.denoiser, self._recomputed)
+
+    def _forget_gradients(self) -> None:
+        self.learner.optimizer.zero_grad(set_to_none=True)
+        free()
+
     def _depart_to_smaller_rate(self, reason: str) -> None:
         """Back to the last stored state, and on from there at half the rate."""
         if sum(d.kind == "learning_rate_halved" for d in self.departures) >= MOST_HALVINGS:
             raise Diverged(f"the training does not hold even at a quarter of its rate: {reason}")
         self.rewind(self.step)
-        self._depart(self.step + 1, "learning_rate_halved", reason)
-
-    def _depart(self, step: int, kind: str, reason: str) -> None:
-        before = sum((d.step, d.kind) == (step, kind) for d in self.departures)
-        event = Departed.model_validate({"step": step, "kind": kind, "ordinal": before, "reason": reason})
-        self.departures = (*self.departures, Departure(step=step, kind=event.kind, reason=reason))
-        self.bench.channel.tell(event)
+        self.ledger.depart(self.step + 1, "learning_rate_halved", reason)
 
     def _checkpoint(self) -> None:
         """The state first: what comes after it can be done again from it."""
+        self.ledger.step = self.step
         if not self._stored(self.step):
             self._store()
         event, losses = checkpoint(self.bench, self._delivered(), self.step, self._before(self.step))

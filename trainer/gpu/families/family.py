@@ -1,4 +1,4 @@
-"""What a family of base models is to the rest of the child: six nouns, and nothing else is asked of it.
+"""What a family of base models is to the rest of the child: a few nouns, and nothing else is asked of it.
 
 Pictures become latents, texts become words, noise has a schedule, the denoiser predicts, LoRAs have targets, prompts are
 drawn. Shapes: B pictures, C latent channels, H x W latents, L tokens, D and P widths.
@@ -30,6 +30,14 @@ class Words:
     """One vector a text, where the family has it."""
     mask_BL: Tensor | None = None
     """True for tokens that are there, where texts keep their own length; None where all L count."""
+
+    def of(self, at: slice) -> Words:
+        """Some of the texts."""
+        return Words(
+            hidden_BLD=self.hidden_BLD[at],
+            pooled_BP=None if self.pooled_BP is None else self.pooled_BP[at],
+            mask_BL=None if self.mask_BL is None else self.mask_BL[at],
+        )
 
     @property
     def pooled(self) -> Tensor:
@@ -102,6 +110,10 @@ class Base(Protocol):
     @property
     def denoiser(self) -> nn.Module:
         """The frozen denoiser that draws; it never carries a training adapter."""
+
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        """All networks of the base by their names in its pipeline: vae, text_encoder, text_encoder_2, unet or transformer."""
 
     def trainee(self) -> nn.Module:
         """A copy of the denoiser for training."""

@@ -45,7 +45,7 @@ class Flux:
         """Raises `OSError` where there is no such model. Only safetensors are read, and no code of the model's."""
         self.device = torch.device(fit.device)
         self._dtype = torch.bfloat16 if fit.precision == "bf16" else torch.float32
-        self._pipeline = stock.loaded(FluxPipeline, source, self.device, self._dtype)
+        self._pipeline = stock.loaded(FluxPipeline, source, fit, self._dtype)
         self._wears = False
         self.schedule = Flow(shift=size_dependent(self._pipeline.scheduler.config))
         self.vae_sha256 = stock.fingerprint(self._pipeline.vae)
@@ -54,6 +54,10 @@ class Flux:
     @property
     def denoiser(self) -> nn.Module:
         return self._pipeline.transformer
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        return stock.parts(self._pipeline)
 
     def trainee(self) -> nn.Module:
         self.wear(None)

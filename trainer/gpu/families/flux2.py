@@ -43,7 +43,7 @@ class Flux2Klein:
         """Raises `OSError` where there is no such model. Only safetensors are read, and no code of the model's."""
         self.device = torch.device(fit.device)
         self._dtype = torch.bfloat16 if fit.precision == "bf16" else torch.float32
-        self._pipeline = stock.loaded(Flux2KleinPipeline, source, self.device, self._dtype)
+        self._pipeline = stock.loaded(Flux2KleinPipeline, source, fit, self._dtype)
         if self._pipeline.config.is_distilled:
             raise stock.WrongBase(
                 "this FLUX.2 klein is the distilled one: train the base model, and use the file on both"
@@ -56,6 +56,10 @@ class Flux2Klein:
     @property
     def denoiser(self) -> nn.Module:
         return self._pipeline.transformer
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        return stock.parts(self._pipeline)
 
     def trainee(self) -> nn.Module:
         self.wear(None)

@@ -30,11 +30,9 @@ class Sd15(Unet):
         """From a folder, hub id or single file; `config` as in `single.loaded`. Raises `WrongBase`."""
         device, dtype = torch.device(fit.device), torch.bfloat16 if fit.precision == "bf16" else torch.float32
         if single.is_file(source):
-            pipeline = single.loaded(
-                StableDiffusionPipeline, "sd15", source, device, dtype, config=config, **_UNCHECKED
-            )
+            pipeline = single.loaded(StableDiffusionPipeline, "sd15", source, fit, dtype, config=config, **_UNCHECKED)
         else:
-            pipeline = stock.loaded(StableDiffusionPipeline, source, device, dtype, denoiser="unet", **_UNCHECKED)
+            pipeline = stock.loaded(StableDiffusionPipeline, source, fit, dtype, denoiser="unet", **_UNCHECKED)
         super().__init__(pipeline, device, dtype)
 
     def hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:

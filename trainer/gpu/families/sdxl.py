@@ -33,10 +33,10 @@ class Sdxl(Unet):
         device, dtype = torch.device(fit.device), torch.bfloat16 if fit.precision == "bf16" else torch.float32
         if single.is_file(source):
             pipeline = single.loaded(
-                StableDiffusionXLPipeline, "sdxl", source, device, dtype, config=config, **_UNWATERMARKED
+                StableDiffusionXLPipeline, "sdxl", source, fit, dtype, config=config, **_UNWATERMARKED
             )
         else:
-            pipeline = stock.loaded(StableDiffusionXLPipeline, source, device, dtype, denoiser="unet", **_UNWATERMARKED)
+            pipeline = stock.loaded(StableDiffusionXLPipeline, source, fit, dtype, denoiser="unet", **_UNWATERMARKED)
         super().__init__(pipeline, device, dtype)
         self._squares_only = squares_only
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from storage.base_file import TITLES, Family, read_base_file
 from storage.domain.errors import FileRefused
+from storage.domain.plan import Fit
 from trainer.gpu.families import published, stock
 
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
@@ -27,7 +28,7 @@ def loaded(
     pipeline_class: Any,  # noqa: ANN401 -- diffusers ships no types
     family: Family,
     source: str,
-    device: torch.device,
+    fit: Fit,
     dtype: torch.dtype,
     *,
     config: Path | None = None,
@@ -57,7 +58,7 @@ def loaded(
             raise stock.WrongBase(_other_sizes(family)) from error
     if any(weight.is_meta for part in pipeline.components.values() for weight in _weights(part)):
         raise stock.WrongBase(_other_sizes(family))
-    return stock.frozen(pipeline, device)
+    return stock.frozen(pipeline, fit, "unet")
 
 
 def _weights(part: object) -> list[torch.Tensor]:

@@ -19,7 +19,9 @@ from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from storage.domain.plan import Fit
 from trainer.gpu.families.family import Drawing, Worn
+from trainer.gpu.placing import place, shared
 
 ADAPTER = "file"
 """What the worn LoRA is called inside the pipeline."""
@@ -33,7 +35,7 @@ class WrongBase(OSError):
 def loaded(
     pipeline_class: Any,  # noqa: ANN401 -- diffusers ships no types
     source: str,
-    device: torch.device,
+    fit: Fit,
     dtype: torch.dtype,
     *,
     denoiser: str = "transformer",
@@ -58,7 +60,7 @@ def loaded(
         )
     except (OSError, SafetensorError) as error:
         raise WrongBase("a file of the base model is missing or damaged; fetch it again") from error
-    return frozen(pipeline, device)
+    return frozen(pipeline, fit, denoiser)
 
 
 def located(source: str) -> Path:
@@ -81,9 +83,9 @@ def located(source: str) -> Path:
         raise WrongBase("the base model is not on this machine; bring it with: lorasmith fetch") from error
 
 
-def frozen(pipeline: Any, device: torch.device) -> Any:  # noqa: ANN401 -- diffusers ships no types
-    """The pipeline on its device, silent, with nothing in it that learns."""
-    pipeline.to(device)
+def frozen(pipeline: Any, fit: Fit, denoiser: str) -> Any:  # noqa: ANN401 -- diffusers ships no types
+    """The pipeline with its parts where the fit says, silent, with nothing in it that learns. Raises `CannotQuantise`."""
+    place(pipeline, fit, denoiser)
     pipeline.set_progress_bar_config(disable=True)
     for part in pipeline.components.values():
         if isinstance(part, nn.Module):
@@ -103,10 +105,14 @@ def _check(folder: Path, wanted: str, denoiser: str) -> None:
         raise WrongBase(f"the base model's folder has no safetensors weights of its {denoiser}")
 
 
+def parts(pipeline: Any) -> dict[str, nn.Module]:  # noqa: ANN401 -- diffusers ships no types
+    """The networks of a pipeline by name."""
+    return {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
+
+
 def copied(denoiser: nn.Module) -> nn.Module:
     """A denoiser of its own modules over the same weights: adapters go on without a second copy in memory."""
-    weights = {id(tensor): tensor for tensor in (*denoiser.parameters(), *denoiser.buffers())}
-    return copy.deepcopy(denoiser, dict(weights))
+    return copy.deepcopy(denoiser, shared(denoiser))
 
 
 def wear(pipeline: Any, denoiser: nn.Module, file: Path) -> dict[str, Worn]:  # noqa: ANN401 -- diffusers ships no types

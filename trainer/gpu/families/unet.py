@@ -70,6 +70,10 @@ class Unet(ABC):
     def denoiser(self) -> nn.Module:
         return self._pipeline.unet
 
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        return stock.parts(self._pipeline)
+
     def trainee(self) -> nn.Module:
         self.wear(None)
         return stock.copied(self._pipeline.unet)

@@ -37,7 +37,7 @@ def draws(base: Base, pictures: Sequence[Encoded], plan: Plan, words: dict[str, 
     found = []
     for encoded in pictures:
         wanted = _batches(base, encoded, words[judged(plan)], most)
-        flat = torch.cat([losses(base, base.denoiser, batch).double().cpu() for batch in wanted])
+        flat = torch.cat([losses(base, base.denoiser, batch).cpu().double() for batch in wanted])
         found.append(flat.view(STRATA, 2))
     return torch.stack(found) if found else torch.zeros(0, STRATA, 2, dtype=torch.float64)
 

@@ -14,6 +14,7 @@ from storage.domain.plan import Plan
 from tests.builders import CPU_FIT, make_job, tiny_plan
 from tests.tiny_bases import TINY
 from tests.trainer.gpu.conftest import LIBRARIES, Desk
+from trainer.gpu import export
 from trainer.gpu.families import FAMILIES, Base
 
 STEPS = 3
@@ -43,6 +44,8 @@ class Trained:
     folder: Path
     desk: Desk
     told: list[Any]
+    learned: export.Pairs
+    """What was in the adapter at the end, as a file has it; a finish lets go of the adapter itself."""
 
     @property
     def base(self) -> Base:
@@ -60,7 +63,10 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     make_job(home / "job", source, pictures=2, plan=plan_on(name))
     desk = Desk(home / "told.jsonl")
     told = desk.train(home / "job", STEPS)
-    yield Trained(name=name, source=source, folder=home / "job", desk=desk, told=told)
+    assert desk.child._training is not None, told[-1]
+    adapter = desk.child._training.adapter
+    learned = export.cast({k: v.clone() for k, v in adapter.downs.items()}, adapter.ups)
+    yield Trained(name=name, source=source, folder=home / "job", desk=desk, told=told, learned=learned)
     desk.close()
 
 

@@ -20,7 +20,6 @@ from tests.trainer.gpu.conftest import Desk
 from tests.trainer.gpu.families.conftest import STEPS, Trained, plan_on
 from trainer.events import Checkpointed, Failed, Finished
 from trainer.events import Trained as TrainedEvent
-from trainer.gpu import export
 from trainer.gpu.adapter import attach
 from trainer.gpu.families import FAMILIES, Base, Drawing, Targets, stacked
 from trainer.gpu.job import JobRefused
@@ -76,9 +75,7 @@ def test_previews_of_the_file_differ_from_the_bases(trained: Trained) -> None:
 
 
 def test_a_stock_pipeline_loads_every_module_of_the_file_bit_for_bit(trained: Trained) -> None:
-    training = trained.desk.child._training
-    assert training is not None
-    kept = export.cast(training.adapter.downs, training.adapter.ups)
+    kept = trained.learned
     stock = diffusers.DiffusionPipeline.from_pretrained(trained.source, local_files_only=True)
     stock.load_lora_weights(str(lora(trained.folder).parent), weight_name="lora.safetensors", adapter_name="it")
     denoiser = stock.unet if hasattr(stock, "unet") else stock.transformer
