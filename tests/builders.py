@@ -126,9 +126,7 @@ def tiny_base(folder: Path, seed: int = 0) -> Path:
             projection_class_embeddings_input_dim=architecture.TEXT_WIDTH + 6 * architecture.TIME_ID_WIDTH,
         )
         vae = architecture.build_vae()
-        with (
-            torch.no_grad()
-        ):  # latents are sure to a seventh, as no random autoencoder's are; the most likely ones stay
+        with torch.no_grad():  # a narrow posterior, as no random autoencoder has one; its middle stays
             vae.quant_conv.weight[architecture.LATENT_CHANNELS :] = 0.0
             vae.quant_conv.bias[architecture.LATENT_CHANNELS :] = -4.0
         pipeline = architecture.assemble_pipeline(

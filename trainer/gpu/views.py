@@ -33,7 +33,6 @@ class View:
     mirrored: bool
     text: str
     timestep: int
-
     posterior: tuple[int, int] | None = None
     """(run seed, step) of the draw from what the autoencoder says; None takes the most likely latents."""
 
