@@ -87,6 +87,7 @@ class Material:
             unit="px",
             change="512 and 768 beside 1024 for a LoRA that holds at several sizes, and for speed",
             source="ai-toolkit trains on 512, 768 and 1024; Podell et al. 2023, arXiv 2307.01952, section 2.2, for small pictures",
+            least=0,
             most=8,
         ),
     ] = ()

@@ -22,7 +22,7 @@ VERBS = {
     "worker": ("LORASMITH_BASES", "LORASMITH_GPU", "LORASMITH_DATABASE_URL", "every GPU"),
     "train": ("--subject", "--out DIR", "--class-word", "without Discord"),
     "check": ("--json", "safetensors"),
-    "fetch": ("sdxl", "GB"),
+    "fetch": ("sdxl", "z-image", "--from DIR", "mends what is damaged"),
     "pause": ("no more turns on the GPU", "still taken"),
     "resume": ("turns on the GPU again",),
     "migrate": ("database",),

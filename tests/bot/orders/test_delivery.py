@@ -131,7 +131,7 @@ async def test_without_an_address_a_file_too_large_comes_as_its_compact_version_
     )
     stem = lora.removesuffix(".safetensors")
     assert notes == f"{stem}.json", "A1111 finds the notes by the file's name"
-    assert f"<lora:{stem}:" in card.content
+    assert f'load_lora_weights("{lora}"' in card.content
     assert "4.2 %" in card.content
 
 

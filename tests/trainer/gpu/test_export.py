@@ -175,15 +175,16 @@ def test_a_compact_version_that_keeps_the_rank_loses_nothing(desk: Any, trained:
 def test_a_compact_version_fits_and_says_what_it_lost(desk: Any, trained: Path, one: Any) -> None:
     whole = lora(trained).stat().st_size
     wanted = (whole + 64_000) // 2
+    paths = adapted(desk).paths
     done = one(desk.finish(trained, 3, max_bytes=wanted), Finished)
     compact = trained / done.files["compact"]
     assert compact.stat().st_size <= wanted
     assert done.compact_loss is not None
     assert 0.0 < done.compact_loss < 0.9
     header_bytes = read_header(lora(trained)).data_start
-    kept = shrunk(export.read(lora(trained), adapted(desk).paths), wanted, header_bytes=header_bytes)
+    kept = shrunk(export.read(lora(trained), paths), wanted, header_bytes=header_bytes)
     gone, total = 0.0, 0.0
-    for path, (down, up) in export.read(lora(trained), adapted(desk).paths).items():
+    for path, (down, up) in export.read(lora(trained), paths).items():
         difference = export.product(down, up) - export.product(*kept.pairs[path])
         gone += float(difference.square().sum())
         total += float(export.product(down, up).square().sum())
