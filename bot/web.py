@@ -55,9 +55,16 @@ async def serve(parts: Parts) -> None:
 
 
 async def _listen(runner: web.AppRunner, settings: BotSettings) -> None:
-    """Raises `SetupError` where the address cannot be had."""
+    """Raises `SetupError` where the address cannot be had.
+
+    Cancelled half-way it comes up first: before asyncio hands a listening socket over, nobody but itself could close it.
+    """
+    starting = asyncio.ensure_future(web.TCPSite(runner, settings.web_host, settings.web_port).start())
     try:
-        await web.TCPSite(runner, settings.web_host, settings.web_port).start()
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait([starting])
+        raise
     except OSError as error:
         raise SetupError(
             f"The bot's web pages cannot listen on {settings.web_host}:{settings.web_port} ({error.strerror or error}). "
