@@ -140,7 +140,6 @@ def wish_of(interaction: Interaction, subject: SubjectType | None, name: str, cl
         owner_id=str(interaction.user.id),
         channel_id=str(interaction.channel_id),
         parent_id=str(channel.parent_id) if isinstance(channel, discord.Thread) else None,
-        locale=str(interaction.locale),
         subject=subject,
         name=name,
         class_word=class_word,

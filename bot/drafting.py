@@ -38,7 +38,6 @@ class Wish:
     channel_id: str
     parent_id: str | None
     """The channel that a thread hangs under."""
-    locale: str
     subject: SubjectType | None
     """None where it has to be asked for."""
     name: str
@@ -64,7 +63,6 @@ def write_draft(session: Session, settings: BotSettings, wish: Wish, links: Sequ
         community_id=wish.community_id,
         owner_id=wish.owner_id,
         channel_id=wish.channel_id,
-        locale=wish.locale,
         name=wish.name or trigger_for(id_),
         subject_type=wish.subject.value if wish.subject else "",
         class_word=wish.class_word or (CLASS_WORDS[wish.subject] if wish.subject else ""),

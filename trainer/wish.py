@@ -150,7 +150,6 @@ def _draft(session: Session, wish: Wish, found: Gathered, fingerprint: str, orig
         community_id="local",
         owner_id=fingerprint[:30],
         channel_id="",
-        locale="en-US",
         name=wish.name,
         subject_type=wish.subject.value,
         class_word=wish.class_word or found.class_word or CLASS_WORDS[wish.subject],

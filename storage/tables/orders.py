@@ -20,7 +20,6 @@ class Order(SQLModel, table=True):
     owner_id: str = Field(index=True)
     channel_id: str
     thread_id: str | None = None
-    locale: str = "en-US"
     name: str
     """What the member calls it; cleaned."""
     subject_type: str

@@ -40,7 +40,6 @@ class Hands:
         words = {
             "interaction_id": f"{self.count}00",
             "token": "",
-            "locale": "en-US",
             "name": name,
             "subject_type": "character",
             "class_word": "cat",

@@ -72,7 +72,6 @@ def draft(session: Session, number: int, community: str) -> Order:
         community_id=community,
         owner_id=f"member-{number}",
         channel_id="1",
-        locale="en-US",
         name=f"order {number}",
         subject_type="object",
         class_word="toy",

@@ -35,7 +35,6 @@ def draft(
         community_id=community,
         owner_id=owner,
         channel_id="c",
-        locale="en-US",
         name="blue cat",
         subject_type="object",
         class_word="toy",

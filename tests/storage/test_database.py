@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlmodel import Session, SQLModel
 
-from storage import tables
-from storage.database import Database, migrate, require_current
+from storage import orders, tables
+from storage.database import Database, _alembic, migrate, require_current
 from storage.domain.errors import NewerDatabase, NotMigrated, SetupError
 from storage.settings import StorageSettings
 from storage.switches import insert_if_new, is_paused, locked, set_paused
+from tests.storage.making import draft
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_rows(database: Database) -> None:
@@ -58,6 +60,18 @@ def test_a_database_of_a_newer_program_is_refused_and_not_touched(
         require_current(database)
     with pytest.raises(NewerDatabase):
         migrate(settings)
+
+
+def test_orders_keep_their_pictures_when_a_column_goes(settings: StorageSettings, database: Database) -> None:
+    with database.session() as session:
+        id_ = draft(session).id
+    with database.engine.begin() as connection:
+        command.downgrade(_alembic(connection), "0008")
+        assert "locale" in {column["name"] for column in sa.inspect(connection).get_columns("orders")}
+    migrate(settings)
+    require_current(database)
+    with database.session() as session:
+        assert [p.state for p in orders.pictures_of(session, id_)] == ["kept"] * 5
 
 
 def test_two_processes_may_migrate_at_once(tmp_path: Path) -> None:

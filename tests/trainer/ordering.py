@@ -120,7 +120,6 @@ def _draft(session: Session, interaction: str, community: str, pictures: int) ->
         community_id=community,
         owner_id=f"owner-{interaction}",
         channel_id="c",
-        locale="en-US",
         name="blue cat",
         subject_type="object",
         class_word="toy",
