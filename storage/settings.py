@@ -54,6 +54,10 @@ class StorageSettings(BaseSettings):
     """Artifacts may grow to this; above it no new order is taken. None is no ceiling."""
     retention_days: float | None = Field(default=30.0, gt=0)
     """After so many days a delivered order's pictures and unchosen checkpoints go. None keeps them."""
+    keep_best: int | None = Field(default=None, ge=0, le=64)
+    """Of a delivered order's checkpoints, so many that measured best stay beside the chosen one. None keeps all of them."""
+    keep_last: int | None = Field(default=None, ge=0, le=64)
+    """So many of the last ones stay too; both of them unset keep all until `retention_days`."""
     draft_hours: float = Field(default=24.0, gt=0)
     """How long a draft waits for its Start."""
     retry_days: float = Field(default=7.0, gt=0)

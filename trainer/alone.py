@@ -22,6 +22,7 @@ from pathlib import Path
 from sqlmodel import Session
 
 from storage import orders, turns
+from storage.artifacts import Artifacts
 from storage.database import migrate
 from storage.domain.bases import BASES
 from storage.domain.choice import NothingToChoose, choose_checkpoint
@@ -69,7 +70,7 @@ async def _train(wish: Wish, settings: WorkerSettings) -> OrderView:
             await bench.database.transact(terminal.checkup, order_id)
             await _chosen(bench, order_id)
             await _swept(bench, order_id)
-            return await _delivered(bench, order_id, wish.out)
+            return await _delivered(bench, order_id, wish)
         finally:
             await bench.seat.leave()
             await bench.engine.close()
@@ -134,13 +135,24 @@ def _choose(session: Session, bench: Bench, order_id: str) -> None:
     orders.move(session, bench.engine, order_id, Stage.SCALING)
 
 
-async def _delivered(bench: Bench, order_id: str, out: Path) -> OrderView:
+async def _delivered(bench: Bench, order_id: str, wish: Wish) -> OrderView:
     """Everything into the folder that was named; the row says delivered once it is all there."""
+    out = wish.out
     await bench.database.transact(_hand_over, bench, order_id)
     view = await view_of(bench.database, bench.artifacts, order_id)
     files = await write_out(view, bench.artifacts, out)
+    await _checkpoints(view, bench.artifacts, wish)
     terminal.summary(view, out, files)
     return view
+
+
+async def _checkpoints(view: OrderView, artifacts: Artifacts, wish: Wish) -> None:
+    """The files of the checkpoints that were asked for. Raises `LorasmithError` for one that was never taken."""
+    taken = {checkpoint.step: checkpoint for checkpoint in view.checkpoints}
+    for step in wish.checkpoints:
+        if step not in taken:
+            raise LorasmithError(f"there is no checkpoint {step}; there are {', '.join(map(str, sorted(taken)))}")
+        await artifacts.fetch(taken[step].lora, wish.out / "checkpoints" / f"step-{step}.safetensors")
 
 
 def _hand_over(session: Session, bench: Bench, order_id: str) -> None:
@@ -192,6 +204,14 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
     parser.add_argument(
         "--keep", action="append", default=[], metavar="FILE", help="a picture to use whatever was found about it"
     )
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        type=int,
+        metavar="STEP",
+        help="also write the file of this checkpoint, now or when the same command is given again later",
+    )
     parser.add_argument("--json", action="store_true", help="print result.json to standard output at the end")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan file, as `lorasmith plan` prints one")
     parser.add_argument("--continue", type=Path, dest="continue_from", metavar="FILE", help="a LoRA to go on from")
@@ -218,6 +238,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         recipe=recipe_named(said.get("recipe", "house")),
         leave_out=tuple(given.leave_out),
         keep=tuple(given.keep),
+        checkpoints=tuple(given.checkpoint),
         plan=replace(plan, fields=said | {"steps": given.steps}) if plan and given.steps else plan,
         continue_from=_start_of(given.continue_from, parser) if given.continue_from else None,
         plan_sha256=hashlib.sha256(given.plan.read_bytes()).hexdigest() if plan else "",

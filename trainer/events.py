@@ -19,6 +19,10 @@ GPU_HELD = 3
 """Exit code of a child that waited in vain for another program to let go of the GPU."""
 
 
+DISK_FULL = "the disk of the machine that trains is full"
+"""What a full disk is called by the child and by its supervisor."""
+
+
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

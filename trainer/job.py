@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from storage import turns
+from storage import disk, turns
 from storage.artifacts import Artifacts
 from storage.database import Database
+from storage.disk import NoRoom, is_full
+from storage.domain import space
 from storage.domain.errors import Fault, JobFailed, LorasmithError
 from storage.domain.orders import attachable_bytes
 from storage.domain.plan import Plan
@@ -28,6 +30,7 @@ from storage.turns import Outcome, Taken
 from trainer import folder, records
 from trainer.child import Child, ChildLost, NeverReady
 from trainer.events import (
+    DISK_FULL,
     Checkpointed,
     Departed,
     Event,
@@ -140,24 +143,45 @@ async def _done(bench: Bench, taken: Taken) -> Taken:
         await _fail(bench, turn, JobFailed(Fault.MACHINE, lost.told), retry=True)
     except _Refused as refused:
         await _fail(bench, turn, refused, retry=refused.retry)
-    except OSError as error:
-        log.exception("a file of %s failed", taken.order_id)
+    except Exception as error:  # noqa: BLE001 -- an order's fault ends that order alone
+        await _broken_off(bench, turn, error)
+    return taken
+
+
+async def _broken_off(bench: Bench, turn: Turn, error: Exception) -> None:
+    taken = turn.taken
+    if isinstance(error, NoRoom):
+        await _fail(bench, turn, JobFailed(Fault.MACHINE, str(error)), retry=False)
+    elif is_full(error):
+        log.error("the disk is full", exc_info=error)
+        await _fail(bench, turn, JobFailed(Fault.MACHINE, DISK_FULL), retry=False)
+    elif isinstance(error, OSError):
+        log.error("a file of %s failed", taken.order_id, exc_info=error)
         await _fail(bench, turn, JobFailed(Fault.MACHINE, _file_failed(error)), retry=True)
-    except Exception as error:
-        log.exception("turn %s failed", taken.piece_id)
+    else:
+        log.error("turn %s failed", taken.piece_id, exc_info=error)
         reason = f"something that nobody foresaw ({type(error).__name__}); the worker's log says more"
         await _fail(bench, turn, JobFailed(Fault.PROGRAM, reason), retry=True)
-    return taken
 
 
 async def _work(bench: Bench, turn: Turn) -> None:
     papers = await bench.database.transact(folder.papers, turn.taken.order_id)
+    if turn.taken.kind == "train" and turn.taken.step == 0:
+        await asyncio.to_thread(_require_room, bench, papers)
     turn.folder.mkdir(parents=True, exist_ok=True)
     await folder.prepare(turn.folder, papers, bench.artifacts, step=turn.taken.step)
     if turn.taken.kind == "train":
         await _train(bench, turn, papers)
     else:
         await _sweep(bench, turn, papers)
+
+
+def _require_room(bench: Bench, papers: Papers) -> None:
+    """Room for all that an order leaves here, before it begins. Raises `NoRoom`."""
+    wanted = {bench.settings.work: space.working_bytes(papers.plan, len(papers.pictures))}
+    if bench.artifacts.folder is not None:
+        wanted[bench.artifacts.folder] = space.kept_bytes(papers.plan, len(papers.pictures))
+    disk.require(wanted)
 
 
 async def _train(bench: Bench, turn: Turn, papers: Papers) -> None:
@@ -304,6 +328,8 @@ async def _fail(bench: Bench, turn: Turn, failed: JobFailed, *, retry: bool) -> 
     log.warning("turn %s of %s failed: %s (%s)", turn.taken.turn, turn.taken.piece_id, failed.reason, failed.fault)
     if failed.fault is not Fault.PICTURES:
         await bench.seat.clear()  # whatever is wrong with it, the next turn begins with a fresh one
+    if failed.reason == DISK_FULL:  # all that matters is in the artifacts: others find room again
+        await asyncio.to_thread(folder.remove, bench.settings.work, [turn.taken.order_id])
     await _written(bench, turn, partial(records.failed, fault=failed.fault, reason=failed.reason, retry=retry))
 
 

@@ -60,6 +60,8 @@ class Wish:
     """Names of pictures that are not used."""
     keep: tuple[str, ...] = ()
     """Names of pictures that are used although something was found."""
+    checkpoints: tuple[int, ...] = ()
+    """Steps whose files are wanted beside the chosen one."""
 
 
 async def ordered(bench: Bench, wish: Wish) -> str:

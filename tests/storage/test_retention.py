@@ -13,6 +13,7 @@ from storage.artifacts import Artifacts
 from storage.database import Database
 from storage.domain.errors import Fault, OrderRefused
 from storage.domain.lifecycle import Stage
+from storage.domain.measurement import Measurement
 from storage.engine import Engine
 from storage.settings import StorageSettings
 from storage.tables import Checkpoint, Order, now
@@ -183,3 +184,47 @@ async def test_the_ceiling_and_a_full_disk_say_stop(tmp_path: Path, monkeypatch:
     assert not await retention.is_full(artifacts, unlimited)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(10, 9, 1))
     assert await retention.is_full(artifacts, unlimited)
+
+
+def measured(utility: float) -> str:
+    return Measurement(
+        validation_ratio=None,
+        training_ratio=None,
+        likeness=None,
+        adherence=None,
+        variety=None,
+        leakage=None,
+        memorisation=None,
+        utility=utility,
+        utilities=(utility,),
+        flags=(),
+        seconds=1.0,
+    ).to_json()
+
+
+async def test_of_a_delivered_order_the_chosen_the_best_and_the_last_checkpoints_stay_where_the_operator_says_so(
+    database: Database, artifacts: Artifacts, settings: StorageSettings, client: Engine
+) -> None:
+    utilities = {50: 0.1, 100: 0.8, 150: 0.2, 200: 0.3}
+    with database.session() as session:
+        order = started(session, client)
+        for step, utility in utilities.items():
+            session.add(
+                Checkpoint(
+                    order_id=order.id,
+                    step=step,
+                    lora_artifact=f"orders/{order.id}/checkpoints/{step}/lora.safetensors",
+                    lora_sha256="0",
+                    lora_bytes=1,
+                    grid_artifact="",
+                    previews_json="[]",
+                    measurement_json=measured(utility),
+                )
+            )
+        order.chosen_step, order.stage, order.finished_at = 50, Stage.DELIVERED.value, now()
+    for step in utilities:
+        await artifacts.put(f"orders/{order.id}/checkpoints/{step}/lora.safetensors", b"x")
+    keeping = settings.model_copy(update={"keep_best": 1, "keep_last": 1})
+    assert await tidy(database, artifacts, keeping) == 1
+    kept = {int(key.split("/")[1]) for key in await left(artifacts, order)}
+    assert kept == {50, 100, 200}

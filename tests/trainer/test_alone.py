@@ -272,6 +272,18 @@ async def test_the_same_command_goes_on_where_it_was_stopped_and_then_finds_all_
     assert (calm.out / json.loads((calm.out / "result.json").read_text())["lora"]).read_bytes() == lora
 
 
+async def test_any_checkpoint_can_be_had_later_with_the_same_command(wish: Wish, tmp_path: Path) -> None:
+    settings = scripted(wish, tmp_path)
+    view = await train(wish, settings)
+    assert not (wish.out / "checkpoints").exists()
+    step = view.checkpoints[1].step
+    await train(replace(wish, checkpoints=(step,)), settings)
+    file = wish.out / "checkpoints" / f"step-{step}.safetensors"
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == view.checkpoints[1].lora_sha256
+    with pytest.raises(LorasmithError, match=r"there is no checkpoint 3; there are 2, 4, 6, 8, 10"):
+        await train(replace(wish, checkpoints=(3,)), settings)
+
+
 async def test_a_failed_order_says_whose_fault_it_was_and_the_same_command_tries_again(
     wish: Wish, tmp_path: Path
 ) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
+import shutil
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
+from obstore.exceptions import GenericError
 from sqlmodel import Session, select
 
 from storage import orders, turns
@@ -23,6 +27,7 @@ from tests.trainer.conftest import MakeBench
 from tests.trainer.ordering import STEPS, order_of, script
 from trainer import folder, job, records
 from trainer.child import Child, NeverReady
+from trainer.events import DISK_FULL
 from trainer.job import Bench, Unwritten, take_turn
 
 
@@ -461,3 +466,42 @@ async def test_a_base_that_this_worker_does_not_serve_is_left_to_others(make_ben
     assert await take_turn(bench, "turn") is None
     waiting: list[Waiting] = await bench.database.transact(turns.waiting)
     assert [w.piece_id for w in waiting] == [f"{id_}:train:1"]
+
+
+NO_SPACE = "Generic LocalFileSystem error: Unable to copy data to file: No space left on device (os error 28)"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), GenericError(NO_SPACE)])
+async def test_a_full_disk_ends_the_order_by_name_and_frees_its_job_folder(
+    make_bench: MakeBench, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await make_bench()
+    id_ = await an_order(bench)
+    put = obstore.put_async
+
+    async def full(store: Any, key: str, what: Any, **named: Any) -> Any:
+        if "/checkpoints/" in key:
+            raise error
+        return await put(store, key, what, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(obstore, "put_async", full)
+        await trained(bench, id_)
+    order = await bench.database.transact(order_row, id_)
+    assert (order.stage, order.fault, order.fault_reason) == ("failed", "machine", DISK_FULL)
+    assert not (bench.settings.work / id_).exists()
+    await bench.database.transact(orders.retry, bench.engine, id_)
+    assert len(await trained(bench, id_)) == 5, "with room again it is done"
+
+
+async def test_an_order_that_the_disk_has_no_room_for_is_refused_before_its_first_step_with_numbers(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await make_bench()
+    id_ = await an_order(bench)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 0, 1 << 20))  # type: ignore[attr-defined]
+    await trained(bench, id_)
+    order = await bench.database.transact(order_row, id_)
+    assert (order.stage, order.fault) == ("failed", "machine")
+    assert "of disk, and 0.0 GB are free" in order.fault_reason
+    assert not (bench.settings.work / id_).exists()

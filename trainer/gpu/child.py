@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 import time
 import traceback
@@ -11,8 +10,9 @@ from typing import Literal
 
 import torch
 
+from storage.disk import is_full, remove
 from storage.domain.errors import FileRefused
-from trainer.events import Examine, Failed, Finish, Finished, Train
+from trainer.events import DISK_FULL, Examine, Failed, Finish, Finished, Train
 from trainer.gpu import examination, export, job, package, scale
 from trainer.gpu.bench import Bench, Loaded, load
 from trainer.gpu.channel import Channel
@@ -46,6 +46,8 @@ class Child:
             traceback.print_exc(file=sys.stderr)
             self._bench = self._training = None
             free()
+            if is_full(error):
+                _drop_parts(Path(command.folder))
             self._channel.tell(failure(error))
 
     def _train(self, command: Train) -> None:
@@ -128,6 +130,14 @@ class Child:
         return self._loaded
 
 
+def _drop_parts(folder: Path) -> None:
+    """What was being written when the disk was full; all that is whole stays."""
+    parts = [path.name for path in folder.glob("*.part")]
+    remove(folder, parts)
+    for inner in folder.glob("*/"):
+        remove(inner, [str(path.relative_to(inner)) for path in inner.rglob("*.part")])
+
+
 def _same(live: job.Task, now: job.Task) -> bool:
     """Departures may have grown: they are this child's own, on their way through the supervisor."""
     same = (live.folder, live.plan_sha256, live.fit, live.job.base, live.job.pictures)
@@ -136,6 +146,8 @@ def _same(live: job.Task, now: job.Task) -> bool:
 
 def failure(error: Exception) -> Failed:
     """Whose fault an error is. Texts of unknown errors stay in the log: they may hold paths."""
+    if is_full(error):
+        return _failed("machine", DISK_FULL, retry=False)
     if isinstance(error, UnreadablePicture):
         return _failed("pictures", "a kept picture cannot be read any more", retry=False)
     if isinstance(error, job.JobRefused | ReadBackFailed | Diverged | FileRefused):
@@ -145,8 +157,7 @@ def failure(error: Exception) -> Failed:
     if isinstance(error, WrongBase):
         return _failed("machine", str(error), retry=False)
     if isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return _failed("machine", "the disk is full" if full else f"a file failed: {type(error).__name__}", retry=True)
+        return _failed("machine", f"a file failed: {type(error).__name__}", retry=True)
     return _failed("program", f"unexpected {type(error).__name__}", retry=False)
 
 
