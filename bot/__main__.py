@@ -37,6 +37,7 @@ from storage.domain.errors import SetupError
 from storage.engine import Engine
 from storage.options import Options
 from storage.settings import wrong_settings
+from storage.system import on_signals
 
 log = logging.getLogger(__name__)
 
@@ -113,10 +114,8 @@ async def _close(client: LorasmithClient) -> None:
 
 
 async def _until_told(settings: BotSettings) -> None:
-    loop = asyncio.get_running_loop()
     bot = asyncio.create_task(run(settings))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, bot.cancel)
+    on_signals((signal.SIGINT, signal.SIGTERM), bot.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await bot
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 from datetime import datetime
 
@@ -17,6 +16,7 @@ from storage import leases
 from storage.database import Database
 from storage.domain.errors import SecondBot, SetupError
 from storage.settings import StorageSettings
+from storage.system import lives
 from storage.tables import Lease
 
 log = logging.getLogger(__name__)
@@ -98,13 +98,7 @@ def _is_dead(lease: Lease) -> bool:
     parts = lease.holder.rsplit(":", 2)
     if len(parts) != 3 or not parts[1].isdigit():
         return False
-    try:
-        os.kill(int(parts[1]), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return not lives(int(parts[1]))
 
 
 async def stay_the_bot(database: Database, settings: StorageSettings, holder: str) -> None:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
-import sys
 import time
 from collections.abc import Awaitable, Callable
 
@@ -24,6 +22,7 @@ from storage import leases
 from storage.domain.errors import SetupError
 from storage.domain.orders import file_stem
 from storage.page import order_page
+from storage.system import peak_memory_bytes
 from storage.tables import Checkpoint, Delivery, Order
 from storage.view import view_of
 
@@ -166,19 +165,14 @@ class _Pages:
         """Counts in the text form that Prometheus reads. No names, no ids."""
         stages, workers = await self.parts.database.transact(_counts)
         lines = [f'lorasmith_orders{{stage="{stage}"}} {count}' for stage, count in sorted(stages.items())]
-        memory = peak_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sys.platform)
+        memory = peak_memory_bytes()
         lines += [
             f"lorasmith_workers {workers}",
-            f"lorasmith_bot_peak_memory_bytes {memory}",
+            *([] if memory is None else [f"lorasmith_bot_peak_memory_bytes {memory}"]),
             f"lorasmith_bot_uptime_seconds {time.monotonic() - self.started:.0f}",
             f"lorasmith_discord_latency_seconds {self.parts.discord.latency:.3f}",
         ]
         return web.Response(text="\n".join(lines) + "\n")
-
-
-def peak_bytes(ru_maxrss: int, platform: str) -> int:
-    """The kernel's figure in bytes: Linux counts in KiB, macOS in bytes (getrusage(2) of each)."""
-    return ru_maxrss if platform == "darwin" else ru_maxrss * 1024
 
 
 def _link_in(request: web.Request) -> FileLink | None:

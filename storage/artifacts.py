@@ -21,6 +21,7 @@ import obstore
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from storage.settings import StorageSettings
+from storage.system import sync_file, sync_folder
 
 MAX_KEY = 300
 STALE_S = 3600.0
@@ -158,12 +159,8 @@ def _open(settings: StorageSettings) -> ObjectStore:
 
 
 def _sync(path: Path) -> None:
-    for place, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
-        handle = os.open(place, flags)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    sync_file(path)
+    sync_folder(path.parent)
 
 
 def _remove_empty(folder: Path) -> None:

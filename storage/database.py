@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
+from storage import system
 from storage.domain.errors import NewerDatabase, NotMigrated, SetupError
 from storage.settings import StorageSettings
 
@@ -194,7 +194,7 @@ def _lock(database: Database) -> Iterator[None]:
     if database.settings.on_sqlite:
         path = Path(str(database.engine.url.database) + ".migrating")
         with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            system.lock(file, wait=True)
             yield
         return
     # Asked for again and again, and in no transaction: the engine builds indexes CONCURRENTLY, which waits for every open

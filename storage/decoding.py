@@ -14,7 +14,6 @@ import hashlib
 import importlib.util
 import io
 import json
-import resource
 import struct
 import sys
 from pathlib import Path
@@ -23,6 +22,11 @@ from typing import IO, Any
 
 import pillow_heif
 from PIL import Image, ImageCms, ImageFile, ImageOps
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF", "MPO")
 """What cameras, phones, painters and browsers write; Pillow's rarer readers are never let near a stranger's bytes."""
@@ -65,8 +69,7 @@ def main() -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while (ask := _receive(source)) is not None:
         raw = source.read(ask["bytes"])
-        soft = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + CPU_S
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+        _spend_at_most(CPU_S)
         answer, data, healthy = _answer(raw, ask)
         _send(sink, {**answer, "bytes": len(data), "last": not healthy}, data)
         if not healthy:
@@ -205,13 +208,22 @@ def thumb(image: Image.Image) -> str:
 def _fence() -> None:
     """Little memory and no files.
 
-    macOS refuses every limit of the address space (https://github.com/python/cpython/issues/78783): there the limits of
-    pixels, read from the header before anything is decoded, stand alone.
+    macOS refuses every limit of the address space (https://github.com/python/cpython/issues/78783), and Windows has no limits
+    at all: there those of pixels, read from the header before anything is decoded, stand alone.
     """
+    if resource is None:
+        return
     if sys.platform != "darwin":
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _spend_at_most(seconds: int) -> None:
+    """CPU time from now on; where nobody counts it the parent's own limit of wall time holds alone."""
+    if resource is not None:
+        soft = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
 def _receive(source: IO[bytes]) -> dict[str, Any] | None:

@@ -7,10 +7,11 @@ touches `$LORASMITH_FAULT_MARK` (so that the test can prove that it hit the gap)
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from pathlib import Path
 from typing import Literal, get_args
+
+from storage.system import KILL
 
 Gap = Literal[
     "ack-download",
@@ -54,4 +55,4 @@ def _die() -> None:
         if Path(mark).exists():  # one kill a mark: the restarted process lives
             return
         Path(mark).touch()
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), KILL)

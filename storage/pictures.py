@@ -21,6 +21,7 @@ from typing import Any
 
 from storage.domain.errors import PictureFault, PictureRefused
 from storage.lifeline import tied
+from storage.system import KILL
 
 NEAR_CELL = 80
 """Pictures none of whose 16 x 16 cells differ by more than this (of 255) are nearly the same. Measured on photographs and on
@@ -161,7 +162,7 @@ class Checker:
         if self._child is None or self._child.returncode is not None:
             await self._end()
             self._child = await asyncio.create_subprocess_exec(
-                *tied((sys.executable, "-I", str(Path(__file__).with_name("decoding.py"))), ends_by=signal.SIGKILL),
+                *tied((sys.executable, "-I", str(Path(__file__).with_name("decoding.py"))), ends_by=KILL),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=asyncio.subprocess.DEVNULL,

@@ -22,6 +22,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from storage.lifeline import tied
 from storage.options import Options
 from storage.settings import StorageSettings, wrong_settings
+from storage.system import on_signals
 
 WRONG_SETUP = 2
 MOST_STARTS = 5
@@ -68,9 +69,7 @@ class Up:
 
     async def run(self) -> int:
         """0 when told to stop, else the exit code of the process that ended for good."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._told)
+        on_signals((signal.SIGINT, signal.SIGTERM), self._told)
         keepers = [asyncio.create_task(self._keep(name)) for name in self.programs]
         codes = await asyncio.gather(*keepers)
         return max(codes)

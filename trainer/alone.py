@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -34,6 +33,7 @@ from storage.options import Options
 from storage.pieces import live_pieces
 from storage.plan_reading import MAX_BYTES, PlanRefused, Wanted
 from storage.plan_reading import read as read_plan
+from storage.system import Locked, lock, on_signals
 from storage.tables import Delivery, Order, now
 from storage.view import OrderView, view_of
 from storage.written import write_out
@@ -82,8 +82,8 @@ def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            lock(file, wait=False)
+        except Locked as error:
             raise LorasmithError(f"another lorasmith is at work in {folder.parent}") from error
         yield
 
@@ -295,9 +295,7 @@ async def _until_stopped(wish: Wish, settings: WorkerSettings) -> None:
     task = asyncio.current_task()
     if task is None:
         raise RuntimeError("there is always a task here")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    on_signals((signal.SIGINT, signal.SIGTERM), task.cancel)
     await train(wish, settings)
 
 

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from storage.domain.errors import LorasmithError
 from storage.lifeline import tied
+from storage.system import KILL, kill_group
 from trainer.events import EVENT, GPU_HELD, MAX_LINE_BYTES, Command, Event, Ready
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class ChildLost(LorasmithError):
     @property
     def told(self) -> str:
         """What people read who know nothing of children; the log has the rest."""
-        if self.returncode == -signal.SIGKILL:
+        if self.returncode == -KILL:
             return "the system ended the program that trains, as it does where memory runs out (SIGKILL)"
         if self.returncode is not None and self.returncode < 0:
             return f"the program that trains broke off ({signal.Signals(-self.returncode).name})"
@@ -113,7 +114,7 @@ class Child:
     async def start(cls, launch: Launch) -> Child:
         """A child that has said it is ready. Raises `NeverReady` where it ends, babbles or stays silent instead."""
         process = await asyncio.create_subprocess_exec(
-            *tied(launch.program, ends_by=signal.SIGKILL, nice=launch.nice),
+            *tied(launch.program, ends_by=KILL, nice=launch.nice),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
@@ -194,7 +195,7 @@ class Child:
         """End it and all it started, now. Safe to call twice."""
         if self.alive:  # a pid that was waited for may be somebody else's by now
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+                kill_group(self.pid)
         await self._over()
 
     async def quit(self) -> None:

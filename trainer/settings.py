@@ -14,7 +14,9 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from storage.domain.bases import BASES
+from storage.domain.errors import SetupError
 from storage.settings import StorageSettings
+from storage.system import cpus
 from trainer.child import Launch
 from trainer.weights import copied
 
@@ -43,8 +45,8 @@ class WorkerSettings(StorageSettings):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """auto takes the GPU where there is one; cpu, cuda and mps (Apple's GPU) say which."""
     gpu: int = Field(default=0, ge=0)
-    """Which GPU of this machine, as CUDA counts them."""
-    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    """Which GPU of this machine, as nvidia-smi counts them; where CUDA_VISIBLE_DEVICES is set, which of those that it names."""
+    threads: int = Field(default_factory=cpus, ge=1, le=256)
     """CPU threads of the child."""
     nice: int = Field(default=5, ge=0, le=19)
     """By how much others on this machine go before the child: the bot, for one, which answers people within a second."""
@@ -122,15 +124,16 @@ class WorkerSettings(StorageSettings):
 
     def launch(self) -> Launch:
         """How this worker's child is started. On a GPU the lock is the machine's, else this work folder's."""
-        on_gpu = self.device != "cpu" and shutil.which("nvidia-smi") is not None
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
+        on_gpu = self.device in ("auto", "cuda") and not hidden and shutil.which("nvidia-smi") is not None
         where = Path(tempfile.gettempdir()) if on_gpu else self.work
         return Launch(
             device=self.device,
             threads=self.threads,
             nice=self.nice,
-            lock=where / f"lorasmith-gpu-{self.gpu}.lock",
+            lock=where / f"lorasmith-gpu-{_plain(gpu_name(self.gpu)) if on_gpu else self.gpu}.lock",
             startup_s=self.startup_s,
-            environment={"CUDA_VISIBLE_DEVICES": str(self.gpu) if on_gpu else ""},
+            environment=_visible(self.gpu) if on_gpu else {"CUDA_VISIBLE_DEVICES": ""},
         )
 
 
@@ -139,9 +142,38 @@ def writes_tensorboard() -> bool:
     return importlib.util.find_spec("tensorboardX") is not None
 
 
+def gpu_name(gpu: int) -> str:
+    """What CUDA and nvidia-smi call this worker's GPU: a number by its place on the bus, or what the operator wrote.
+
+    Raises `SetupError` where the operator's own CUDA_VISIBLE_DEVICES names fewer.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is None:
+        return str(gpu)
+    named = [name.strip() for name in given.split(",") if name.strip()]
+    if gpu >= len(named):
+        raise SetupError(f"CUDA_VISIBLE_DEVICES names {len(named)} GPUs, and LORASMITH_GPU={gpu} is none of them")
+    return named[gpu]
+
+
+def _plain(name: str) -> str:
+    """For a file name; MIG devices have slashes in theirs."""
+    return "".join(letter if letter.isalnum() or letter == "-" else "_" for letter in name)
+
+
+def _visible(gpu: int) -> dict[str, str]:
+    """CUDA counts by speed unless told otherwise, nvidia-smi by the bus: one number has to mean one GPU."""
+    return {
+        "CUDA_VISIBLE_DEVICES": gpu_name(gpu),
+        "CUDA_DEVICE_ORDER": os.environ.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+    }
+
+
 def gpu_memory_gib(gpu: int) -> float | None:
     """Memory of a GPU as its driver says; None where there is none to ask."""
-    asked = ["nvidia-smi", f"--id={gpu}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return None
+    asked = ["nvidia-smi", f"--id={gpu_name(gpu)}", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True).stdout
         return float(answer.split()[0]) / 1024

@@ -29,6 +29,7 @@ from storage.leases import Fence
 from storage.options import Options
 from storage.reaper import reap
 from storage.settings import wrong_settings
+from storage.system import on_signals
 from storage.tables import Order
 from trainer import folder
 from trainer.child import NeverReady
@@ -228,17 +229,14 @@ async def migrated(database: Database, stopped: asyncio.Event) -> None:
 async def work(settings: WorkerSettings) -> None:
     """The whole life of a worker process."""
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+    on_signals((signal.SIGTERM, signal.SIGINT), stopped.set)
     async with opened(settings, executor_id_of(settings)) as bench:
         await migrated(bench.database, stopped)
         if stopped.is_set():
             return
         await bench.database.transact(leases.refuse_mixed, settings)
         worker = Worker(bench)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.drain)
+        on_signals((signal.SIGTERM, signal.SIGINT), worker.drain)
         await worker.run()
 
 

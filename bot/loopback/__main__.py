@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bot.loopback.founding import DEFAULT, WorldPlan
 from bot.loopback.server import LoopbackServer
+from storage.system import on_signals
 
 
 def arguments() -> argparse.Namespace:
@@ -33,9 +34,7 @@ async def serve(options: argparse.Namespace) -> None:
     """Listen until SIGTERM, SIGINT, or the end of the parent (its end of the pipe to standard input closes)."""
     plan = WorldPlan.from_json(json.loads(options.world.read_text())) if options.world else DEFAULT
     over = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, over.set)
+    on_signals((signal.SIGTERM, signal.SIGINT), over.set)
     async with LoopbackServer.start(
         plan, port=options.port, real_rates=options.real_rates, state=options.state
     ) as server:

@@ -26,6 +26,7 @@ from storage.domain.orders import SubjectType
 from storage.options import Options
 from storage.result import result_of
 from storage.settings import StorageSettings
+from storage.system import on_signals
 from storage.view import OrderView, view_of
 
 SAYS = (
@@ -134,8 +135,7 @@ async def _serve(house: Household, screen: Screen) -> None:
     """Bot, worker and chat page stay until Ctrl-C."""
     screen.say("demo", f"the chat page is open at {house.address['page']} - run /train there; Ctrl-C ends it")
     over = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, over.set)
+    on_signals((signal.SIGINT, signal.SIGTERM), over.set)
     while not over.is_set():
         house.check()
         with contextlib.suppress(TimeoutError):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.lora_file.format import BITS, METADATA_KEY, Entry
+from storage.system import sync_folder
 
 _DTYPES: Mapping[str, str] = {
     "float16": "F16",
@@ -53,7 +54,7 @@ def write_lora(path: Path, tensors: Tensors, metadata: Mapping[str, str]) -> Non
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    _fsync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def data_sha256(tensors: Tensors) -> str:
@@ -132,14 +133,3 @@ def _window(chunks: Iterator[memoryview], *, start: int, length: int) -> bytes:
         if position >= start + length:
             break
     return bytes(found)
-
-
-def _fsync_folder(folder: Path) -> None:
-    """Makes the rename itself durable; Windows has no such call."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

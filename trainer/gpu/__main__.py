@@ -16,7 +16,6 @@ os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-import fcntl
 import queue
 import signal
 import sys
@@ -29,6 +28,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from storage.lifeline import end_with_parent
+from storage.system import KILL, Locked, lock
 from trainer.events import COMMAND, GPU_HELD, MAX_LINE_BYTES, Examine, Failed, Finish, Quit, Ready, Train
 
 LOCK_WAIT_S = 90.0
@@ -40,10 +40,10 @@ def main() -> int:
     events = os.dup(1)
     os.dup2(2, 1)  # what libraries print goes to the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
-    end_with_parent(signal.SIGKILL)  # elsewhere than on Linux the closed pipe ends it
+    end_with_parent(KILL)  # elsewhere than on Linux the closed pipe ends it
     commands: queue.Queue[Train | Examine | Finish | Quit | None] = queue.Queue()
     threading.Thread(target=_listen, args=(0, commands), daemon=True).start()
-    lock = _lock()
+    held = _lock()
     warnings.simplefilter("ignore")
 
     # seconds of imports: torch comes after the pipe is safe and the lock is held
@@ -71,8 +71,8 @@ def main() -> int:
             channel.tell(Failed(fault="program", reason="a command could not be read", retry=False))
         else:
             child.obey(command)
-    if lock:
-        lock.close()
+    if held:
+        held.close()
     return 0
 
 
@@ -106,8 +106,8 @@ def _lock() -> IO[str] | None:
     until = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock(file, wait=False)
+        except Locked:
             if time.monotonic() > until:
                 print("another process holds this GPU", file=sys.stderr)  # noqa: T201 -- stderr is the log
                 os._exit(GPU_HELD)

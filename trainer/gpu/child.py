@@ -17,10 +17,12 @@ from trainer.gpu import examination, export, job, package, scale
 from trainer.gpu.bench import Bench, Loaded, load
 from trainer.gpu.channel import Channel
 from trainer.gpu.compact import CannotShrink
+from trainer.gpu.device import is_lost
 from trainer.gpu.export import ReadBackFailed
 from trainer.gpu.families.stock import WrongBase
 from trainer.gpu.memory import free, is_out_of_memory
 from trainer.gpu.pictures import UnreadablePicture
+from trainer.gpu.placing import CannotQuantise
 from trainer.gpu.training import Diverged, Training
 
 
@@ -45,7 +47,10 @@ class Child:
         except Exception as error:  # noqa: BLE001 -- whatever happens to one order, the child says so and stays
             traceback.print_exc(file=sys.stderr)
             self._bench = self._training = None
-            free()
+            if is_lost(error) and not is_out_of_memory(error):
+                self._loaded = None
+            else:
+                free()
             if is_full(error):
                 _drop_parts(Path(command.folder))
             self._channel.tell(failure(error))
@@ -154,7 +159,9 @@ def failure(error: Exception) -> Failed:
         return _failed("program", str(error), retry=False)
     if is_out_of_memory(error):
         return _failed("machine", "memory ran out", retry=True)
-    if isinstance(error, WrongBase):
+    if is_lost(error):
+        return _failed("machine", "the GPU broke off in the middle of its work; the driver's log says why", retry=True)
+    if isinstance(error, WrongBase | CannotQuantise):
         return _failed("machine", str(error), retry=False)
     if isinstance(error, OSError):
         return _failed("machine", f"a file failed: {type(error).__name__}", retry=True)

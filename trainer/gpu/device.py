@@ -57,6 +57,25 @@ def _mps() -> Found:
     return Found(kind="mps", name="Apple GPU", memory_gib=memory, bf16=bf16, notes=tuple(notes))
 
 
+LOST = (
+    "CUDA error",
+    "CUDNN_STATUS_EXECUTION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
+    "CUBLAS_STATUS_EXECUTION_FAILED",
+    "CUBLAS_STATUS_INTERNAL_ERROR",
+    "GPU is lost",
+    "Metal command buffer",
+)
+"""What drivers and libraries say when a GPU broke off; nothing computes on it in this process any more."""
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error says that the GPU broke off: fallen off the bus, reset by its driver, an access that it refused."""
+    accelerator = getattr(torch, "AcceleratorError", ())  # since PyTorch 2.8; a RuntimeError before
+    said = isinstance(error, RuntimeError) and any(text in str(error) for text in LOST)
+    return isinstance(error, accelerator) or said
+
+
 def _computes(dtype: torch.dtype) -> bool:
     """Whether MPS multiplies in this precision, tried once: older ones raise."""
     try:

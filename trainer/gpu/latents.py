@@ -8,7 +8,6 @@ deviation are kept and every view draws anew: z = mean + std e (Kingma and Welli
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from storage import faults
+from storage.system import sync_file
 from trainer.gpu.families.family import Base
 from trainer.gpu.pictures import UPPER, Framed, pixels
 
@@ -152,6 +152,5 @@ def _write(file: Path, tensors: dict[str, Tensor]) -> None:
     part = file.with_suffix(".part")
     save_file(tensors, part)
     faults.gap("cache-write")
-    with part.open("rb") as handle:
-        os.fsync(handle.fileno())
+    sync_file(part)
     part.replace(file)

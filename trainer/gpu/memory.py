@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 import torch
 
+_SAID = ("not enough memory", "MPS backend out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""By torch on the CPU, by Metal, and by CUDA and cuBLAS where they ask for memory of their own."""
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out: CUDA's, Metal's, or torch's own on the CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(
-        said in str(error) for said in ("not enough memory", "MPS backend out of")
-    )
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in _SAID)
 
 
 def free() -> None:

@@ -6,7 +6,6 @@ Random numbers need no state: every step draws its own (`noise`). The rate needs
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from storage.system import sync_file, sync_folder
 from trainer.gpu.adapter import Adapter
 from trainer.gpu.ema import Average
 from trainer.gpu.optimizers import give_back, kept
@@ -85,11 +85,11 @@ def write(folder: Path, state: State, plan_sha256: str) -> Path:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     save_file(dict(sorted(state.tensors.items())), part / "state.safetensors")
-    _fsync(part / "state.safetensors")
+    sync_file(part / "state.safetensors")
     _write_json(part, state, plan_sha256)
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)
-    _fsync(folder)
+    sync_folder(folder)
     for step in sorted(_steps(folder))[:-KEPT]:
         shutil.rmtree(folder / str(step), ignore_errors=True)
     return final
@@ -148,9 +148,9 @@ def _listed(losses: Mapping[int, tuple[float, ...]]) -> dict[str, list[float]]:
 def _replace_json(folder: Path, data: Mapping[str, object]) -> None:
     part = folder / "state.json.part"
     part.write_text(json.dumps(data, sort_keys=True))
-    _fsync(part)
+    sync_file(part)
     part.replace(folder / "state.json")
-    _fsync(folder)
+    sync_folder(folder)
 
 
 def _steps(folder: Path) -> list[int]:
@@ -168,11 +168,3 @@ def _number(value: object) -> float:
 
 def _copied(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32, copy=True).contiguous()
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from storage.system import sync_file
 from trainer.gpu.families.family import Base, Words, teachable
 
 VERSION = 1
@@ -88,6 +88,5 @@ def _read(file: Path) -> dict[str, Tensor] | None:
 def _write(file: Path, tensors: dict[str, Tensor]) -> None:
     part = file.with_suffix(".part")
     save_file(tensors, part)
-    with part.open("rb") as handle:
-        os.fsync(handle.fileno())
+    sync_file(part)
     part.replace(file)

@@ -1,7 +1,6 @@
 """Training state as safetensors: written atomically, read without unpickling anything."""
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
+
+from storage.system import sync_file
 
 Tensors = dict[str, Tensor]
 
@@ -20,8 +21,7 @@ def save_snapshot(path: Path, tensors: Tensors, numbers: dict[str, float]) -> No
     unfinished = path.with_suffix(".part")
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(whole, unfinished, metadata={"numbers": json.dumps(numbers)})
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_file(unfinished)
     unfinished.replace(path)
 
 

@@ -13,7 +13,6 @@ import pytest
 from bot.cancelling import cancel_order
 from bot.links import FileLink, Links, link_key
 from bot.removal import mark_removed
-from bot.web import peak_bytes
 from storage import orders
 from storage.domain.lifecycle import Stage
 from storage.tables import Delivery, Member, Order
@@ -255,11 +254,6 @@ async def test_a_checkpoint_of_a_cancelled_order_is_not_said_to_go_on(bench: Ben
     reply = await owner.reply_of(await owner.click(grid, "Take this one"))
     await bench.until(lambda: _says(owner, reply, "as it was at step 2"))
     assert "goes on" not in (await owner.message(reply.channel_id, reply.id)).content
-
-
-def test_the_peak_of_memory_is_in_bytes_on_every_system() -> None:
-    assert peak_bytes(2048, "linux") == 2048 * 1024
-    assert peak_bytes(2048, "darwin") == 2048
 
 
 def test_a_signature_covers_every_part_of_a_link() -> None:

@@ -207,3 +207,40 @@ def test_every_subject_type_can_be_trained(tmp_path: Path) -> None:
     for kind in SubjectType:
         make_job(tmp_path / kind, "nowhere", plan=replace(tiny_plan(), subject_type=kind))
         assert jobs.read(tmp_path / kind).plan.subject_type is kind
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: unspecified launch failure"),
+        RuntimeError("CUDA error: GPU is lost"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+    ],
+    ids=["launch", "lost", "cudnn"],
+)
+def test_a_gpu_lost_in_the_middle_of_a_step_is_named_and_tried_again_from_the_last_checkpoint(
+    error: Exception, desk: Any, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is computed on it any more, not even to free its memory: that would raise again."""
+    plan = replace(tiny_plan(6, 2), checkpoint_steps=(1, 2))
+    folder = job(plan=plan)
+    desk.train(folder, 1)
+    with monkeypatch.context() as broken:
+        broken.setattr(training, "train_step", breaking({1}, error))
+        broken.setattr("trainer.gpu.child.free", lambda: pytest.fail("a lost GPU was asked for its memory"))
+        failed = desk.train(folder, 2)[-1]
+    assert isinstance(failed, Failed)
+    assert (failed.fault, failed.retry) == ("machine", True)
+    assert "the GPU broke off in the middle of its work" in failed.reason
+    assert not [event for event in desk.told() if isinstance(event, Departed)]
+    assert desk.child._loaded is None
+    told = desk.train(folder, 2)
+    assert [event.step for event in told if isinstance(event, Checkpointed)] == [2]
+
+
+def test_cudas_own_words_for_no_memory_are_no_lost_gpu() -> None:
+    from trainer.gpu.memory import is_out_of_memory
+
+    assert is_out_of_memory(torch.AcceleratorError("CUDA error: out of memory"))
+    assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"))
+    assert not is_out_of_memory(torch.AcceleratorError("CUDA error: an illegal memory access was encountered"))

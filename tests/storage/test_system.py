@@ -1,0 +1,149 @@
+"""What operating systems do differently: nothing here may need the one that the tests run on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from storage import system
+
+ROOT = Path(__file__).parents[2]
+OURS = ("storage", "trainer", "bot")
+
+WITHOUT = """
+import builtins, importlib, pkgutil, sys
+real, tried = builtins.__import__, []
+def without(name, globals=None, *rest, **named):
+    asks = (globals or {}).get("__name__", "")
+    if name in ("fcntl", "resource", "pwd", "grp", "termios") and asks.partition(".")[0] in ("storage", "trainer", "bot"):
+        tried.append((asks, name))
+        raise ImportError(f"there is no {name} on Windows")
+    return real(name, globals, *rest, **named)
+builtins.__import__ = without
+done = 0
+for package in map(importlib.import_module, ("storage", "trainer", "bot")):
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if "migrations.versions" in found.name or found.name.endswith("__main__") or found.name == "storage.migrations.env":
+            continue
+        importlib.import_module(found.name)
+        done += 1
+assert ("storage.system", "fcntl") in tried, tried
+print(done)
+"""
+
+
+def test_every_module_imports_where_linuxs_own_are_missing() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        (sys.executable, "-W", "ignore", "-c", WITHOUT), capture_output=True, text=True, check=False, env=environment
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert int(ran.stdout.split()[-1]) > 200
+
+
+ONLY_SOMEWHERE = re.compile(
+    r"\bfcntl\.|\bos\.(killpg|kill\(|O_DIRECTORY|sched_getaffinity|fork|getuid|uname|statvfs)|\bsignal\.SIG(KILL|USR|HUP)"
+    r"|add_signal_handler|^import (fcntl|resource|pwd|grp|termios)",
+    re.MULTILINE,
+)
+
+
+def test_what_windows_lacks_is_used_in_one_place() -> None:
+    files = [path for package in OURS for path in (ROOT / package).rglob("*.py")]
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in files
+        for match in ONLY_SOMEWHERE.finditer(path.read_text(encoding="utf-8"))
+        if path not in (ROOT / "storage/system.py", ROOT / "storage/lifeline.py")
+    ]
+    kill_of_its_own = [hit for hit in found if hit != "storage/faults.py: os.kill("]
+    assert kill_of_its_own == []
+
+
+def test_a_lock_is_held_by_one_and_free_once_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with path.open("a") as first, path.open("a") as second:
+        system.lock(first, wait=False)
+        with pytest.raises(system.Locked):
+            system.lock(second, wait=False)
+        first.close()
+        system.lock(second, wait=False)
+
+
+def test_files_and_folders_are_synced_with_and_without_open_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    synced = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    system.sync_file(file)
+    system.sync_folder(tmp_path)
+    assert len(synced) == 2
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    system.sync_folder(tmp_path)
+    assert len(synced) == 2, "where folders cannot be opened nothing is"
+
+
+async def test_signals_are_heard_on_loops_that_cannot_wait_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, before, told = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM), asyncio.Event()
+
+    def windows(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(loop, "add_signal_handler", windows)
+    try:
+        system.on_signals((signal.SIGTERM,), told.set)
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(5):
+            await told.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_process_is_there_or_not() -> None:
+    assert system.lives(os.getpid())
+    ended = subprocess.Popen((sys.executable, "-c", ""))
+    ended.wait()
+    assert not system.lives(ended.pid)
+
+
+@pytest.mark.parametrize(
+    ("files", "most"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ({"cpu.max": "nonsense"}, 8),
+    ],
+)
+def test_a_container_has_the_processors_that_it_was_given(
+    files: dict[str, str], most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert system.cpus(tmp_path) == most
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    assert system.cpus(tmp_path) == 1
+
+
+def test_memory_is_in_bytes_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = system.peak_memory_bytes()
+    assert here is not None
+    assert here > 10_000_000
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert (system.peak_memory_bytes() or 0) < here, "what the kernel says is bytes already there"
+    monkeypatch.setattr(system, "resource", None)
+    assert system.peak_memory_bytes() is None
