@@ -126,7 +126,7 @@ def test_a_halved_rate_is_in_the_log(desk: Any, job: Job) -> None:
     folder = job(plan=replace(plan(), checkpoint_steps=(STEPS,)), departures=[])
     gone = (Departure(step=5, kind="learning_rate_halved", reason="as a test"),)
     desk.child.obey(Train(folder=str(folder), until=1))
-    desk.child._training.departures = gone
+    desk.child._training.ledger.all = gone
     said = entries(trained(desk, folder, STEPS))
     assert said[0].learning_rate == learning_rate(plan(), gone, 10) == learning_rate(plan(), (), 10) / 2
 

@@ -23,7 +23,7 @@ from trainer.gpu.families import FAMILIES, Teachable, adapted
 from trainer.gpu.job import JobRefused
 from trainer.gpu.job import read as read_job
 
-TEACHABLE = ("pocket", "sd15", "sdxl")
+TEACHABLE = ("sd15", "sdxl")  # the pocket is of the class of sdxl
 KEYS = {"pocket": ("lora_te1_", "lora_te2_"), "sd15": ("lora_te_",), "sdxl": ("lora_te1_", "lora_te2_")}
 WORD_RATE = 5e-3
 TEXT = "a zorvex toy on grass"
@@ -44,7 +44,7 @@ def taught(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     desk = Desk(home / "told.jsonl")
     told = desk.train(home / "job", 3)
     assert not [event for event in told if isinstance(event, Failed)], told
-    yield Trained(name=name, source=source, folder=home / "job", desk=desk, told=told)
+    yield Trained(name=name, source=source, folder=home / "job", desk=desk, told=told, learned={})
     desk.close()
 
 
