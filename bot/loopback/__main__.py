@@ -13,7 +13,6 @@ from pathlib import Path
 
 from bot.loopback.founding import DEFAULT, WorldPlan
 from bot.loopback.server import LoopbackServer
-from storage.system import on_signals
 
 
 def arguments() -> argparse.Namespace:
@@ -34,7 +33,9 @@ async def serve(options: argparse.Namespace) -> None:
     """Listen until SIGTERM, SIGINT, or the end of the parent (its end of the pipe to standard input closes)."""
     plan = WorldPlan.from_json(json.loads(options.world.read_text())) if options.world else DEFAULT
     over = asyncio.Event()
-    on_signals((signal.SIGTERM, signal.SIGINT), over.set)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: loop.call_soon_threadsafe(over.set))  # Windows' loop has no handlers of its own
     async with LoopbackServer.start(
         plan, port=options.port, real_rates=options.real_rates, state=options.state
     ) as server:
