@@ -145,10 +145,14 @@ def _targets(targets: str) -> str:
 
 def fit_sentence(fit: Fit) -> str:
     """How one machine ran the plan."""
-    device = "a graphics card" if fit.device == "cuda" else f"the processor ({fit.threads} threads)"
+    device = f"the processor ({fit.threads} threads)" if fit.device == "cpu" else "a graphics card"
     parts = [f"Ran on {device} in {fit.precision}", f"{_pictures(fit.micro_batch)} at a time"]
     if fit.gradient_checkpointing:
         parts.append("recomputing instead of remembering, to save memory")
+    if fit.quantised != "none":
+        parts.append(f"on a base model rounded to {'8' if fit.quantised == 'int8' else '4'} bits")
+    if fit.offload:
+        parts.append("with the base model in main memory")
     return ", ".join(parts) + "."
 
 

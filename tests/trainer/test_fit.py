@@ -12,6 +12,7 @@ from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan
 from storage.domain.recipes import PictureOf, plan_for
 from storage.domain.rungs import RUNGS, TooSmall, Work, ladder, least_gib, next_below, rung_of
+from storage.words import fit_sentence
 from trainer.fit import Device, fit_for, largest_recipe
 
 CPU = Device(kind="cpu", memory_gib=None, threads=2)
@@ -143,6 +144,14 @@ def test_a_stored_fit_of_an_earlier_version_means_what_it_meant() -> None:
     )
     assert recomputed(fit, (), 5) == "all"
     assert (fit.encoders, fit.quantised, fit.offload, fit.vae_tiles) == ("resident", "none", False, False)
+
+
+def test_how_it_ran_is_said_in_words() -> None:
+    small = fit_sentence(fit_for(largest_recipe("flux1-dev"), gpu(16.0)))
+    assert "a graphics card in bf16" in small
+    assert "rounded to 4 bits" in small
+    assert "base model in main memory" in fit_sentence(fit_for(largest_recipe("flux1-dev"), gpu(8.0)))
+    assert "the processor (2 threads) in fp32" in fit_sentence(fit_for(plan_of("pocket"), CPU))
 
 
 def stepped(fit: Fit, work: Work) -> list[str]:
