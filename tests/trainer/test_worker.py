@@ -119,6 +119,10 @@ def checkpoints(count: int) -> Callable[[Session], bool]:
     return lambda session: len(session.exec(select(Checkpoint)).all()) >= count
 
 
+def holds_a_turn(session: Session) -> bool:
+    return session.exec(select(Attempt).where(Attempt.outcome == "running")).first() is not None
+
+
 async def test_a_worker_takes_an_order_to_the_vote_and_drains_when_told(start: Start, office: Bench) -> None:
     worker = start()
     id_ = await order_of(office.database, office.engine, office.artifacts)
@@ -166,12 +170,10 @@ async def test_a_second_signal_stops_at_once_and_the_turn_is_taken_again(start: 
 async def test_another_worker_takes_over_when_a_lease_runs_out(start: Start, office: Bench) -> None:
     first = start(step_s=0.5)
     id_ = await order_of(office.database, office.engine, office.artifacts)
-    wait_for(office, checkpoints(1))
-    child = first.child()
-    second = start()
-    second.until("serves pocket")
+    wait_for(office, lambda session: checkpoints(1)(session) and holds_a_turn(session))
     first.process.kill()
-    assert gone(child, 1), "the child dies with its supervisor"
+    assert gone(first.child(), 1), "the child dies with its supervisor"
+    second = start()
     second.until(r"is gone; its turns are given to others")
     wait_for(office, in_stage(id_, "voting"))
     assert len({a.executor_id for a in rows(office, Attempt)}) == 2
