@@ -39,8 +39,9 @@ from storage.view import OrderView, view_of
 from storage.written import write_out
 from trainer import terminal
 from trainer.continued import Continued, looked_at
-from trainer.job import Bench, take_turn
+from trainer.job import take_turn
 from trainer.settings import WorkerSettings, writes_tensorboard
+from trainer.turn import Bench
 from trainer.weights import missing, present
 from trainer.wish import Wish, ordered
 from trainer.worker import opened

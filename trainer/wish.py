@@ -29,7 +29,7 @@ from trainer import terminal
 from trainer.continued import Continued, going_on
 from trainer.folder import start_key
 from trainer.gathering import Gathered, gathered
-from trainer.job import Bench
+from trainer.turn import Bench
 
 NO_LIMIT = 1 << 40
 """Bytes: no upload stands between the file and its owner here."""

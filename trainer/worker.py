@@ -33,9 +33,11 @@ from storage.system import on_signals
 from storage.tables import Order
 from trainer import folder
 from trainer.child import NeverReady
-from trainer.job import Bench, Unwritten, take_turn
+from trainer.ending import Unwritten
+from trainer.job import take_turn
 from trainer.seat import Seat
 from trainer.settings import WorkerSettings, gpu_memory_gib
+from trainer.turn import Bench
 from trainer.weights import missing, present
 
 log = logging.getLogger("trainer.worker")

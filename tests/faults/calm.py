@@ -18,8 +18,9 @@ from storage.database import Database, migrate
 from storage.domain.lifecycle import Stage
 from storage.settings import StorageSettings
 from storage.tables import Community, Delivery, Member, Order, Picture, PlanRow
-from trainer.job import Bench, take_turn
+from trainer.job import take_turn
 from trainer.settings import WorkerSettings
+from trainer.turn import Bench
 from trainer.worker import opened
 
 

@@ -17,7 +17,7 @@ from tests.builders import tiny_base
 from tests.faults.calm import calm
 from tests.faults.kills import Kill, at, moments, series
 from tests.faults.trial import Trial
-from trainer.job import Bench
+from trainer.turn import Bench
 
 SPAN_S = 25.0
 """How long the tiny order takes from Start to delivery where nothing is known yet."""

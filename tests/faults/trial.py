@@ -28,7 +28,7 @@ from tests.faults.calm import Files, files_of, undisturbed
 from tests.faults.keeper import PROCESS, Keeper
 from tests.faults.kills import Kill
 from tests.trainer.ordering import FIRST, LAST, tiny
-from trainer.job import Bench
+from trainer.turn import Bench
 
 OWNER = "Ada"
 VOTES = {"Bruno": FIRST, "Chidi": FIRST, "Dalia": LAST}

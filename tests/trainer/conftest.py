@@ -13,7 +13,7 @@ import pytest_asyncio
 from storage.database import migrate
 from storage.settings import StorageSettings
 from tests.trainer.ordering import Scripted
-from trainer.job import Bench
+from trainer.turn import Bench
 from trainer.worker import opened
 
 MakeBench = Callable[..., Awaitable[Bench]]

@@ -15,7 +15,8 @@ from storage.domain.plan import Plan
 from storage.tables import Checkup, Order, Picture, Piece
 from tests.trainer.conftest import MakeBench
 from tests.trainer.ordering import a_plan, order_of
-from trainer.job import Bench, take_turn
+from trainer.job import take_turn
+from trainer.turn import Bench
 
 STRANGER = to_json([Finding(ailment=Ailment.OUTLIER, measure=5.0)])
 MIXED = to_json([Finding(ailment=Ailment.MIXED, measure=0.4)])

@@ -21,9 +21,10 @@ from tests.trainer.conftest import MakeBench
 from tests.trainer.ordering import order_of, script
 from trainer import settings
 from trainer.events import Logged
-from trainer.job import Bench, take_turn
+from trainer.job import take_turn
 from trainer.records import note
 from trainer.settings import WorkerSettings
+from trainer.turn import Bench
 
 
 async def log_after_training(bench: Bench, interaction: str) -> tuple[Entry, ...]:

@@ -23,8 +23,8 @@ from tests.trainer.conftest import MakeBench
 from tests.trainer.ordering import ROOT, order_of, script
 from tests.trainer.test_child import gone
 from trainer import folder
-from trainer.job import Bench
 from trainer.settings import WorkerSettings
+from trainer.turn import Bench
 
 Start = Callable[..., "Process"]
 TEST = Path(__file__)
