@@ -11,7 +11,7 @@ JOBS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint format faults bench-identification bench-recipes bench-rungs bench-acknowledgement clean chromium
+.PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-acknowledgement clean chromium
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,9 @@ bench-identification: $(VENV)/.dev ## does each LoRA draw its own subject and no
 
 bench-recipes: $(VENV)/.dev ## ours against the recipes that people use, at equal compute (SUBJECTS=20); hours; kept in runs/, resumable
 	$(BIN)/python -m tests.benchmarks.recipes --subjects $(SUBJECTS)
+
+bench-ablation: $(VENV)/.dev ## which techniques help the pocket, each at equal compute (SUBJECTS=20); hours; kept in runs/, resumable
+	$(BIN)/python -m tests.benchmarks.ablation --subjects $(SUBJECTS)
 
 bench-rungs: $(VENV)/.dev ## memory that every base takes on every rung, estimated; with BASE=sdxl the CUDA peaks beside it, on a GPU
 	$(BIN)/python -m tests.benchmarks.rungs $(if $(BASE),--base $(BASE))

@@ -22,6 +22,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 from storage.domain.bases import BASES
+from storage.domain.caches import ENCODINGS
 from storage.domain.fit import Fit, recomputed
 from storage.domain.footprint import FOOTPRINTS, Peak, peak
 from storage.domain.plan import Plan
@@ -61,9 +62,9 @@ class Measured:
 
 
 def words_of(name: str, count: int, device: torch.device) -> Words:
-    tokens, width, pooled = counted._WORDS[name]
-    hidden = torch.randn(count, tokens, width, device=device, dtype=torch.bfloat16)
-    return Words(hidden_BLD=hidden, pooled_BP=torch.randn(count, pooled, device=device) if pooled else None)
+    said = ENCODINGS[name]
+    hidden = torch.randn(count, said.tokens, said.width, device=device, dtype=torch.bfloat16)
+    return Words(hidden_BLD=hidden, pooled_BP=torch.randn(count, said.pooled, device=device) if said.pooled else None)
 
 
 def random_weights(name: str) -> nn.Module:
@@ -136,9 +137,9 @@ def _learn(base: Base, name: str, plan: Plan, *, fit: Fit, optimizer: torch.opti
 
 
 def _predict(base: Base, name: str, plan: Plan, count: int, device: torch.device) -> torch.Tensor:
-    channels, factor = counted._LATENTS[BASES[name].family]
-    side = plan.resolution // factor
-    noisy = torch.randn(count, channels, side, side, device=device)
+    encoding = ENCODINGS[name]
+    side = plan.resolution // encoding.factor
+    noisy = torch.randn(count, encoding.channels, side, side, device=device)
     shape = Shape(height=plan.resolution, width=plan.resolution)
     framing = [Framing(original=(plan.resolution,) * 2, shape=shape)] * count
     times = torch.full((count,), 500, device=device)
