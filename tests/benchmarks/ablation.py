@@ -20,8 +20,8 @@ DIVERSE = (
     "a yellow duck on grass",
     "a blue house in the snow",
     "a pink cat at sea",
-    "an orange robot in a room",
-    "a black boat by a brick wall",
+    "an orange robot at sea",
+    "a black boat at night",
 )
 """What should stay, of other things and places than the scores ask for."""
 
