@@ -31,7 +31,7 @@ demo: $(VENV)/.demo ## the whole trip over the loopback Discord: pictures in, a 
 	@OMP_NUM_THREADS= $(BIN)/lorasmith demo $(ARGS)
 
 test: lint chromium ## lint, types, import contracts and every test: exactly what CI runs
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q --durations=40 --durations-min=4
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
