@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlmodel import Session, col, select
@@ -17,6 +17,9 @@ from storage.drafts import kept, locked_order
 from storage.pieces import Enqueues
 from storage.tables import Checkup, Picture, Piece, PlanRow, now
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in shares of a picture."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
@@ -28,6 +31,8 @@ class Seen:
     """By picture id: what a captioner said of those that had no words."""
     trigger_like: str | None
     trigger_pieces: int
+    faces: Mapping[str, Box] = field(default_factory=dict)
+    """By picture id: the largest face."""
 
 
 def checkup_of(session: Session, order_id: str) -> Checkup | None:
@@ -46,6 +51,7 @@ def note(session: Session, order_id: str, seen: Seen, *, wait_s: float) -> bool:
             whole_json=to_json(seen.whole),
             trigger_like=seen.trigger_like,
             trigger_pieces=seen.trigger_pieces,
+            faces_json=json.dumps(dict(seen.faces), sort_keys=True),
             answer_by=now() + timedelta(seconds=wait_s) if waits else None,
         )
         session.add(row)
@@ -65,6 +71,12 @@ def _caption(session: Session, order_id: str, captions: Mapping[str, str]) -> No
 def findings(row: Checkup) -> tuple[dict[str, tuple[Finding, ...]], tuple[Finding, ...]]:
     """Of single pictures by id, and of the set."""
     return {i: from_json(text) for i, text in json.loads(row.pictures_json).items()}, from_json(row.whole_json)
+
+
+def faces_of(session: Session, order_id: str) -> dict[str, Box]:
+    """The largest face of every picture, by id, where one was found."""
+    row = session.get(Checkup, order_id)
+    return {id_: (box[0], box[1], box[2], box[3]) for id_, box in json.loads(row.faces_json).items()} if row else {}
 
 
 def doubted(session: Session, order_id: str) -> list[Picture]:

@@ -71,7 +71,7 @@ VERBS: dict[str, Verb] = {
     "convert": Verb(says="mend a LoRA file that tools misread: alpha, names, layout, dtype", call=_convert),
     "push": Verb(says="share a LoRA on a model hub, with a card that its order writes; private by default", call=_push, needs=("hub",)),
     "bases": Verb(says="list the base models: licence, disk and memory needed, what is on this machine", module="trainer.bases"),
-    "fetch": Verb(says="download a base model: `lorasmith fetch sdxl` (about 7 GB)", module="trainer.fetch", needs=("trainer",)),
+    "fetch": Verb(says="download a base model (`lorasmith fetch sdxl`, about 7 GB), or one that looks at pictures: captioner, tagger, faces", module="trainer.fetch", needs=("trainer",)),
     "migrate": Verb(says="bring the database to this version (the bot does it too when it starts)", call=_console("migrate")),
     "pause": Verb(says="give no more turns on the GPU; what runs goes on to its next checkpoint", call=_console("pause")),
     "resume": Verb(says="give turns on the GPU again", call=_console("resume")),

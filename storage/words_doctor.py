@@ -13,6 +13,7 @@ _SENTENCES: dict[Ailment, str] = {
     Ailment.SMALL: "is small and would be made {times:.1f} times as wide; a larger version teaches more detail",
     Ailment.LONG: "is very long: {percent} of it would be cut off; crop it to what matters",
     Ailment.OUTLIER: "looks unlike the others; does it show the same subject?",
+    Ailment.FACELESS: "shows no face that I can find, and this LoRA is to learn a face; it would be used whole",
     Ailment.MIXED: "The pictures fall into two groups, as if they showed two subjects. One order learns one subject",
     Ailment.ONE_BACKGROUND: "All backgrounds are much alike, so the background is learned as part of the subject. "
     "Pictures in two or three other places would help",

@@ -73,6 +73,7 @@ def make_job(
     plan: Plan | None = None,
     fit: Fit = CPU_FIT,
     departures: Sequence[Departed] = (),
+    face: tuple[float, float, float, float] | None = None,
 ) -> Plan:
     """Writes a job folder as the supervisor does, and returns its plan: `tiny_plan` where none is given."""
     images = drawn_pictures(pictures) if isinstance(pictures, int) else pictures
@@ -89,7 +90,7 @@ def make_job(
         fit=fit.to_json(),
         departures=list(departures),
         pictures=[
-            JobPicture(id=f"p{n}", file=f"pictures/{n}.png", held_out=f"p{n}" in plan.held_out)
+            JobPicture(id=f"p{n}", file=f"pictures/{n}.png", held_out=f"p{n}" in plan.held_out, face=face)
             for n in range(len(images))
         ],
         base=str(base),

@@ -28,7 +28,8 @@ from storage.domain.choice import NothingToChoose, choose_checkpoint
 from storage.domain.errors import Fault, LorasmithError
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import SubjectType, clean_word
-from storage.domain.recipes import recipe_named
+from storage.domain.portraits import PORTRAITS
+from storage.domain.recipes import recipe_named, recipe_names
 from storage.options import Options
 from storage.pieces import live_pieces
 from storage.plan_reading import MAX_BYTES, PlanRefused, Wanted
@@ -43,7 +44,7 @@ from trainer.job import take_turn
 from trainer.settings import WorkerSettings, writes_tensorboard
 from trainer.turn import Bench
 from trainer.weights import missing, present
-from trainer.wish import Wish, ordered
+from trainer.wish import RECIPE_HELP, Wish, ordered, require_faces
 from trainer.worker import opened
 
 STOPPED = 130
@@ -200,6 +201,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
     parser.add_argument("--trigger", default="", help="the new word that calls the subject; made up if not given")
     parser.add_argument("--name", default="", help="what the LoRA is called; the folder's name if not given")
     parser.add_argument("--base", choices=[*BASES], help="what to train on, else pocket; `lorasmith bases` tells more")
+    parser.add_argument("--recipe", choices=[*recipe_names(), *PORTRAITS], help=RECIPE_HELP)
     parser.add_argument("--steps", type=int, help="another number of steps than the recipe's")
     parser.add_argument("--leave-out", action="append", default=[], metavar="FILE", help="a picture not to use")
     parser.add_argument(
@@ -221,7 +223,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         parser.error("--steps is between 1 and 100000")
     plan = _plan_of(given.plan, parser) if given.plan else None
     said = plan.fields if plan else {}
-    for name in ("subject", "base", "trigger", "class_word", "steps"):
+    for name in ("subject", "base", "trigger", "class_word", "steps", "recipe"):
         field = "subject_type" if name == "subject" else name
         if getattr(given, name) not in (None, "") and field in said:
             parser.error(f"the plan file says {field} already; leave out --{name.replace('_', '-')} or that line")
@@ -236,7 +238,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         name=_name_of(given.name, given.pictures, plan),
         base=said.get("base", given.base or "pocket"),
         steps=given.steps,
-        recipe=recipe_named(said.get("recipe", "house")),
+        recipe=given.recipe or recipe_named(said.get("recipe", "house")),
         leave_out=tuple(given.leave_out),
         keep=tuple(given.keep),
         checkpoints=tuple(given.checkpoint),
@@ -293,6 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _until_stopped(wish: Wish, settings: WorkerSettings) -> None:
     """Ctrl-C and SIGTERM end the child and leave the order where it is."""
+    require_faces(settings, wish)
     task = asyncio.current_task()
     if task is None:
         raise RuntimeError("there is always a task here")

@@ -1,4 +1,6 @@
-"""`lorasmith bases`: the base models that can be trained, on what terms, what they need, and which are on this machine."""
+"""`lorasmith bases`: the base models that can be trained, and those that look at pictures before: on what terms, what they need,
+and which are on this machine.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,27 @@ from typing import Any
 from pydantic import ValidationError
 
 from storage.domain.bases import BASES, KnownBase
+from storage.domain.observers import OBSERVERS
 from storage.options import Options
 from storage.settings import wrong_settings
+from trainer import observers
 from trainer.settings import WorkerSettings
 from trainer.weights import faults, located
 
-SAYS = "List the base models that can be trained: family, licence, what they need, and what is on this machine."
+SAYS = (
+    "List the base models that can be trained: family, licence, what they need, and what is on this machine. Below them the "
+    "models that look at pictures before the first step: a captioner, a tagger, a face detector."
+)
 
 
 def rows(settings: WorkerSettings) -> list[dict[str, Any]]:
     """One plain object a base, as `--json` prints it."""
     return [_row(known, settings.source(known.name)) for known in BASES.values()]
+
+
+def observer_rows(settings: WorkerSettings) -> list[dict[str, Any]]:
+    """The same of every model that looks at pictures."""
+    return [observers.row(known, getattr(settings, known.name)) for known in OBSERVERS.values()]
 
 
 def _row(known: KnownBase, source: str) -> dict[str, Any]:
@@ -86,14 +98,18 @@ def _here(row: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit 0 with the list; 2 where a setting is wrong."""
     parser = Options("bases", SAYS)
-    parser.add_argument("--json", action="store_true", help="one list of objects")
+    parser.add_argument(
+        "--json", action="store_true", help="one list of objects: bases, then those with `observer` for a name"
+    )
     given = parser.parse_args(arguments)
     try:
-        found = rows(WorkerSettings())
+        settings = WorkerSettings()
+        found, looking = rows(settings), observer_rows(settings)
     except ValidationError as error:
         print("\n".join(wrong_settings(error)), file=sys.stderr)  # noqa: T201  # to the operator's terminal
         return 2
-    print(json.dumps(found, indent=2) if given.json else text(found))  # noqa: T201  # the answer of a command
+    plain = "\n\n".join([text(found), *("\n".join(observers.lines(row)) for row in looking)])
+    print(json.dumps(found + looking, indent=2) if given.json else plain)  # noqa: T201  # the answer of a command
     return 0
 
 

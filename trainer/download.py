@@ -19,8 +19,8 @@ import httpx2
 from huggingface_hub import get_session, get_token, hf_hub_url, hf_raise_for_status
 from huggingface_hub.errors import HfHubHTTPError
 
-from storage.domain.bases import KnownBase
-from trainer.hub import FetchRefused, HubFile, Listing, refusal
+from storage.domain.observers import Observer
+from trainer.hub import FetchRefused, HubFile, Known, Listing, refusal
 
 Tell = Callable[[int], None]
 """Is told how many more bytes are here or checked; a negative number where some turned out useless."""
@@ -32,9 +32,9 @@ BLOCK = 1 << 20
 
 
 class Cache:
-    """The cached copy of one commit of a base."""
+    """The cached copy of one commit of a model."""
 
-    def __init__(self, root: Path, known: KnownBase, listing: Listing, endpoint: str | None = None) -> None:
+    def __init__(self, root: Path, known: Known, listing: Listing, endpoint: str | None = None) -> None:
         self.home = root / f"models--{listing.repository.replace('/', '--')}"
         self.folder = self.home / "snapshots" / listing.commit
         self._known, self._listing, self._endpoint = known, listing, endpoint
@@ -85,7 +85,14 @@ class Cache:
             tell(-file.size)
             damaged += 1
             if damaged == 2:
-                raise FetchRefused(f"{file.path} came twice with another hash than the hub says; it was thrown away")
+                raise FetchRefused(
+                    f"{file.path} came twice with another hash than {self._who(file)}; it was thrown away"
+                )
+
+    def _who(self, file: HubFile) -> str:
+        """Whose word a hash is."""
+        pinned = isinstance(self._known, Observer) and file.path in self._known.hashes
+        return "lorasmith knows" if pinned else "the hub says"
 
     def _stream_all(self, file: HubFile, part: Path, tell: Tell) -> None:
         """Every byte into `part`; a broken connection is taken up again where it broke."""

@@ -27,6 +27,12 @@ class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+"""Of a picture's width or height."""
+FaceBox = tuple[Share, Share, Share, Share]
+"""Left, top, right and bottom of a face."""
+
+
 # --- commands: supervisor -> child
 
 
@@ -49,6 +55,8 @@ class Examine(_Line):
     """Folder of a captioner's weights; empty says nothing about pictures."""
     tagger: str = ""
     """Folder of a tagger; used where there is no captioner."""
+    faces: str = ""
+    """File of a face detector; empty looks for no faces."""
 
 
 class Finish(_Line):
@@ -176,6 +184,8 @@ class Examined(_Line):
     trigger_like: str | None = None
     trigger_pieces: int = 0
     """Into how many pieces the base cuts the trigger, at least; 0 where nobody could say."""
+    faces: dict[str, FaceBox] = {}
+    """By picture id: the largest face, where one was found."""
 
 
 class Finished(_Line):
@@ -219,6 +229,8 @@ class JobPicture(_Line):
     held_out: bool
     caption: str = ""
     """What it is called in every view; empty draws one of the plan's templates."""
+    face: FaceBox | None = None
+    """Its largest face, which no crop cuts; None where none was found or looked for."""
 
 
 class Job(_Line):

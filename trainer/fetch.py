@@ -1,4 +1,4 @@
-"""`lorasmith fetch BASE`: bring a base model onto this machine, from the hub or from a folder, once for all programs."""
+"""`lorasmith fetch NAME`: bring a base model, or one that looks at pictures, onto this machine, once for all programs."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from storage.domain.bases import BASES, PIPELINES, KnownBase
 from storage.domain.errors import LorasmithError
+from storage.domain.observers import OBSERVERS, Observer
 from storage.options import Options
 from trainer.download import Cache, Tell
-from trainer.hub import FetchRefused, listing, remaining, wanted
+from trainer.hub import FetchRefused, Known, listing, remaining, wanted
+from trainer.observers import fetched, installed, missing_of
 from trainer.weights import copied, faults, hub_cache
 
 STOPPED = 130
 SPARE_BYTES = 1 << 30
 """What a disk keeps free besides."""
 SAYS = (
-    "Fetch a base model to train on: from the hub into the cache that all programs share, or from a folder. Done again, it "
-    "checks every file's hash and mends what is damaged; stopped, it goes on where it was."
+    "Fetch a base model to train on, or one that looks at pictures before training (captioner, tagger, faces): from the hub "
+    "into the cache that all programs share; a base from a folder too. Done again, it checks every file's hash and mends what is "
+    "damaged; stopped, it goes on where it was."
 )
 
 
-def fetch(known: KnownBase, *, endpoint: str | None = None) -> Path:
-    """The folder of a base, whole and checked. Raises `FetchRefused`."""
+def fetch(known: Known, *, endpoint: str | None = None) -> Path:
+    """The folder of a model, whole and checked. Raises `FetchRefused`."""
     listed = listing(known, endpoint)
     cache = Cache(hub_cache(), known, listed, endpoint)
     with _alone(known):
@@ -38,7 +41,11 @@ def fetch(known: KnownBase, *, endpoint: str | None = None) -> Path:
         with _progress(known.title, listed.size) as tell:
             for file in sorted(listed.files, key=lambda file: file.size):
                 cache.bring(file, tell)
-    if what := faults(cache.folder):
+    if isinstance(known, Observer):
+        what = tuple(f"{name} is damaged or not whole" for name in missing_of(known, cache.folder))
+    else:
+        what = faults(cache.folder)
+    if what:
         raise FetchRefused(f"{known.hub} was fetched, and it cannot be used: {what[0]}")
     return cache.folder
 
@@ -88,7 +95,7 @@ def _copied(source: Path, place: Path, tell: Tell) -> None:
             tell(len(block))
 
 
-def _require_room(root: Path, size: int, known: KnownBase) -> None:
+def _require_room(root: Path, size: int, known: Known) -> None:
     root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(root).free
     if size and free < size + SPARE_BYTES:
@@ -99,7 +106,7 @@ def _require_room(root: Path, size: int, known: KnownBase) -> None:
 
 
 @contextmanager
-def _alone(known: KnownBase) -> Iterator[None]:
+def _alone(known: Known) -> Iterator[None]:
     root = hub_cache() / ".locks"
     root.mkdir(parents=True, exist_ok=True)
     try:
@@ -127,15 +134,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit 0 with the folder, 1 with what to do, 130 where it was stopped."""
     parser = Options("fetch", SAYS)
     names = [name for name, known in BASES.items() if known.hub is not None]
-    parser.add_argument("base", choices=names, help="`lorasmith bases` tells more about each")
+    parser.add_argument("name", choices=[*names, *OBSERVERS], help="`lorasmith bases` tells more about each")
     parser.add_argument(
-        "--from", dest="folder", type=Path, metavar="DIR", help="a folder with the model, instead of the hub"
+        "--from", dest="folder", type=Path, metavar="DIR", help="a folder with the base model, instead of the hub"
     )
     given = parser.parse_args(arguments)
-    known = BASES[given.base]
+    known: Known = OBSERVERS[given.name] if given.name in OBSERVERS else BASES[given.name]
+    if isinstance(known, Observer) and given.folder:
+        parser.error(f"no copy is needed: set LORASMITH_{known.name.upper()} to where it is")
     _say(_announced(known, given.folder))
     try:
-        folder = copy(known, given.folder) if given.folder else fetch(known)
+        folder = copy(known, given.folder) if given.folder and isinstance(known, KnownBase) else fetch(known)
     except LorasmithError as error:
         return _refuse(str(error))
     except OSError as error:
@@ -143,13 +152,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("Stopped. The same command goes on where it was.")
         return STOPPED
-    print(folder)  # noqa: T201  # the answer of a command
-    _say(f"To train on it: LORASMITH_BASES=pocket,{known.name} for workers, LORASMITH_BASE={known.name} for the bot.")
+    print((isinstance(known, Observer) and fetched(known)) or folder)  # noqa: T201  # the answer of a command
+    _say(_used(known))
     return 0
 
 
-def _announced(known: KnownBase, folder: Path | None) -> str:
-    where = folder or f"{known.hub}, about {known.download_gb:g} GB"
+def _used(known: Known) -> str:
+    if isinstance(known, KnownBase):
+        return (
+            f"To train on it: LORASMITH_BASES=pocket,{known.name} for workers, LORASMITH_BASE={known.name} for the bot."
+        )
+    lacks = f"\nIt cannot be used yet: install lorasmith[{known.extra}] (onnxruntime)." if not installed(known) else ""
+    return f"Workers of this machine find it by themselves; LORASMITH_{known.name.upper()}=none uses none.{lacks}"
+
+
+def _announced(known: Known, folder: Path | None) -> str:
+    size = f"{known.download_gb:g} GB" if known.download_gb >= 0.1 else f"{known.download_gb * 1000:g} MB"
+    where = folder or f"{known.hub}, about {size}"
     terms = f"{known.terms}. {known.licence.url}"
     return f"{'Copying' if folder else 'Fetching'} {where}.\n{terms}"
 

@@ -11,15 +11,15 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlmodel import Session, select
 
 from storage import orders
 from storage.artifacts import Artifacts
-from storage.checkups import checkup_of
+from storage.checkups import Box, checkup_of, faces_of
 from storage.domain.captions import spoken
 from storage.domain.orders import file_stem
 from storage.domain.plan import Departure, Fit, Plan
@@ -41,6 +41,8 @@ class Papers:
     chosen: Checkpoint | None
     examined: bool
     """Whether its pictures were looked at on the GPU."""
+    faces: Mapping[str, Box] = field(default_factory=dict)
+    """What was found then, by picture id."""
 
 
 def papers(session: Session, order_id: str) -> Papers:
@@ -53,6 +55,7 @@ def papers(session: Session, order_id: str) -> Papers:
         departures=orders.departures_of(session, order_id),
         chosen=session.get(Checkpoint, (order_id, order.chosen_step)) if order.chosen_step else None,
         examined=checkup_of(session, order_id) is not None,
+        faces=faces_of(session, order_id),
     )
 
 
@@ -86,7 +89,13 @@ def write_job(folder: Path, papers_: Papers, *, fit: Fit, weights: str) -> None:
         fit=fit.to_json(),
         departures=[Departed(step=d.step, kind=d.kind, reason=d.reason) for d in papers_.departures],
         pictures=[
-            JobPicture(id=p.id, file=_file(p), held_out=p.id in held_out, caption=_said(p, papers_.plan))
+            JobPicture(
+                id=p.id,
+                file=_file(p),
+                held_out=p.id in held_out,
+                caption=_said(p, papers_.plan),
+                face=papers_.faces.get(p.id),
+            )
             for p in papers_.pictures
         ],
         base=weights,

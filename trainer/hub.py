@@ -1,4 +1,5 @@
-"""What the hub has of a base model: which files are needed, how long they are, and what they hash to; and its refusals in words.
+"""What the hub has of a base model, or of one that looks at pictures: which files are needed, how long they are, and what they
+hash to; and its refusals in words.
 
 The hub's API as its library speaks it: https://huggingface.co/docs/hub/api
 """
@@ -21,6 +22,10 @@ from huggingface_hub.errors import (
 
 from storage.domain.bases import KnownBase
 from storage.domain.errors import LorasmithError
+from storage.domain.observers import Observer
+
+Known = KnownBase | Observer
+"""What can be fetched."""
 
 ENDINGS = (".json", ".txt", ".model", ".safetensors", ".jinja")
 """Configurations, vocabularies and weights; nothing that would have to be unpickled or run."""
@@ -34,7 +39,7 @@ _PLAIN = re.compile(r"[\w-][\w.-]{0,150}")
 
 
 class FetchRefused(LorasmithError):
-    """The base model cannot be fetched. The message says what to do and holds no token and no signed address."""
+    """The model cannot be fetched. The message says what to do and holds no token and no signed address."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +72,8 @@ class Listing:
         return sum(file.size for file in self.files)
 
 
-def listing(known: KnownBase, endpoint: str | None = None) -> Listing:
-    """What is to be fetched of a base. Raises `FetchRefused`."""
+def listing(known: Known, endpoint: str | None = None) -> Listing:
+    """What is to be fetched of a model. Raises `FetchRefused`."""
     if known.hub is None:
         raise FetchRefused(f"{known.title} comes with lorasmith; there is nothing to fetch")
     try:
@@ -83,13 +88,22 @@ def listing(known: KnownBase, endpoint: str | None = None) -> Listing:
         files.append(_checked(name, sibling.size, digest, known))
     listed = Listing(repository=known.hub, commit=str(info.sha), files=tuple(files))
     if not re.fullmatch(r"[0-9a-f]{40}", listed.commit) or len(files) > MOST_FILES or listed.size > MOST_BYTES:
-        raise FetchRefused(f"what the hub lists for {known.hub} is not a base model")
-    if "model_index.json" not in found:
+        raise FetchRefused(f"what the hub lists for {known.hub} is not what is expected of a model")
+    if isinstance(known, KnownBase) and "model_index.json" not in found:
         raise FetchRefused(f"{known.hub} on the hub is not a diffusers pipeline")
+    if isinstance(known, Observer) and (lacks := set(known.needed) - found.keys()):
+        raise FetchRefused(f"{known.hub} on the hub has no {min(lacks)}")
     return listed
 
 
-def _checked(name: str, size: int | None, digest: str | None, known: KnownBase) -> HubFile:
+def _checked(name: str, size: int | None, digest: str | None, known: Known) -> HubFile:
+    pinned = known.hashes.get(name) if isinstance(known, Observer) else None
+    if pinned and digest and len(digest) == 64 and digest != pinned:
+        raise FetchRefused(
+            f"the hub has another {name} of {known.hub} than the one that lorasmith knows; nothing is fetched"
+        )
+    if pinned and size is not None and 0 <= size <= MOST_BYTES:
+        return HubFile(path=name, size=size, digest=pinned)
     if size is None or digest is None or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", digest):
         raise FetchRefused(f"the hub does not say length and hash of {known.hub}/{name}; nothing unchecked is fetched")
     if size > MOST_SMALL and not name.endswith(".safetensors"):
@@ -97,11 +111,13 @@ def _checked(name: str, size: int | None, digest: str | None, known: KnownBase) 
     return HubFile(path=name, size=size, digest=digest)
 
 
-def wanted(names: Iterable[str], known: KnownBase) -> list[str]:
-    """The files of a repository that a base needs, sorted: its parts' configurations, vocabularies and weights.
+def wanted(names: Iterable[str], known: Known) -> list[str]:
+    """The files of a repository that are needed, sorted: of a base its parts' configurations, vocabularies and weights.
 
     Of weights in several precisions one is taken: half where the base says so and has it, else the plain one.
     """
+    if isinstance(known, Observer):
+        return sorted({*known.needed, *known.extras} & set(names))
     chosen = ["model_index.json"] if "model_index.json" in (names := sorted(set(names))) else []
     for part in known.parts:
         inside = [name for name in names if _is_of(name, part)]
@@ -118,7 +134,7 @@ def _is_of(name: str, part: str) -> bool:
     return folder == part and name.endswith(ENDINGS) and _PLAIN.fullmatch(file) is not None
 
 
-def refusal(error: BaseException, known: KnownBase) -> str:
+def refusal(error: BaseException, known: Known) -> str:
     """What went wrong at the hub and what to do about it."""
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if isinstance(error, GatedRepoError) or (known.gated and status in (401, 403)):
@@ -136,7 +152,7 @@ def refusal(error: BaseException, known: KnownBase) -> str:
     return f"the hub cannot be reached ({type(error).__name__}). Look at the network, or {_by_hand(known)}"
 
 
-def _gated(known: KnownBase) -> str:
+def _gated(known: Known) -> str:
     """Two reasons that the hub words alike: no token, or a licence that this account has not accepted."""
     lines = [f"{known.title} is handed out only to accounts that accepted its licence ({known.licence.name})."]
     if known.licence.non_commercial:
@@ -154,7 +170,9 @@ def _gated(known: KnownBase) -> str:
     return "\n".join(lines)
 
 
-def _by_hand(known: KnownBase) -> str:
+def _by_hand(known: Known) -> str:
+    if isinstance(known, Observer):
+        return f"bring the files by hand from {known.page} and set LORASMITH_{known.name.upper()} to where they are"
     return f"bring a copied folder: lorasmith fetch {known.name} --from FOLDER"
 
 

@@ -13,6 +13,7 @@ import time
 from storage import disk, turns
 from storage.domain import space
 from storage.domain.errors import Fault, JobFailed
+from storage.domain.observers import OBSERVERS
 from storage.domain.orders import attachable_bytes
 from storage.domain.plan import Plan
 from storage.domain.rungs import TooSmall
@@ -139,7 +140,9 @@ async def _train(bench: Bench, turn: Turn, papers: Papers) -> None:
 async def _examined(bench: Bench, turn: Turn, child: Child) -> bool:
     """The look at all pictures before the first step; whether the turn went back to wait for the owner."""
     settings = bench.settings
-    await child.send(Examine(folder=str(turn.folder), captioner=settings.captioner, tagger=settings.tagger))
+    gpu = bench.seat.device(child).kind != "cpu"
+    eyes = {task: settings.observer(task, gpu=gpu) for task in OBSERVERS}
+    await child.send(Examine(folder=str(turn.folder), **eyes))
     async for event in events(bench, turn, child):
         if not isinstance(event, Examined):
             raise out_of_turn(event)

@@ -17,6 +17,7 @@ from storage.database import Database, migrate, require_current
 from storage.domain.bases import BASES
 from storage.domain.errors import LorasmithError
 from storage.domain.orders import SubjectType, clean_word
+from storage.domain.portraits import PORTRAITS
 from storage.domain.recipes import recipe_names
 from storage.options import Options
 from storage.plan_file import written
@@ -25,7 +26,7 @@ from storage.settings import StorageSettings, wrong_settings
 from trainer import terminal
 from trainer.alone import settings_of
 from trainer.gathering import gathered
-from trainer.wish import Wish, drafted, plan_of_wish, require_enough
+from trainer.wish import RECIPE_HELP, Wish, drafted, plan_of_wish, require_enough, require_faces
 from trainer.worker import opened
 
 SAYS = (
@@ -37,6 +38,7 @@ SAYS = (
 async def plan_of(wish: Wish) -> str:
     """The plan file of a folder. Nothing is kept. Raises `LorasmithError`."""
     settings = settings_of(wish)
+    require_faces(settings, wish)
     await asyncio.to_thread(migrate, settings)
     async with opened(settings, f"plan:{secrets.token_hex(4)}", serves=False) as bench:
         try:
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--subject", choices=[s.value for s in SubjectType], help="what they show")
     parser.add_argument("--base", default="pocket", choices=[*BASES], help="what to train on")
-    parser.add_argument("--recipe", default="house", choices=recipe_names(), help="house, or one of its rivals")
+    parser.add_argument("--recipe", default="house", choices=[*recipe_names(), *PORTRAITS], help=RECIPE_HELP)
     parser.add_argument("--class-word", default="", help="what it is in one word: dog, teapot, woman")
     parser.add_argument("--trigger", default="", help="the new word that calls the subject; made up if not given")
     parser.add_argument("--name", default="", help="what the LoRA is called; the folder's name if not given")

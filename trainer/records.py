@@ -103,6 +103,7 @@ def examined(  # passed through transact
         captions={id_: clean(text) for id_, text in event.captions.items()},
         trigger_like=event.trigger_like,
         trigger_pieces=event.trigger_pieces,
+        faces=event.faces,
     )
     waits = checkups.note(session, order.id, seen, wait_s=wait_s if order.community_id.isdigit() else 0.0)
     if waits:

@@ -15,9 +15,11 @@ from pydantic_settings import NoDecode
 
 from storage.domain.bases import BASES
 from storage.domain.errors import SetupError
+from storage.domain.observers import OBSERVERS
 from storage.settings import StorageSettings
 from storage.system import cpus
 from trainer.child import Launch
+from trainer.observers import fetched
 from trainer.weights import copied
 
 POCKET = Path(__file__).parent / "pocket" / "weights"
@@ -53,11 +55,16 @@ class WorkerSettings(StorageSettings):
     deterministic: bool = False
     """Bit-equal runs on CUDA too, at some cost in speed. CPU runs always are."""
     captioner: str = ""
-    """Folder of a captioner of the Qwen-VL class; without one pictures without captions take the standard ones."""
+    """Folder of a captioner of the Qwen-VL class; where it is not set, what `lorasmith fetch captioner` brought. Without one
+    pictures without captions take the standard ones; none uses none."""
     tagger: str = ""
-    """Folder of a WD tagger (model.onnx, selected_tags.csv), used where there is no captioner; needs lorasmith[tags]."""
+    """Folder of a WD tagger (model.onnx, selected_tags.csv), used where there is no captioner; needs lorasmith[tags]. Where it is
+    not set, what was fetched; none uses none."""
+    faces: str = ""
+    """File of a face detector (YuNet, onnx), so that no crop of a person cuts the face; needs lorasmith[tags]."""
     doctor_wait_s: float = Field(default=900.0, ge=0)
-    """How long training waits for its owner where the pictures look mixed, foreign or all of one place; 0 never waits."""
+    """How long training waits for its owner where pictures were captioned, or look mixed, foreign or all of one place; 0 never
+    waits."""
     logs_dir: Path | None = None
     """Folder for TensorBoard's event files, in it one folder an order; needs lorasmith[logs]. None writes none."""
     work_dir: Path | None = None
@@ -121,6 +128,16 @@ class WorkerSettings(StorageSettings):
         given = str(getattr(self, f"base_{base.replace('-', '_')}"))
         copy = copied(base)
         return str(copy) if given == BASES[base].source and copy.is_dir() else given
+
+    def observer(self, task: str, *, gpu: bool) -> str:
+        """Where the captioner, the tagger or the face detector is: what was set, else what was fetched; empty where there is none.
+
+        A captioner that was only fetched is left alone without a GPU: a sentence would take it minutes.
+        """
+        given = str(getattr(self, task))
+        if given == "none" or (not given and task == "captioner" and not gpu):
+            return ""
+        return given or fetched(OBSERVERS[task])
 
     def launch(self) -> Launch:
         """How this worker's child is started. On a GPU the lock is the machine's, else this work folder's."""

@@ -16,8 +16,10 @@ from storage.captions import write_captions
 from storage.doctor import admit, bring_back, leave_out
 from storage.domain.errors import LorasmithError, PictureRefused
 from storage.domain.lifecycle import Stage
+from storage.domain.observers import OBSERVERS
 from storage.domain.orders import CLASS_WORDS, MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan, shortened
+from storage.domain.portraits import crop_of
 from storage.domain.recipes import PictureOf, plan_for
 from storage.drafts import twins
 from storage.pictures import Checker, limits_for, near_twin
@@ -29,8 +31,11 @@ from trainer import terminal
 from trainer.continued import Continued, going_on
 from trainer.folder import start_key
 from trainer.gathering import Gathered, gathered
+from trainer.observers import require
+from trainer.settings import WorkerSettings
 from trainer.turn import Bench
 
+RECIPE_HELP = "house; person-face and person-body for a person as two LoRAs; or one of others to compare with"
 NO_LIMIT = 1 << 40
 """Bytes: no upload stands between the file and its owner here."""
 
@@ -62,6 +67,13 @@ class Wish:
     """Names of pictures that are used although something was found."""
     checkpoints: tuple[int, ...] = ()
     """Steps whose files are wanted beside the chosen one."""
+
+
+def require_faces(settings: WorkerSettings, wish: Wish) -> None:
+    """Whether faces alone can be shown where that is asked for. Raises `LorasmithError`."""
+    said = wish.plan.fields.get("crop") if wish.plan else None
+    if (said or crop_of(wish.recipe)) == "face":
+        require(OBSERVERS["faces"], settings.observer("faces", gpu=False))
 
 
 async def ordered(bench: Bench, wish: Wish) -> str:

@@ -34,9 +34,10 @@ class Ailment(StrEnum):
     OUTLIER = "outlier"
     MIXED = "mixed"
     ONE_BACKGROUND = "one_background"
+    FACELESS = "faceless"
 
 
-PROPOSES_TO_DROP = frozenset({Ailment.BLURRED, Ailment.LETTERING, Ailment.FRAMED, Ailment.OUTLIER})
+PROPOSES_TO_DROP = frozenset({Ailment.BLURRED, Ailment.LETTERING, Ailment.FRAMED, Ailment.OUTLIER, Ailment.FACELESS})
 """What makes a picture worth leaving out; of the others the owner is told, and better pictures are asked for."""
 
 

@@ -22,6 +22,13 @@ class Material:
             most=2048,
         ),
     ]
+    crop: Annotated[
+        Literal["whole", "face"],
+        Knob(
+            meaning="Whole pictures, or head and shoulders of those in which a face was found",
+            change="face for a LoRA of a face alone, beside another of the whole person; it needs a face detector",
+        ),
+    ] = "whole"
     flip: Annotated[
         bool,
         Knob(

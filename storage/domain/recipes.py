@@ -13,6 +13,7 @@ from storage.domain.habits import HOUSE, Rates, habit_of
 from storage.domain.orders import SubjectType
 from storage.domain.panels import captions_for, prompts_for
 from storage.domain.plan import Plan, Validation
+from storage.domain.portraits import PORTRAITS, portrayed
 from storage.domain.rivals import RIVALS, Rival
 
 VERSION = 1
@@ -66,7 +67,8 @@ def recipe_names() -> tuple[str, ...]:
 def recipe_named(text: str) -> str:
     """The recipe that `Plan.recipe` names ("house-1/sdxl/person" is house); house where it names none."""
     name = text.partition("/")[0]
-    return next((known for known in recipe_names() if name in (known, f"{known}-{VERSION}")), "house")
+    known_ones = (*recipe_names(), *PORTRAITS)
+    return next((known for known in known_ones if name in (known, f"{known}-{VERSION}")), "house")
 
 
 def steps_for(
@@ -159,6 +161,10 @@ def plan_for(
     recipe: str = "house",
 ) -> Plan:
     """The whole plan of an order: a pure function of the two dials, the base and the order's words."""
+    if recipe in PORTRAITS:
+        order = {"class_word": class_word, "trigger": trigger}
+        house = plan_for(base=base, subject_type=subject_type, **order, seed=seed, pictures=pictures)
+        return portrayed(house, recipe, VERSION)
     pocket = base == "pocket"
     rival, habit = Rival() if pocket else RIVALS.get(recipe, Rival()), habit_of(base)
     rates = rates_for(recipe, subject_type, len(pictures), pocket=pocket, base=base)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+LARGE = (".safetensors", ".onnx")
+"""What the hub keeps on its second host."""
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -49,7 +51,7 @@ class Hub:
     def _sibling(self, name: str) -> dict[str, Any]:
         data = self.files[name]
         said: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": git_sha1(data)}
-        if name.endswith(".safetensors"):
+        if name.endswith(LARGE):
             said["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
         return said
 
@@ -90,7 +92,7 @@ class _Front(_Answers):
             status = 403 if self.headers.get("Authorization") else 401
             return self._say(status, b"{}", X_Error_Code="GatedRepo", X_Error_Message="restricted")
         name = path.removeprefix(start)
-        if name.endswith(".safetensors"):
+        if name.endswith(LARGE):
             return self._say(302, b"", Location=f"{hub.cdn}/{name}", X_Repo_Commit=COMMIT)
         return self._say(200, hub.files[name], X_Repo_Commit=COMMIT, ETag=f'"{git_sha1(hub.files[name])}"')
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+from typing import Any
 
 import pytest
 from sqlmodel import Session, select
@@ -15,6 +17,7 @@ from storage.domain.plan import Plan
 from storage.tables import Checkup, Order, Picture, Piece
 from tests.trainer.conftest import MakeBench
 from tests.trainer.ordering import a_plan, order_of
+from trainer.events import Examined
 from trainer.job import take_turn
 from trainer.turn import Bench
 
@@ -93,6 +96,27 @@ async def test_strangers_are_left_out_at_a_word_and_the_plan_made_anew(make_benc
     assert len(job["pictures"]) == 5
     assert f"{id_}-p4" not in {p["id"] for p in job["pictures"]}
     assert (await bench.database.transact(piece, id_)).step == 2
+
+
+async def test_faces_are_kept_with_the_order_and_every_worker_crops_by_them(make_bench: MakeBench) -> None:
+    bench = await make_bench()
+    id_ = await an_order(bench)
+    said = json.dumps({"pictures": {}, "whole": "[]", "captions": {}, "faces": {f"{id_}-p2": [0.1, 0.2, 0.3, 0.4]}})
+    bench.seat.launch = bench.settings.model_copy(update={"seen": said}).launch()
+    await take_turn(bench, "first")
+    faces = {p["id"]: p["face"] for p in json.loads((bench.settings.work / id_ / "job.json").read_text())["pictures"]}
+    assert faces.pop(f"{id_}-p2") == [0.1, 0.2, 0.3, 0.4]
+    assert set(faces.values()) == {None}
+    shutil.rmtree(bench.settings.work / id_)  # another machine goes on
+    await take_turn(bench, "second")
+    again = {p["id"]: p["face"] for p in json.loads((bench.settings.work / id_ / "job.json").read_text())["pictures"]}
+    assert again[f"{id_}-p2"] == [0.1, 0.2, 0.3, 0.4]
+
+
+@pytest.mark.parametrize("box", [[0.1, 0.2, 0.3, 1.5], [0.1, 0.2, 0.3], [0.1, 0.2, "NaN", 0.4]])
+async def test_a_face_that_is_no_box_in_the_picture_is_refused(box: list[Any]) -> None:
+    with pytest.raises(ValueError, match="faces"):
+        Examined.model_validate({"pictures": {}, "whole": "[]", "captions": {}, "faces": {"p": box}})
 
 
 async def test_what_a_captioner_says_reaches_the_job_but_not_over_the_owners_words(make_bench: MakeBench) -> None:

@@ -276,5 +276,5 @@ def test_every_base_is_listed_with_its_terms(tmp_path: Path, monkeypatch: pytest
 
 def test_listings_beyond_reason_are_refused(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "MOST_FILES", 3)
-    with pytest.raises(FetchRefused, match="is not a base model"):
+    with pytest.raises(FetchRefused, match="is not what is expected of a model"):
         fetched(server)

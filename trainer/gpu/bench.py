@@ -9,6 +9,7 @@ from storage.domain.plan import Fit
 from trainer.gpu import captions, judge
 from trainer.gpu.channel import Channel
 from trainer.gpu.class_pictures import class_pictures
+from trainer.gpu.cropping import Face
 from trainer.gpu.families import FAMILIES, Base, Words, adapted
 from trainer.gpu.job import Task
 from trainer.gpu.judge.eye import Eye, eye_of
@@ -66,7 +67,15 @@ class Bench:
         """All pictures in the shapes of one resolution."""
         task, shapes = self.task, self.base.shapes(side)
         pictures = [
-            framed(task.path(p.file), shapes, picture_id=p.id, held_out=p.held_out, caption=p.caption)
+            framed(
+                task.path(p.file),
+                shapes,
+                picture_id=p.id,
+                held_out=p.held_out,
+                caption=p.caption,
+                face=Face.of(p.face),
+                close=task.plan.crop == "face",
+            )
             for p in sorted(task.job.pictures, key=lambda p: p.id)
         ]
 

@@ -18,6 +18,7 @@ from trainer.gpu.bench import Bench, Loaded, load
 from trainer.gpu.channel import Channel
 from trainer.gpu.compact import CannotShrink
 from trainer.gpu.device import is_lost
+from trainer.gpu.examination import NoDetector, NoFaces
 from trainer.gpu.export import ReadBackFailed
 from trainer.gpu.families.stock import WrongBase
 from trainer.gpu.memory import free, is_out_of_memory
@@ -74,9 +75,10 @@ class Child:
         if command.captioner:  # it needs the memory that a base may take
             self._bench = self._training = self._loaded = None
             free()
+        faces = examination.faces(task, command)
         captions = examination.captions(task, command)
         free()
-        self._channel.tell(examination.examined(task, self._base(task), captions))
+        self._channel.tell(examination.examined(task, self._base(task), captions, faces))
 
     def _finish(self, command: Finish) -> None:
         began = time.monotonic()
@@ -155,13 +157,15 @@ def failure(error: Exception) -> Failed:
         return _failed("machine", DISK_FULL, retry=False)
     if isinstance(error, UnreadablePicture):
         return _failed("pictures", "a kept picture cannot be read any more", retry=False)
+    if isinstance(error, NoFaces):
+        return _failed("pictures", str(error), retry=False)
     if isinstance(error, job.JobRefused | ReadBackFailed | Diverged | FileRefused):
         return _failed("program", str(error), retry=False)
     if is_out_of_memory(error):
         return _failed("machine", "memory ran out", retry=True)
     if is_lost(error):
         return _failed("machine", "the GPU broke off in the middle of its work; the driver's log says why", retry=True)
-    if isinstance(error, WrongBase | CannotQuantise):
+    if isinstance(error, WrongBase | CannotQuantise | NoDetector):
         return _failed("machine", str(error), retry=False)
     if isinstance(error, OSError):
         return _failed("machine", f"a file failed: {type(error).__name__}", retry=True)

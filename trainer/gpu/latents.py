@@ -20,8 +20,9 @@ from torch import Tensor
 
 from storage import faults
 from storage.system import sync_file
+from trainer.gpu.cropping import UPPER
 from trainer.gpu.families.family import Base
-from trainer.gpu.pictures import UPPER, Framed, pixels
+from trainer.gpu.pictures import Framed, pixels
 
 VERSION = 2
 """Of what is kept: another number finds nothing of before."""
@@ -134,7 +135,7 @@ def _named(names: Sequence[str], both_2CHW: Tensor) -> dict[str, Tensor]:
 
 def _key(base: Base, picture: Framed, keeping: Keeping) -> str:
     """Of all that decides the latents: the picture's bytes, the autoencoder, the size and how the picture was cut to it."""
-    cut = f"{picture.shape.height}x{picture.shape.width}:{UPPER}"
+    cut = f"{picture.shape.height}x{picture.shape.width}:{UPPER}" + (f":{picture.crop}" if picture.crop else "")
     text = f"{picture.sha256}:{base.vae_sha256}:{cut}:{keeping.spread}:{VERSION}"
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 

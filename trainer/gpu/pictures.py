@@ -11,10 +11,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from trainer.gpu.cropping import USUAL, Face, centering, portrait, within
+
 MAX_PIXELS = 64_000_000
 """The picture check lets no larger one through; a larger one here was not checked."""
-UPPER = 0.4
-"""Where a tall picture is cut: a little above the middle, where faces and bodies are."""
 
 
 class UnreadablePicture(Exception):
@@ -55,6 +55,8 @@ class Framed:
     held_out: bool
     caption: str = ""
     """Its own words; empty takes the plan's templates."""
+    crop: str = ""
+    """How it was cut, where that is not as every picture without a face is."""
 
     @property
     def enlarged(self) -> bool:
@@ -89,27 +91,49 @@ def nearest(among: tuple[Shape, ...], width: int, height: int) -> Shape:
     return min(among, key=cost)
 
 
-def framed(path: Path, among: tuple[Shape, ...], *, picture_id: str, held_out: bool, caption: str = "") -> Framed:
-    """The picture of a file, upright, cut to its bucket. Raises `UnreadablePicture`."""
+def framed(
+    path: Path,
+    among: tuple[Shape, ...],
+    *,
+    picture_id: str,
+    held_out: bool,
+    caption: str = "",
+    face: Face | None = None,
+    close: bool = False,
+) -> Framed:
+    """The picture of a file, upright, cut to its bucket; its face stays whole. `close` shows head and shoulders alone.
+
+    Raises `UnreadablePicture`.
+    """
+    image, box = upright(path, picture_id), None
+    if face is not None and close:
+        box = portrait(image.size, face, round(max(s.width * s.height for s in among) ** 0.5))
+        face = within(face, image.size, box)
+        image = image.crop(box)
+    shape = nearest(among, image.width, image.height)
+    small = image.width < shape.width or image.height < shape.height
+    place = centering(image.size, (shape.width, shape.height), face)
+    return Framed(
+        id=picture_id,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        image=_covered(image, shape, place),
+        shape=shape,
+        original=(image.height, image.width) if small else (shape.height, shape.width),
+        held_out=held_out,
+        caption=caption,
+        crop="" if box is None and place == USUAL else f"{box}:{place[0]:.6f},{place[1]:.6f}",
+    )
+
+
+def upright(path: Path, picture_id: str) -> Image.Image:
+    """The whole picture of a file, upright, RGB. Raises `UnreadablePicture`."""
     try:
-        data = path.read_bytes()
         with Image.open(path) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise UnreadablePicture(picture_id)
-            upright = _rgb(ImageOps.exif_transpose(opened))
+            return _rgb(ImageOps.exif_transpose(opened))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UnreadablePicture(picture_id) from error
-    shape = nearest(among, upright.width, upright.height)
-    small = upright.width < shape.width or upright.height < shape.height
-    return Framed(
-        id=picture_id,
-        sha256=hashlib.sha256(data).hexdigest(),
-        image=_covered(upright, shape),
-        shape=shape,
-        original=(upright.height, upright.width) if small else (shape.height, shape.width),
-        held_out=held_out,
-        caption=caption,
-    )
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -121,9 +145,9 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _covered(image: Image.Image, shape: Shape) -> Image.Image:
+def _covered(image: Image.Image, shape: Shape, place: tuple[float, float]) -> Image.Image:
     """Resized so that the shape is covered, then cut to it."""
-    return ImageOps.fit(image, (shape.width, shape.height), Image.Resampling.LANCZOS, centering=(0.5, UPPER))
+    return ImageOps.fit(image, (shape.width, shape.height), Image.Resampling.LANCZOS, centering=place)
 
 
 def pixels(image: Image.Image) -> Tensor:

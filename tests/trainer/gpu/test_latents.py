@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from storage.domain.contradictions import contradictions
 from tests.builders import CPU_FIT, drawn_pictures, make_job, tiny_plan
@@ -17,6 +17,7 @@ from trainer.events import Checkpointed
 from trainer.gpu import job as jobs
 from trainer.gpu import latents as cache
 from trainer.gpu.bench import Bench, Loaded, load
+from trainer.gpu.cropping import Face
 from trainer.gpu.latents import Encoded, Keeping, encoded, sized
 from trainer.gpu.pictures import Framed, Shape, framed
 from trainer.gpu.views import views
@@ -47,7 +48,7 @@ def picture(folder: Path, number: int = 0, side: int = 32, px: int = 80) -> Fram
     return framed(file, (Shape(height=side, width=side),), picture_id=f"p{number}", held_out=False)
 
 
-@pytest.mark.parametrize("change", ["picture", "autoencoder", "size", "crop", "spread"])
+@pytest.mark.parametrize("change", ["picture", "autoencoder", "size", "crop", "face", "spread"])
 def test_a_cache_is_not_used_where_anything_changed_that_decides_latents(
     change: str, loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,11 +66,28 @@ def test_a_cache_is_not_used_where_anything_changed_that_decides_latents(
         wanted = picture(tmp_path, side=48)
     elif change == "crop":
         monkeypatch.setattr(cache, "UPPER", 0.5)
+    elif change == "face":
+        wanted = replace(wanted, crop="None:0.500000,1.000000")
     else:
         keeping = Keeping(spread=True)
     before = other.calls
     encoded(other, [wanted], kept, lambda _: None, keeping)
     assert other.calls == before + 1
+
+
+def test_a_mirrored_view_mirrors_the_crop(loaded: Loaded, tmp_path: Path) -> None:
+    """A picture with a face on the left, and its mirror with the face on the right, are each other's mirrored views."""
+    faced = drawn_pictures(1, 80)[0].resize((160, 40))
+    seen = []
+    for name, image, left in (("a", faced, 0.05), ("b", ImageOps.mirror(faced), 0.75)):
+        image.save(tmp_path / f"{name}.png")
+        face = Face(left=left, top=0.2, right=left + 0.2, bottom=0.8)
+        only = (Shape(height=32, width=32),)
+        shown = framed(tmp_path / f"{name}.png", only, picture_id=name, held_out=False, face=face)
+        assert shown.crop
+        seen += encoded(loaded.base, [shown], tmp_path / "cache", lambda _: None)
+    assert torch.allclose(seen[0].mirrored, seen[1].plain, atol=0.05)
+    assert not torch.allclose(seen[0].plain, seen[1].plain, atol=0.05)
 
 
 def test_an_autoencoder_that_scales_otherwise_is_another_one(loaded: Loaded) -> None:

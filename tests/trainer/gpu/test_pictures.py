@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from trainer.gpu.cropping import Face
 from trainer.gpu.families.sdxl import _sizes
 from trainer.gpu.pictures import Shape, UnreadablePicture, framed, nearest, pixels, shapes
 
@@ -33,6 +34,39 @@ def test_a_picture_turned_by_exif_is_upright(tmp_path: Path) -> None:
     seen = framed(tmp_path / "a.jpg", (Shape(height=64, width=32),), picture_id="a", held_out=False)
     assert seen.image.getpixel((16, 8))[2] > 200  # type: ignore[index]
     assert seen.image.getpixel((16, 56))[0] > 200  # type: ignore[index]
+
+
+def test_without_a_face_not_a_bit_changes_and_with_one_it_stays_whole(tmp_path: Path) -> None:
+    tall = Image.new("RGB", (100, 400), "green")
+    tall.paste("magenta", (30, 350, 70, 390))
+    tall.save(tmp_path / "a.png")
+    only, face = (Shape(height=64, width=32),), Face(left=0.3, top=350 / 400, right=0.7, bottom=390 / 400)
+    usual = framed(tmp_path / "a.png", only, picture_id="a", held_out=False)
+    fitted = ImageOps.fit(tall, (32, 64), Image.Resampling.LANCZOS, centering=(0.5, 0.4))
+    assert (usual.image.tobytes(), usual.crop) == (fitted.tobytes(), "")
+    whole = framed(tmp_path / "a.png", only, picture_id="a", held_out=False, face=face)
+    assert (
+        ImageOps.fit(tall, (32, 64), Image.Resampling.LANCZOS, centering=(0.5, 1.0)).tobytes() == whole.image.tobytes()
+    )
+    assert whole.image.getpixel((16, 54)) == (255, 0, 255)
+    assert (whole.shape, whole.original, whole.framing) == (usual.shape, usual.original, usual.framing)
+    assert whole.crop
+
+
+def test_a_portrait_shows_the_face_alone_and_is_not_enlarged_for_it(tmp_path: Path) -> None:
+    wide = Image.new("RGB", (800, 400), "green")
+    wide.paste("magenta", (600, 100, 640, 140))
+    wide.save(tmp_path / "a.png")
+    face = Face(left=600 / 800, top=100 / 400, right=640 / 800, bottom=140 / 400)
+    near = framed(tmp_path / "a.png", shapes(64, 16), picture_id="a", held_out=False, face=face, close=True)
+    assert near.shape == Shape(height=64, width=64)
+    assert near.image.getpixel((32, 26)) == (255, 0, 255)
+    assert sum(near.image.getpixel((x, 26))[0] > 127 for x in range(64)) == pytest.approx(64 / 3, abs=1)  # type: ignore[index]
+    large = framed(tmp_path / "a.png", shapes(256, 64), picture_id="a", held_out=False, face=face, close=True)
+    assert not large.enlarged
+    assert large.crop != near.crop
+    faceless = framed(tmp_path / "a.png", shapes(64, 16), picture_id="a", held_out=False, close=True)
+    assert faceless.crop == ""
 
 
 def test_what_is_transparent_becomes_white(tmp_path: Path) -> None:

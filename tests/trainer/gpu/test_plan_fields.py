@@ -41,6 +41,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "weight_decay": {"weight_decay": 20.0},
     "max_grad_norm": {"max_grad_norm": 1e-6},
     "resolution": {"resolution": 48},
+    "crop": {"crop": "face"},
     "flip": {"flip": False},
     "caption_dropout": {"caption_dropout": 0.9},
     "min_snr_gamma": {"min_snr_gamma": 1.0},
@@ -108,7 +109,7 @@ def child(tmp_path_factory: pytest.TempPathFactory) -> tuple[Child, Path]:
 
 def outcome(child: tuple[Child, Path], folder: Path, base: Path, plan: Plan) -> dict[str, Any]:
     """What a run does that anybody could notice; times, and the plan's own hash, left out."""
-    make_job(folder, base, plan=plan)
+    make_job(folder, base, plan=plan, face=(0.3, 0.3, 0.5, 0.5))
     before = len(child[1].read_bytes())
     child[0].obey(Train(folder=str(folder), until=plan.steps))
     told = [EVENT.validate_json(line) for line in child[1].read_bytes()[before:].splitlines()]
