@@ -6,18 +6,21 @@ poses centred at first the classes appear an order of magnitude sooner (EXPERIME
 
 from dataclasses import dataclass
 
+from trainer.pocket.scenes import PAIRS
+
 CENTRED_UNTIL = 0.22  # share of the run with centred scenes only
 WIDE_FROM = 0.5  # from here on the mixture stays as it is
-LAST_MIXTURE = (0.25, 0.15, 0.2, 0.4)  # shares of the spreads below at the end
+LAST_MIXTURE = (0.12, 0.08, 0.1, 0.28, 0.42)  # shares of the spreads below at the end
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One pool of scenes: the seed, spread and count that `pools.scene_pool` takes."""
+    """One pool of scenes: the seed, spread, count and share of pairs that `pools.scene_pool` takes."""
 
     seed: int
     spread: float
     count: int
+    pairs: float = PAIRS
 
 
 SERIES = (
@@ -25,7 +28,10 @@ SERIES = (
     Series(seed=4, spread=0.25, count=16_000),
     Series(seed=3, spread=0.5, count=16_000),
     Series(seed=5, spread=1.0, count=60_000),
+    Series(seed=6, spread=1.0, count=40_000, pairs=1.0),
 )
+WITHOUT_PAIRS = tuple(one for one in SERIES if one.pairs == PAIRS)
+"""What the judge learns from: its pictures have one thing."""
 
 
 def mixture(progress: float) -> tuple[float, ...]:

@@ -178,7 +178,9 @@ def load_shelves(run: Path, basis: PatchBasis, device: str) -> list[Callable[[],
         def opened() -> Shelf:
             if not held:
                 series = SERIES[place]
-                pool = scene_pool(run / "pools", seed=series.seed, spread=series.spread, count=series.count)
+                pool = scene_pool(
+                    run / "pools", seed=series.seed, spread=series.spread, count=series.count, pairs=series.pairs
+                )
                 held.append(shelve(pool, basis, device))
             return held[0]
 

@@ -27,13 +27,14 @@ from trainer.pocket.architecture import PICTURE_PX, build_tokenizer, load_pipeli
 from trainer.pocket.captions import prompt
 from trainer.pocket.clip import floats, zero_shot
 from trainer.pocket.oracle import Oracle, load_oracle
+from trainer.pocket.pairs import pair_labels, read_right
 from trainer.pocket.pools import Pictures, labels_of
 from trainer.pocket.scenes import ScenePlan, draw_scene, held_out, plan_scene
 from trainer.pocket.vae import psnr
 from trainer.pocket.vocabulary import BACKGROUNDS, CLASSES, COLOURS
 
 BATCH = 50
-CENTRED_SEED, WIDE_SEED, DRAWN_SEED = 31_000, 32_000, 33_000
+CENTRED_SEED, WIDE_SEED, DRAWN_SEED, PAIR_SEED = 31_000, 32_000, 33_000, 34_000
 PHOTO_ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -67,6 +68,14 @@ class Question:
     answers: tuple[int, int, int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairQuestion:
+    """The same for two things: class, colour, class, colour, background."""
+
+    text: str
+    answers: tuple[int, int, int, int, int]
+
+
 def centred_questions(count: int) -> list[Question]:
     """Plain prompts; every second one is a combination that no pretraining caption held."""
     random, questions = Random(CENTRED_SEED), list[Question]()
@@ -89,11 +98,31 @@ def wide_questions(count: int) -> list[Question]:
         plan = plan_scene(WIDE_SEED, index, 1.0, every_combination=True)
         index += 1
         thing = plan.things[0]
-        told = thing.colour in plan.caption.split() and BACKGROUNDS[plan.background] in plan.caption
         unseen = held_out(thing.class_word, thing.colour, plan.background)
-        if _single(plan) and told and unseen == (len(questions) % 2 == 1):
+        if _single(plan) and _told(plan) and unseen == (len(questions) % 2 == 1):
             questions.append(Question(text=plan.caption, answers=labels_of(plan)))
     return questions
+
+
+def pair_questions(count: int) -> list[PairQuestion]:
+    """Captions of scenes with two things of different classes, every attribute told; half hold a combination never seen."""
+    questions, index = list[PairQuestion](), 0
+    while len(questions) < count:
+        plan = plan_scene(PAIR_SEED, index, 1.0, every_combination=True, pairs=1.0)
+        index += 1
+        left, right = plan.things
+        clear = plan.style is None and left.class_word != right.class_word
+        unseen = any(held_out(thing.class_word, thing.colour, plan.background) for thing in plan.things)
+        if clear and _told(plan) and unseen == (len(questions) % 2 == 1):
+            questions.append(PairQuestion(text=plan.caption, answers=pair_labels(plan)))
+    return questions
+
+
+def _told(plan: ScenePlan) -> bool:
+    """Whether the caption says every colour and the background: colours of a pattern may say them too, which is as well."""
+    words = plan.caption.replace(",", " ").split()
+    colours = [thing.colour for thing in plan.things]
+    return BACKGROUNDS[plan.background] in plan.caption and all(words.count(c) >= colours.count(c) for c in colours)
 
 
 def _single(plan: ScenePlan) -> bool:
@@ -173,7 +202,7 @@ def sample_rows(pipeline: StableDiffusionXLPipeline, oracle: Oracle, count: int)
     rows: list[Row] = []
     kinds: tuple[tuple[str, Callable[[int], list[Question]], float, int], ...] = (
         ("centred prompts", centred_questions, 0.9, 100_000),
-        ("wide prompts", wide_questions, 0.7, 200_000),
+        ("wide prompts", wide_questions, 0.9, 200_000),
     )
     for name, ask, gate, seed in kinds:
         questions = ask(count)
@@ -181,6 +210,37 @@ def sample_rows(pipeline: StableDiffusionXLPipeline, oracle: Oracle, count: int)
         answers = np.array([question.answers for question in questions])
         rows += oracle_rows(oracle, pictures, answers, name, (gate, 0.95, 0.95))
     return rows
+
+
+def pair_rows(pairs: Oracle, pictures: Pictures, asked: NDArray[np.int64], name: str, gate: float) -> list[Row]:
+    """How often the reader of pairs names both classes, both colours and the background right."""
+    right = read_right(pairs.answers(pictures), asked)
+    return [
+        Row(what=f"{name}, {question}", figure=float(hits.mean()), gate=gate, cases=len(asked))
+        for question, hits in (
+            ("both classes", right.class_word),
+            ("both colours", right.colour),
+            ("background", right.background),
+        )
+    ]
+
+
+def drawn_pairs(count: int) -> tuple[Pictures, NDArray[np.int64]]:
+    """Unseen drawn scenes with two things and no style, all combinations."""
+    plans = [plan_scene(PAIR_SEED + 1, index, 1.0, every_combination=True, pairs=1.0) for index in range(count)]
+    plain = [plan for plan in plans if plan.style is None]
+    pictures = np.stack([np.asarray(draw_scene(plan, PICTURE_PX)) for plan in plain])
+    return pictures, np.array([pair_labels(plan) for plan in plain])
+
+
+def sampled_pairs(pipeline: StableDiffusionXLPipeline, pairs: Oracle, count: int) -> list[Row]:
+    """The reader of pairs on scenes that the generator drew, and on generated ones."""
+    questions = pair_questions(count)
+    pictures = draw_prompts(pipeline, [question.text for question in questions], first_seed=300_000)
+    return [
+        *pair_rows(pairs, *drawn_pairs(600), "reader of pairs, drawn scenes", 0.9),
+        *pair_rows(pairs, pictures, np.array([question.answers for question in questions]), "pairs", 0.9),
+    ]
 
 
 def measured(folder: Path, *, samples: int, photos: Path | None) -> list[Row]:
@@ -196,6 +256,7 @@ def measured(folder: Path, *, samples: int, photos: Path | None) -> list[Row]:
         judge_row(clip, pictures, labels),
         *oracle_rows(oracle, pictures, labels, "oracle, drawn scenes", (0.95, 0.95, 0.95)),
         *sample_rows(pipeline, oracle, samples),
+        *sampled_pairs(pipeline, load_oracle(folder / "pairs"), samples),
     ]
 
 

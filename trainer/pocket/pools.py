@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trainer.pocket.architecture import PICTURE_PX
-from trainer.pocket.scenes import ScenePlan, draw_scene, plan_scene
+from trainer.pocket.scenes import PAIRS, ScenePlan, draw_scene, plan_scene
 from trainer.pocket.textures import draw_texture
 from trainer.pocket.vocabulary import BACKGROUNDS, CLASSES, COLOURS
 
@@ -35,10 +35,15 @@ def labels_of(plan: ScenePlan) -> tuple[int, int, int]:
     return CLASSES.index(thing.class_word), COLOURS.index(thing.colour), places.index(plan.background)
 
 
-def scene_pool(folder: Path, *, seed: int, spread: float, count: int, every_combination: bool = False) -> Pool:
+def scene_pool(
+    folder: Path, *, seed: int, spread: float, count: int, every_combination: bool = False, pairs: float = PAIRS
+) -> Pool:
     """The pool of that seed and spread, from disk where it already lies."""
-    name = f"scenes-{seed}-{round(spread * 100):03d}-{count}{'-all' if every_combination else ''}"
-    plans = [plan_scene(seed, index, spread, every_combination=every_combination) for index in range(count)]
+    kind = ("-all" if every_combination else "") + ("" if pairs == PAIRS else f"-pairs{round(pairs * 100):03d}")
+    name = f"scenes-{seed}-{round(spread * 100):03d}-{count}{kind}"
+    plans = [
+        plan_scene(seed, index, spread, every_combination=every_combination, pairs=pairs) for index in range(count)
+    ]
     pictures = _kept(folder / f"{name}.npy", count, lambda index: draw_scene(plans[index], PICTURE_PX))
     labels = np.array([labels_of(plan) for plan in plans], dtype=np.int64)
     return Pool(pictures=pictures, captions=[plan.caption for plan in plans], labels=labels)

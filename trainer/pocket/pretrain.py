@@ -1,9 +1,9 @@
 """Pretraining of the pocket as one command: `python -m trainer.pocket.pretrain --stage all --minutes 150`.
 
 Stages: `vae` (fit the encoder, train the decoder), `clip` (text half, then image half), `unet` (denoiser and first
-text encoder), `oracle` (the independent classifier), `export`. Every stage snapshots into the run folder and goes on
-from there with `--resume`; where a run folder is empty, `--resume` starts from the exported weights. Reads no picture
-file: everything it learns from is drawn here.
+text encoder), `oracle` (the independent classifier), `pairs` (the same for two things), `export`. Every stage snapshots into
+the run folder and goes on from there with `--resume`; where a run folder is empty, `--resume` starts from the exported
+weights. Reads no picture file: everything it learns from is drawn here.
 """
 
 import argparse
@@ -14,21 +14,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trainer.pocket import WEIGHTS
 from trainer.pocket.architecture import text_half
 from trainer.pocket.clip_training import learn_image, learn_text
-from trainer.pocket.curriculum import SERIES, Series
+from trainer.pocket.curriculum import WITHOUT_PAIRS, Series
 from trainer.pocket.denoiser_training import Denoiser, Sizes, load_shelves, train_denoiser
 from trainer.pocket.export import export_run, load_basis, load_clip, snapshots_from_export
 from trainer.pocket.oracle import QUESTIONS, Material, save_oracle, train_oracle
-from trainer.pocket.pools import Pictures, scene_pool, texture_pool
+from trainer.pocket.pairs import PAIR_QUESTIONS, pair_labels
+from trainer.pocket.pools import UNTOLD, Pictures, scene_pool, texture_pool
+from trainer.pocket.scenes import plan_scene
 from trainer.pocket.vae_training import basis_of, train_decoder
 
-SHARES = {"vae": 0.1, "clip": 0.2, "unet": 0.66, "oracle": 0.04}  # of --minutes, for --stage all
+SHARES = {"vae": 0.1, "clip": 0.2, "unet": 0.62, "oracle": 0.04, "pairs": 0.04}  # of --minutes, for --stage all
 CPU_BATCH, CUDA_BATCH = 24, 1024
 TEXTURES = 10_000
 ORACLE_SERIES = (Series(seed=20_001, spread=0.2, count=8_000), Series(seed=20_002, spread=1.0, count=20_000))
+PAIR_SERIES = Series(seed=20_004, spread=1.0, count=24_000, pairs=1.0)
 ORACLE_STEPS_A_MINUTE = 300
 
 
@@ -46,7 +50,7 @@ class Session:
 
     def widest(self) -> Pictures:
         """The widest series of scenes."""
-        series = SERIES[-1]
+        series = WITHOUT_PAIRS[-1]
         return scene_pool(self.run / "pools", seed=series.seed, spread=series.spread, count=series.count).pictures
 
 
@@ -60,8 +64,8 @@ def vae_stage(session: Session, minutes: float) -> None:
 def clip_stage(session: Session, minutes: float) -> None:
     """A twentieth of the time for the text half, the rest for the image half."""
     if not session.resume or not (session.run / "clip.safetensors").exists():
-        learn_text(session.run, SERIES, minutes=minutes / 20, device=session.device)
-    learn_image(session.run, SERIES, minutes=minutes, resume=session.resume, device=session.device)
+        learn_text(session.run, WITHOUT_PAIRS, minutes=minutes / 20, device=session.device)
+    learn_image(session.run, WITHOUT_PAIRS, minutes=minutes, resume=session.resume, device=session.device)
 
 
 def unet_stage(session: Session, minutes: float) -> None:
@@ -86,11 +90,35 @@ def oracle_stage(session: Session, minutes: float) -> None:
     save_oracle(train_oracle(material, QUESTIONS, steps=steps, basis=load_basis(session.run)), session.run / "oracle")
 
 
+def pairs_stage(session: Session, minutes: float) -> None:
+    """The same for scenes with two things."""
+    one = PAIR_SERIES
+    folder = session.run / "pools"
+    pool = scene_pool(
+        folder, seed=one.seed, spread=one.spread, count=one.count, every_combination=True, pairs=one.pairs
+    )
+    material = Material(pictures=pool.pictures, answers=pair_answers(one))
+    steps = max(10, round(minutes * ORACLE_STEPS_A_MINUTE))
+    reader = train_oracle(material, PAIR_QUESTIONS, steps=steps, basis=load_basis(session.run))
+    save_oracle(reader, session.run / "pairs")
+
+
+def pair_answers(series: Series) -> NDArray[np.int64]:
+    """The right answers (N, 5) of a series of pairs; scenes with a style have none."""
+    plans = (
+        plan_scene(series.seed, index, series.spread, every_combination=True, pairs=series.pairs)
+        for index in range(series.count)
+    )
+    untold = (UNTOLD,) * len(PAIR_QUESTIONS)
+    return np.array([untold if plan.style else pair_labels(plan) for plan in plans], dtype=np.int64)
+
+
 STAGES: dict[str, Callable[[Session, float], None]] = {
     "vae": vae_stage,
     "clip": clip_stage,
     "unet": unet_stage,
     "oracle": oracle_stage,
+    "pairs": pairs_stage,
 }
 
 

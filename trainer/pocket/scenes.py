@@ -34,6 +34,8 @@ PALETTE: dict[str, Colour] = {
 PRETRAINING_FORMS = ("egg", "block")
 PRETRAINING_CRESTS = ("antennae", "ears")
 SUPERSAMPLE = 3
+PAIRS = 0.1
+"""Share of scenes with two things, at the widest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +66,18 @@ def held_out(class_word: str, colour: str, background: str) -> bool:
     return zlib.crc32(f"{class_word}/{colour}/{background}".encode()) % 1000 < 150
 
 
-def plan_scene(seed: int, index: int, spread: float, *, every_combination: bool = False) -> ScenePlan:
+def plan_scene(
+    seed: int, index: int, spread: float, *, every_combination: bool = False, pairs: float = PAIRS
+) -> ScenePlan:
     """The plan number `index` of a series; `spread` 0 is centred and plain, 1 is the whole variety.
 
-    `every_combination` also draws the held-out ones: for measuring, never for pretraining.
+    `every_combination` also draws the held-out ones: for measuring, never for pretraining. `pairs` is the share of scenes with
+    two things, which a narrower spread lessens.
     """
     key = f"{seed}:{index}:{spread:.3f}"
     random = Random(key)
     background = random.choice(tuple(BACKGROUNDS))
-    two = random.random() < 0.1 * spread
+    two = random.random() < pairs * spread
     things, phrases = [], []
     for place in (-1, 1) if two else (0,):
         thing, phrase = _thing(random, background, spread, place, every_combination=every_combination)

@@ -16,8 +16,10 @@ from trainer.pocket.export import CLOCKED, basis_of_vae, check_sizes, read_clock
 from trainer.pocket.gates import (
     centred_questions,
     draw_prompts,
+    drawn_pairs,
     drawn_scenes,
     oracle_rows,
+    pair_rows,
     photo_rows,
     photographs,
     wide_questions,
@@ -36,7 +38,7 @@ def pipeline() -> StableDiffusionXLPipeline:
 
 def test_one_file_a_component_none_over_15_mib_all_under_40_mb() -> None:
     check_sizes(WEIGHTS)
-    for part in ("unet", "vae", "text_encoder", "text_encoder_2", "judge", "oracle"):
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2", "judge", "oracle", "pairs"):
         assert len(list((WEIGHTS / part).glob("*.safetensors"))) == 1
     assert not [path for path in WEIGHTS.rglob("*") if path.suffix in {".bin", ".pt", ".ckpt", ".pkl"}]
 
@@ -79,6 +81,11 @@ def test_the_judge_names_most_classes_and_the_oracle_nearly_all() -> None:
     clip = CLIPModel.from_pretrained(JUDGE, dtype=torch.float32, local_files_only=True)
     assert zero_shot(clip, build_tokenizer(), pictures, torch.from_numpy(labels)).class_word > 0.75
     assert (load_oracle(WEIGHTS / "oracle").answers(pictures) == labels).mean(axis=0).min() > 0.9
+
+
+def test_the_reader_of_pairs_names_both_things_of_drawn_scenes() -> None:
+    rows = pair_rows(load_oracle(WEIGHTS / "pairs"), *drawn_pairs(150), "short", 0.88)
+    assert [row.line() for row in rows if not row.passed] == []
 
 
 def test_photographs_come_back_from_the_autoencoder(pipeline: StableDiffusionXLPipeline, photos: Path) -> None:
