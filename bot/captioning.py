@@ -15,7 +15,6 @@ from sqlmodel import Session
 
 from bot.answers import UNREACHABLE, Declined, Interaction, acknowledge, log, say
 from bot.download import Downloads
-from bot.drafting import own_draft
 from bot.parts import Parts
 from bot.plan_card import PlanCards
 from bot.presses import Presses, forgettable
@@ -31,6 +30,7 @@ from bot.wording_captions import (
     captions_refused,
     captions_saved,
 )
+from storage import checkups
 from storage.captions import (
     MAX_BYTES,
     CaptionsRefused,
@@ -44,9 +44,11 @@ from storage.captions import (
     spoilt,
     write_captions,
 )
-from storage.domain.errors import PictureRefused
+from storage.domain.errors import OrderFault, OrderRefused, PictureRefused
+from storage.domain.lifecycle import Stage
 from storage.domain.orders import SubjectType
-from storage.drafts import kept, pictures_of
+from storage.drafts import kept, locked_order, pictures_of
+from storage.tables import Order
 
 TEXT_LIMIT = 4000
 """Characters of a text field, by Discord."""
@@ -82,7 +84,7 @@ class Captioning:
         await interaction.response.send_modal(captions_modal(arguments[0], text if len(text) <= TEXT_LIMIT else ""))
 
     async def submit(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
-        """What came back: a file counts before the text."""
+        """What came back: a file counts before the text. Until Start, and while training waits for its owner."""
         await acknowledge(interaction)
         order_id, member = arguments[0], str(interaction.user.id)
         text, file = _sent(dict(interaction.data or {}))
@@ -163,12 +165,22 @@ async def _say_with_file(interaction: Interaction, saved: _Saved) -> None:
 
 
 def _lines(session: Session, order_id: str, member_id: str) -> str:
-    own_draft(session, order_id, member_id)
+    _own(session, order_id, member_id)
     return as_lines(pictures_of(session, order_id))
 
 
+def _own(session: Session, order_id: str, member_id: str) -> Order:
+    """An order of this member. Raises `OrderRefused` for a stranger, or where its captions are trained on already."""
+    order = locked_order(session, order_id)
+    if order.owner_id != member_id:
+        raise OrderRefused(OrderFault.NOT_YOURS)
+    if order.stage != Stage.DRAFT.value and not checkups.waits(session, order_id):
+        raise OrderRefused(OrderFault.TOO_LATE)
+    return order
+
+
 def _save(session: Session, order_id: str, member_id: str, raw: bytes, name: str) -> _Saved:
-    order = own_draft(session, order_id, member_id)
+    order = _own(session, order_id, member_id)
     names = list(named(pictures_of(session, order_id)))
     written = _parsed(raw, name, names)
     write_captions(session, order_id, written.captions, "owner")
@@ -180,6 +192,7 @@ def _save(session: Session, order_id: str, member_id: str, raw: bytes, name: str
         subject=subject,
         empty=written.empty if name else (),
         spoilt=spoilt(session, order_id, subject, order.trigger),
+        waiting=order.stage != Stage.DRAFT.value,
     )
     return _Saved(text=text, lines=as_lines(pictures_of(session, order_id)))
 

@@ -1,7 +1,8 @@
-"""The post about the look at all pictures before the first step, with what its owner can answer."""
+"""The post about the look at all pictures before the first step: what was found, what was said of them, what can be answered."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import discord
@@ -20,32 +21,48 @@ from storage.words_doctor import checkup_lines
 
 
 async def show_checkup(posting: Posting, it: Shown) -> None:
-    """Post it where something was found; its buttons go with the answer or the time."""
+    """Post it where something was found or said; its buttons go with the answer or the time."""
     if it.checkup is None or it.stage not in (Stage.QUEUED, Stage.TRAINING):
         return
-    lines, out = await posting.parts.database.transact(_read, it.order.id, it.order.trigger)
-    if not lines:
+    seen = await posting.parts.database.transact(_read, it.order.id, it.order.trigger)
+    if not seen.lines and not seen.captions:
         return
     row = it.checkup
     open_ = not row.answer and row.answer_by is not None and row.answer_by > now()
-    text = checkup_text(lines, answer_by=row.answer_by if open_ else None, answer=row.answer)
+    answer_by = row.answer_by if open_ else None
+    text = checkup_text(seen.lines, answer_by=answer_by, answer=row.answer, captions=seen.captions)
     if open_ and it.mention:
         text = f"{wording.mention(it.order.owner_id)} {text}"
-    view = row_of(_answers(it.order.id, out) if open_ else [])
+    view = row_of(_answers(it.order.id, seen) if open_ else [])
     post = await posting.post(it, "pictures", text, view=view, mention=True)
     if Face.of(post).text != text:
         await posting.edit(it, "pictures", text, view=view)
 
 
-def _answers(order_id: str, out: int) -> list[discord.ui.Item[Any]]:
-    drop = [button(f"Leave out {wording.pictures(out)} and go on", "without", order_id)] if out else []
-    return [*drop, button("Go on as it is", "goon", order_id)]
+def _answers(order_id: str, seen: _Seen) -> list[discord.ui.Item[Any]]:
+    drop = [button(f"Leave out {wording.pictures(seen.out)} and go on", "without", order_id)] if seen.out else []
+    return [*drop, button("Go on as it is", "goon", order_id), button("Captions", "captions", order_id)]
 
 
-def _read(session: Session, order_id: str, trigger: str) -> tuple[list[str], int]:
-    """What was found in words, and how many pictures are proposed to be left out."""
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """In words that are safe to show."""
+
+    lines: list[str]
+    captions: list[tuple[str, str]]
+    """What a captioner wrote, by file name."""
+    out: int
+    """How many pictures are proposed to be left out."""
+
+
+def _read(session: Session, order_id: str, trigger: str) -> _Seen:
     row = session.get_one(Checkup, order_id)
     found, whole = checkups.findings(row)
     named = [(wording.escape(p.source_name, 60), found[p.id]) for p in pictures_of(session, order_id) if p.id in found]
     lines = checkup_lines(named, whole, trigger=trigger, like=row.trigger_like, pieces=row.trigger_pieces)
-    return lines, len(checkups.doubted(session, order_id))
+    written = checkups.captioned(session, order_id)
+    return _Seen(
+        lines=lines,
+        captions=[(wording.escape(p.source_name, 60), wording.escape(p.caption, 120)) for p in written],
+        out=len(checkups.doubted(session, order_id)),
+    )

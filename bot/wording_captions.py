@@ -16,6 +16,7 @@ FILE_LABEL_ABOUT = "captions.txt as I send it back, or metadata.jsonl"
 NOTHING_SENT = "There was nothing in that; the captions are as they were."
 CAPTIONS_FILE = "captions.txt"
 MOST_LINES = 10
+STILL_WAITING = "Training still waits: **Go on** begins it with these captions."
 
 _ADVICE: dict[SubjectType, str] = {
     SubjectType.PERSON: "Say pose, clothes, light and place; leave out the face, the hair and whatever never changes.",
@@ -32,8 +33,9 @@ def captions_saved(
     subject: SubjectType,
     empty: Sequence[str],
     spoilt: Sequence[tuple[str, Sequence[str]]],
+    waiting: bool = False,
 ) -> str:
-    """The answer to the form; the file with all captions is attached to it."""
+    """The answer to the form; the file with all captions is attached to it. `waiting`: training waits for its owner."""
     lines = [captioned(own, count), _ADVICE[subject]]
     lines += listed([f"- {empty_words(escape(name, 60))}" for name in empty], MOST_LINES)
     lines += listed(
@@ -41,6 +43,7 @@ def captions_saved(
         MOST_LINES,
     )
     lines.append("To change many at once, edit the attached file and send it with **Captions**.")
+    lines += [STILL_WAITING] if waiting else []
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
+from storage import checkups
 from storage.domain.captions import clean, unwanted
 from storage.domain.errors import LorasmithError, OrderFault, OrderRefused
 from storage.domain.lifecycle import Stage
@@ -135,8 +136,11 @@ def as_lines(pictures: Sequence[Picture]) -> str:
 
 
 def write_captions(session: Session, order_id: str, captions: Mapping[str, str], source: str) -> list[Picture]:
-    """The captions of a draft's pictures, by the names of `named`. Raises `OrderRefused` where it is no draft any more."""
-    if locked_order(session, order_id).stage != Stage.DRAFT.value:
+    """The captions of an order's pictures, by the names of `named`. Raises `OrderRefused` where training has begun.
+
+    Until Start, and while training waits for its owner: what is written then is what is trained on.
+    """
+    if locked_order(session, order_id).stage != Stage.DRAFT.value and not checkups.waits(session, order_id):
         raise OrderRefused(OrderFault.TOO_LATE)
     rows = named(pictures_of(session, order_id))
     changed = [rows[name] for name in captions if name in rows]

@@ -17,6 +17,8 @@ from storage.drafts import kept, locked_order
 from storage.pieces import Enqueues
 from storage.tables import Checkup, Picture, Piece, PlanRow, now
 
+CAPTIONER = "captioner"
+"""As `Picture.caption_from` says it."""
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom, in shares of a picture."""
 
@@ -41,10 +43,13 @@ def checkup_of(session: Session, order_id: str) -> Checkup | None:
 
 
 def note(session: Session, order_id: str, seen: Seen, *, wait_s: float) -> bool:
-    """Write down what was found; gives back whether training waits for the owner. Done twice, it is done once."""
+    """Write down what was found and said; gives back whether training waits for the owner. Done twice, it is done once.
+
+    It waits where something was found, and where a captioner wrote captions: the owner may know better.
+    """
     row = session.get(Checkup, order_id)
     if row is None:
-        waits = wait_s > 0 and bool(seen.pictures or seen.whole)
+        waits = _caption(session, order_id, seen.captions) or bool(seen.pictures or seen.whole)
         row = Checkup(
             order_id=order_id,
             pictures_json=json.dumps({i: to_json(f) for i, f in seen.pictures.items()}, sort_keys=True),
@@ -52,20 +57,36 @@ def note(session: Session, order_id: str, seen: Seen, *, wait_s: float) -> bool:
             trigger_like=seen.trigger_like,
             trigger_pieces=seen.trigger_pieces,
             faces_json=json.dumps(dict(seen.faces), sort_keys=True),
-            answer_by=now() + timedelta(seconds=wait_s) if waits else None,
+            answer_by=now() + timedelta(seconds=wait_s) if waits and wait_s > 0 else None,
         )
         session.add(row)
-        _caption(session, order_id, seen.captions)
-        if waits:
+        if row.answer_by is not None:
             for piece in _pieces(session, order_id):
                 piece.hold_until = row.answer_by
+    return _is_open(row)
+
+
+def _is_open(row: Checkup) -> bool:
     return row.answer_by is not None and not row.answer and row.answer_by > now()
 
 
-def _caption(session: Session, order_id: str, captions: Mapping[str, str]) -> None:
-    for picture in kept(session, order_id):
-        if not picture.caption and captions.get(picture.id):
-            picture.caption, picture.caption_from = captions[picture.id], "captioner"
+def _caption(session: Session, order_id: str, captions: Mapping[str, str]) -> bool:
+    """What was said of pictures without words; whether there is any."""
+    wordless = [p for p in kept(session, order_id) if not p.caption and captions.get(p.id)]
+    for picture in wordless:
+        picture.caption, picture.caption_from = captions[picture.id], CAPTIONER
+    return bool(wordless)
+
+
+def captioned(session: Session, order_id: str) -> list[Picture]:
+    """The used pictures whose captions were written by a captioner and not corrected since."""
+    return [p for p in kept(session, order_id) if p.caption and p.caption_from == CAPTIONER]
+
+
+def waits(session: Session, order_id: str) -> bool:
+    """Whether training waits for the owner now: what was said of the pictures can still be corrected."""
+    row = session.get(Checkup, order_id)
+    return row is not None and _is_open(row) and bool(_held(session, order_id))
 
 
 def findings(row: Checkup) -> tuple[dict[str, tuple[Finding, ...]], tuple[Finding, ...]]:
@@ -113,10 +134,14 @@ def replan(session: Session, order_id: str, plan: Plan) -> None:
 def _waiting(session: Session, order_id: str) -> Checkup:
     locked_order(session, order_id)
     row = session.get(Checkup, order_id)
-    held = [p for p in _pieces(session, order_id) if p.state == "waiting" and p.step == 0]
-    if row is None or row.answer or row.answer_by is None or row.answer_by <= now() or not held:
+    if row is None or not _is_open(row) or not _held(session, order_id):
         raise OrderRefused(OrderFault.TOO_LATE)
     return row
+
+
+def _held(session: Session, order_id: str) -> list[Piece]:
+    """Pieces of training that have not begun."""
+    return [p for p in _pieces(session, order_id) if p.state == "waiting" and p.step == 0]
 
 
 def _release(session: Session, engine: Enqueues, order_id: str) -> None:

@@ -22,6 +22,11 @@ def captioned(own: int, count: int) -> str:
     return f"Captions: {own} of {count} pictures have words of their own{rest}."
 
 
+def said_words(name: str, caption: str) -> str:
+    """A caption that a captioner wrote; both are shown as they are given."""
+    return f"{name}: {caption}"
+
+
 def spoilt_words(name: str, words: Sequence[str], subject: SubjectType) -> str:
     """A caption that says too much; `name` and `words` are shown as they are given."""
     return f"The caption of {name} says {', '.join(words)}: better not, {_WHY[subject]}."

@@ -25,7 +25,7 @@ from storage.drafts import kept
 from storage.tables import Picture
 from storage.view import OrderView
 from storage.watching import signs_of
-from storage.words_captions import captioned, empty_words, spoilt_words
+from storage.words_captions import captioned, empty_words, said_words, spoilt_words
 from storage.words_doctor import checkup_lines, examined_words
 from storage.words_pictures import pictures_refused
 from storage.words_signs import sign_sentence
@@ -95,6 +95,11 @@ def checkup(session: Session, order_id: str) -> None:
     lines = checkup_lines(named, whole, trigger=order.trigger, like=row.trigger_like, pieces=row.trigger_pieces)
     for line in lines:
         say(f"  {line}")
+    written = checkups.captioned(session, order_id)
+    if written:
+        say(f"  {len(written)} captions were written for pictures without one; a .txt beside a picture says it otherwise:")
+    for picture in written:
+        say(f"    {said_words(picture.source_name, picture.caption)}")
 
 
 def too_few(count: int) -> str:

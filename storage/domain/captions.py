@@ -18,14 +18,16 @@ LONGEST = 1000
 _FACE = (
     "hair haired hairstyle blonde blond brunette redhead bald ponytail braid braids bangs beard bearded moustache mustache "
     "goatee stubble eye eyes eyed eyebrow eyebrows eyelashes nose lips mouth chin cheek cheeks cheekbones jaw jawline face "
-    "facial freckles freckled wrinkles skin complexion mole dimples ears forehead"
+    "facial freckles freckled wrinkles wrinkled skin skinned complexion mole dimples ears forehead young elderly middle-aged "
+    "teenage youthful tattoo tattoos tattooed"
 )
 _BODY = "fur furry coat stripes striped spots spotted patches tail paws snout muzzle whiskers beak feathers wings"
 _STYLE = (
     "style styled painting painted painterly watercolor watercolour gouache acrylic oil illustration illustrated anime manga "
     "cartoon comic sketch sketched drawing drawn pencil charcoal ink etching woodcut engraving impressionist impressionism "
     "cubist surrealist surrealism minimalist abstract pixel vector 3d render rendered photorealistic realistic artstation "
-    "brushstroke brushstrokes pastel monochrome grayscale lineart cel-shaded aesthetic"
+    "brushstroke brushstrokes pastel monochrome grayscale lineart cel-shaded aesthetic photo photograph photography "
+    "black-and-white sepia medium media artwork"
 )
 
 UNWANTED: dict[SubjectType, frozenset[str]] = {

@@ -11,6 +11,7 @@ import pytest
 from sqlmodel import Session, select
 
 from storage import checkups, orders, turns
+from storage.captions import named, write_captions
 from storage.domain.doctor import Ailment, Finding, to_json
 from storage.domain.errors import OrderRefused
 from storage.domain.plan import Plan
@@ -119,6 +120,36 @@ async def test_a_face_that_is_no_box_in_the_picture_is_refused(box: list[Any]) -
         Examined.model_validate({"pictures": {}, "whole": "[]", "captions": {}, "faces": {"p": box}})
 
 
+async def test_captions_that_were_written_wait_for_the_owner_and_what_is_corrected_is_trained_on(
+    make_bench: MakeBench,
+) -> None:
+    bench = await make_bench()
+    id_ = await an_order(bench)
+    said = {f"{id_}-p0": "the toy on a shelf", f"{id_}-p1": "the toy at sea", f"{id_}-p2": "the toy in snow"}
+    bench.seat.launch = bench.settings.model_copy(update={"seen": seen(**said)}).launch()
+    await take_turn(bench, "first")
+    assert await bench.database.transact(checkups.waits, id_)
+    rows = await bench.database.transact(checkups.captioned, id_)
+    assert {p.id: p.caption for p in rows} == said
+
+    def correct(session: Session) -> None:
+        names = {p.id: name for name, p in named(orders.pictures_of(session, id_)).items()}
+        write_captions(session, id_, {names[f"{id_}-p0"]: "the toy on a bench", names[f"{id_}-p1"]: ""}, "owner")
+
+    await bench.database.transact(correct)
+    await bench.database.transact(checkups.go_on, bench.engine, id_)
+    await take_turn(bench, "second")
+    assert (await bench.database.transact(piece, id_)).step == 2
+    job = json.loads((bench.settings.work / id_ / "job.json").read_text())
+    trigger = Plan.from_json(job["plan"]).trigger
+    captions = {p["id"]: p["caption"] for p in job["pictures"]}
+    assert captions[f"{id_}-p0"] == f"{trigger} toy, the toy on a bench"
+    assert captions[f"{id_}-p1"] == "", "taken away, it takes the standard ones"
+    assert captions[f"{id_}-p2"] == f"{trigger} toy, the toy in snow"
+    with pytest.raises(OrderRefused):
+        await bench.database.transact(correct)
+
+
 async def test_what_a_captioner_says_reaches_the_job_but_not_over_the_owners_words(make_bench: MakeBench) -> None:
     bench = await make_bench()
     id_ = await an_order(bench)
@@ -130,6 +161,8 @@ async def test_what_a_captioner_says_reaches_the_job_but_not_over_the_owners_wor
 
     await bench.database.transact(own_words)
     await take_turn(bench, "first")
+    await bench.database.transact(checkups.go_on, bench.engine, id_)
+    await take_turn(bench, "second")
     job = json.loads((bench.settings.work / id_ / "job.json").read_text())
     trigger = Plan.from_json(job["plan"]).trigger
     captions = {p["id"]: p["caption"] for p in job["pictures"]}

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from storage.domain.captions import UNWANTED
+from storage.domain.captions import unwanted
 from storage.domain.orders import SubjectType
 
 THRESHOLD = 0.35
@@ -77,8 +77,7 @@ class Tagger:
 
 def tags_of(tagger: Tagger, image: Image.Image, subject: SubjectType) -> str:
     """The tags as a caption, without those that say what is to be learned."""
-    spoilt = UNWANTED[subject]
-    return ", ".join(tag for tag in tagger.tags(image) if not spoilt & set(tag.replace("-", " ").split()))
+    return ", ".join(tag for tag in tagger.tags(image) if not unwanted(tag, subject))
 
 
 def _tags(path: Path) -> tuple[list[str], list[bool]]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from storage.domain.captions import question
 from storage.domain.doctor import from_json
 from storage.domain.orders import SubjectType
 from tests.builders import make_job, tiny_base, tiny_plan
@@ -110,6 +111,42 @@ def test_a_detector_that_fails_costs_no_order_that_can_do_without(
 ) -> None:
     assert examination.faces(a_person(tmp_path, loaded), Examine(folder=str(tmp_path), faces="nowhere.onnx")) == {}
     assert "no faces were looked for" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (SubjectType.PERSON, "the toy with freckles", ""),
+        (SubjectType.PERSON, "the toy runs", "the toy runs"),
+        (SubjectType.CHARACTER, "the toy shows its paws", ""),
+        (SubjectType.STYLE, "an impressionist street", ""),
+        (SubjectType.STYLE, "a street", "a street"),
+        (SubjectType.OBJECT, "the toy on a shelf", "the toy on a shelf"),
+    ],
+)
+def test_what_the_captioner_is_asked_and_what_of_its_answer_is_kept_go_by_the_plan(
+    case: tuple[SubjectType, str, str], loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, answer, kept = case
+    asked: list[str] = []
+
+    class Says:
+        def __init__(self, folder: Path, device: object) -> None:
+            assert (folder, str(device)) == (tmp_path / "model", "cpu")
+
+        def say(self, image: Image.Image, ask: str) -> str:
+            assert image.mode == "RGB"
+            asked.append(ask)
+            return answer
+
+    monkeypatch.setattr(examination, "QwenVl", Says)
+    make_job(tmp_path, loaded.source, plan=replace(tiny_plan(), subject_type=subject))
+    task = job.read(tmp_path)
+    said = examination.captions(task, Examine(folder=str(tmp_path), captioner=str(tmp_path / "model")))
+    assert set(said.values()) == ({kept} if kept else set())
+    assert asked[0] == question(subject, "toy")
+    assert all(task.plan.trigger not in text for text in asked), "a new word would only confuse it"
+    assert len(asked) == (6 if kept else 12), "asked once more where it said too much, then left to the templates"
 
 
 def test_only_pictures_without_words_are_captioned(

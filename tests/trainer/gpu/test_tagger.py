@@ -65,6 +65,23 @@ def test_tags_that_say_what_is_to_be_learned_are_left_out(folder: Path) -> None:
     assert tags_of(Tagger(folder), green, SubjectType.OBJECT) == "green eyes, ^_^"
 
 
+@pytest.mark.parametrize(
+    ("subject", "kept"),
+    [
+        (SubjectType.PERSON, "smile, outdoors, watercolor (medium), traditional media"),
+        (SubjectType.CHARACTER, "smile, outdoors, watercolor (medium), traditional media"),
+        (SubjectType.STYLE, "long hair, blue-eyed, smile, dark-skinned female, outdoors, animal ears"),
+    ],
+)
+def test_tags_of_what_is_to_be_learned_go_in_every_spelling(subject: SubjectType, kept: str) -> None:
+    class Said:
+        def tags(self, image: Image.Image) -> dict[str, float]:  # noqa: ARG002  # it looks at nothing
+            tags = ("long hair", "blue-eyed", "smile", "dark-skinned female", "outdoors", "animal ears")
+            return dict.fromkeys((*tags, "watercolor (medium)", "traditional media"), 0.9)
+
+    assert tags_of(Said(), Image.new("RGB", (8, 8)), subject) == kept  # type: ignore[arg-type]
+
+
 def test_files_that_do_not_belong_together_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="selected_tags"):
         Tagger(tmp_path)
