@@ -85,11 +85,14 @@ class CardFacts:
     departures: Sequence[Departure]
     lora_sha256: str
     """Of its tensors."""
+    others: Sequence[tuple[str, str]] = ()
+    """(trigger, class word) of further concepts."""
 
     @property
-    def prompt(self) -> str:
-        """What to write to call it."""
-        return prompt_with(trigger=self.trigger, class_word=self.class_word, subject_type=self.subject_type)
+    def prompts(self) -> list[str]:
+        """What to write to call it, or each of its concepts."""
+        called = [(self.trigger, self.class_word), *self.others]
+        return [prompt_with(trigger=t, class_word=c, subject_type=self.subject_type) for t, c in called]
 
 
 def card(facts: CardFacts) -> str:
@@ -114,7 +117,7 @@ def _head(facts: CardFacts) -> str:
         *([("base_model", base.hub), ("base_model_relation", "adapter")] if base and base.hub else []),
         ("library_name", "diffusers"),
         ("pipeline_tag", "text-to-image"),
-        ("instance_prompt", facts.prompt),
+        ("instance_prompt", ", ".join(facts.prompts)),
         ("tags", ["text-to-image", "lora", "diffusers", "template:sd-lora", "lorasmith", *family, facts.subject_type]),
     ]
     if facts.samples:
@@ -142,7 +145,8 @@ def _yaml(value: object) -> str:
 def _what(facts: CardFacts) -> str:
     base = BASES.get(facts.base)
     title = base.title if base else plain(facts.base)
-    line = f"A LoRA of a {plain(facts.class_word)} ({facts.subject_type}) for **{title}**, made with lorasmith."
+    shown = " and a ".join(plain(word) for word in (facts.class_word, *(class_word for _, class_word in facts.others)))
+    line = f"A LoRA of a {shown} ({facts.subject_type}) for **{title}**, made with lorasmith."
     if base is None:
         return line
     licence = f"Its base's licence goes along: [{base.licence.name}]({base.licence.url})."
@@ -155,20 +159,18 @@ def _use(facts: CardFacts) -> str:
     scale = 1.0 if facts.scale is None else facts.scale
     tools = how_to_use(
         base=facts.base, stem=facts.stem, trigger=facts.trigger, class_word=facts.class_word, scale=scale,
-        subject_type=facts.subject_type,
+        subject_type=facts.subject_type, words=", ".join(facts.prompts),
     )  # fmt: skip
     listed = "\n".join(f"- {plain(u.tool)}: {plain(u.say)} {plain(u.code)}" for u in tools if u.tool != "diffusers")
-    prompt = json.dumps(facts.samples[0].prompt if facts.samples else facts.prompt, ensure_ascii=False)
+    prompt = json.dumps(facts.samples[0].prompt if facts.samples else facts.prompts[0], ensure_ascii=False)
     file = json.dumps(f"{facts.stem}.safetensors", ensure_ascii=False)
     code = [f'pipe.load_lora_weights("{facts.repository}", weight_name={file}, adapter_name="a")']
     code += [f'pipe.set_adapters("a", {scale:.2f})', f"picture = pipe({prompt}).images[0]"]
     source = BASES[facts.base].hub if facts.base in BASES else None
     load = [f'pipe = DiffusionPipeline.from_pretrained("{source}")'] if source else []
+    asked = " or ".join(f"**{plain(prompt_)}**" for prompt_ in facts.prompts)
     block = "\n".join(["from diffusers import DiffusionPipeline", "", *load, *code])
-    return (
-        f"## How to use it\n\nWrite **{plain(facts.prompt)}** in the prompt.\n\n{listed}\n- diffusers:\n\n"
-        f"```python\n{block}\n```"
-    )
+    return f"## How to use it\n\nWrite {asked} in the prompt.\n\n{listed}\n- diffusers:\n\n```python\n{block}\n```"
 
 
 def _scale(facts: CardFacts) -> str:

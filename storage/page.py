@@ -17,6 +17,7 @@ from storage.domain.orders import file_stem
 from storage.page_log import log_section
 from storage.usage import how_to_use
 from storage.view import CheckpointView, OrderView
+from storage.words_concepts import trigger_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ def _head(view: OrderView) -> str:
     chosen = view.chosen
     facts = {
         "Subject": f"{view.class_word} ({view.subject_type})",
-        "Trigger word": view.trigger,
+        "Trigger word": trigger_words(view.plan, view.trigger),
         "Base model": view.base,
         "Pictures": f"{view.kept} used" + (f", {view.refused} refused" if view.refused else ""),
         "Chosen": f"step {chosen.step}, {words.votes_words(chosen.votes)}" if chosen else "not yet",
@@ -222,7 +223,7 @@ def _use(view: OrderView) -> str:
     scale = view.scale.recommended if view.scale else 1.0
     lines = how_to_use(
         base=view.base, stem=file_stem(view.name, view.id), trigger=view.trigger, class_word=view.class_word, scale=scale,
-        subject_type=view.subject_type,
+        subject_type=view.subject_type, words=trigger_words(view.plan, ""),
     )  # fmt: skip
     items = "".join(
         f"<li><strong>{escape(use.tool)}</strong>: {escape(use.say)}"

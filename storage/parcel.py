@@ -29,6 +29,7 @@ _NEEDED = ("order", "architecture", "trigger", "class_word", "subject", "step")
 _STEP = re.compile(r"step-(\d{1,7})\.png")
 _SAMPLE = re.compile(r"(\d{1,3})-(\d{1,20})\.png")
 _DEPARTURES: TypeAdapter[list[Departure]] = TypeAdapter(list[Departure])
+_CALLED: TypeAdapter[list[tuple[str, str]]] = TypeAdapter(list[tuple[str, str]])
 _MEASURED: TypeAdapter[list[Measured]] = TypeAdapter(list[Measured])
 
 
@@ -72,6 +73,7 @@ def parcel_of(file: Path, repository: str, name: str | None = None) -> Parcel:
         fits=_fits(result),
         departures=_departures(result),
         lora_sha256=_digest(header),
+        others=_others(header),
     )
     beside = [Upload(name=file.name, what=file)]
     sidecar = file.with_suffix(".json")
@@ -185,6 +187,15 @@ def _count(header: Mapping[str, str], result: Mapping[str, Any]) -> int:
     said = header.get("ss_num_train_images", "")
     trained = int(said) if said.isdecimal() and len(said) < 6 else 0
     return kept if isinstance(kept, int) and 0 < kept < 10_000 else trained
+
+
+def _others(header: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Trigger and class word of every concept but the first, where a file has several."""
+    try:
+        pairs = _CALLED.validate_json(header.get("lorasmith.concepts", "[]"))
+    except ValidationError:
+        return []
+    return pairs[1:14]
 
 
 def _digest(header: Mapping[str, str]) -> str:

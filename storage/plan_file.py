@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from typing import Any, get_origin
 
@@ -54,15 +54,13 @@ class Origin:
 
 
 OF_PICTURES = ("held_out", "repeats")
-"""Fields that name pictures."""
+"""Fields that name pictures; each of `concepts` names its own."""
 
 
 def written(plan: Plan, *, called: Mapping[str, str] | None = None, origin: Origin | None = None) -> str:
     """The file of a plan. `called` names pictures, by their ids, as files that last longer than those do."""
     known = {field.name: field for field in knobs(Plan)}
-    values = _plain(plan) | {
-        name: [(called or {}).get(id_, id_) for id_ in getattr(plan, name)] for name in OF_PICTURES
-    }
+    values = _plain(renamed(plan, called or {}))
     parts = [HEAD]
     for title, names in sections():
         parts.append(f"\n# ---- {title} ----\n")
@@ -70,6 +68,16 @@ def written(plan: Plan, *, called: Mapping[str, str] | None = None, origin: Orig
     if origin is not None:
         parts.append(f"\n{_wrapped(ORIGIN)}{_entry(ORDER, _as_yaml(asdict(origin)))}")
     return "".join(parts)
+
+
+def renamed(plan: Plan, called: Mapping[str, str]) -> Plan:
+    """The plan with its pictures called otherwise, wherever it names them."""
+
+    def named(ids: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(called.get(id_, id_) for id_ in ids)
+
+    concepts = tuple(replace(concept, pictures=named(concept.pictures)) for concept in plan.concepts)
+    return replace(plan, held_out=named(plan.held_out), repeats=named(plan.repeats), concepts=concepts)
 
 
 ORIGIN = (

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session, col, select, update
 
-from storage.domain.plan import Plan, Validation, shortened
-from storage.plan_file import OF_PICTURES, Origin, written
+from storage.domain.plan import Concept, Plan, Validation, shortened
+from storage.plan_file import OF_PICTURES, Origin, renamed, written
 from storage.plan_reading import PlanRefused, Wanted, near, require_sound
 from storage.tables import Order, Picture, PlanRow
 
@@ -51,12 +51,8 @@ def origin_of(order: Order, plan: Plan, pictures: Sequence[Picture]) -> Origin:
 
 
 def _plan_digest(plan: Plan, pictures: Sequence[Picture]) -> str:
-    hashes = {p.id: p.sha256 for p in pictures}
-    named = replace(
-        plan,
-        held_out=tuple(sorted(hashes.get(id_, id_) for id_ in plan.held_out)),
-        repeats=tuple(sorted(hashes.get(id_, id_) for id_ in plan.repeats)),
-    )
+    named = renamed(plan, {p.id: p.sha256 for p in pictures})
+    named = replace(named, held_out=tuple(sorted(named.held_out)), repeats=tuple(sorted(named.repeats)))
     return hashlib.sha256(named.to_json().encode()).hexdigest()
 
 
@@ -70,6 +66,8 @@ def filled(wanted: Wanted, recipe: Plan, pictures: Sequence[Picture]) -> Plan:
     said = dict(wanted.fields)
     for field in set(OF_PICTURES) & said.keys():
         said[field] = tuple(_found(field, name, pictures) for name in said[field])
+    if "concepts" in said:
+        said["concepts"] = found_concepts(said["concepts"], pictures)
     if "held_out" not in said and said.get("validation") is Validation.NONE:
         said["held_out"] = ()
     steps = said.get("steps", recipe.steps)
@@ -80,6 +78,15 @@ def filled(wanted: Wanted, recipe: Plan, pictures: Sequence[Picture]) -> Plan:
     if len(plan.held_out) >= len(pictures):
         raise PlanRefused("held_out: no picture is left to learn from")
     return plan
+
+
+def found_concepts(concepts: Sequence[Concept], pictures: Sequence[Picture]) -> tuple[Concept, ...]:
+    """Concepts with the ids of the pictures that they name. Raises `PlanRefused` for one that is not there, or is in none."""
+    found = [replace(c, pictures=tuple(_found("concepts", name, pictures) for name in c.pictures)) for c in concepts]
+    missing = next((p for p in pictures if found and not any(p.id in c.pictures for c in found)), None)
+    if missing is not None:
+        raise PlanRefused(f"concepts: the picture {missing.source_name} is in none of them")
+    return tuple(found)
 
 
 def _found(field: str, name: str, pictures: Sequence[Picture]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from storage.domain.plan import Plan
 from storage.view import CheckpointView, OrderView
 
 
@@ -23,6 +24,7 @@ def result_of(view: OrderView, files: Mapping[str, str]) -> dict[str, Any]:
         "subject": view.subject_type,
         "class_word": view.class_word,
         "trigger": view.trigger,
+        "concepts": _concepts(view.plan),
         "stage": view.stage,
         "pictures": {"kept": view.kept, "refused": view.refused},
         "plan": json.loads(view.plan.to_json()) if view.plan else None,
@@ -43,6 +45,14 @@ def result_of(view: OrderView, files: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _concepts(plan: Plan | None) -> list[dict[str, Any]]:
+    """Where a LoRA has several; the first has the trigger and the class word above."""
+    return [
+        {"trigger": c.trigger, "class_word": c.class_word, "pictures": len(c.pictures), "repeats": c.repeats}
+        for c in (plan.concepts if plan else ())
+    ]
+
+
 def _checkpoint(it: CheckpointView) -> dict[str, Any]:
     measured = it.measurement
     return {
@@ -50,6 +60,7 @@ def _checkpoint(it: CheckpointView) -> dict[str, Any]:
         "votes": it.votes,
         "validation_ratio": measured.validation_ratio if measured else None,
         "likeness": measured.likeness if measured else None,
+        "likenesses": list(measured.likenesses) if measured else [],
         "adherence": measured.adherence if measured else None,
         "leakage": measured.leakage if measured else None,
         "utility": measured.utility if measured else None,

@@ -24,9 +24,14 @@ class Use:
     code: str = ""
 
 
-def how_to_use(*, base: str, stem: str, trigger: str, class_word: str, scale: float, subject_type: str) -> list[Use]:
-    """ComfyUI, A1111 and Forge, and diffusers; "not checked" where a tool was not asked about this base."""
-    words = prompt_with(trigger=trigger, class_word=class_word, subject_type=subject_type)
+def how_to_use(
+    *, base: str, stem: str, trigger: str, class_word: str, scale: float, subject_type: str, words: str = ""
+) -> list[Use]:
+    """ComfyUI, A1111 and Forge, and diffusers; "not checked" where a tool was not asked about this base.
+
+    `words` are what to write where that is more than one trigger with its class.
+    """
+    words = words or prompt_with(trigger=trigger, class_word=class_word, subject_type=subject_type)
     pipe = f'pipe.load_lora_weights("{stem}.safetensors", adapter_name="a"); pipe.set_adapters("a", {scale:.2f})'
     comfyui = f"put the file into models/loras and drop the preview picture on the canvas, or Load LoRA at {scale:.2f}."
     webui = "put file and json into models/Lora and write"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from storage.domain.choice import Because, Choice
 from storage.domain.measurement import Flag, Measurement, ScaleChoice
 from storage.domain.plan import Departure, Fit, Plan, Validation
+from storage.words_concepts import concept_lines
 
 FLAG_WORDS: dict[Flag, str] = {
     Flag.NAN: "its numbers went wrong, so it cannot win",
@@ -129,6 +130,7 @@ def plan_sentences(plan: Plan, pictures: int) -> list[str]:
         f"Views of about {plan.resolution} x {plan.resolution} px{', half of them mirrored' if plan.flip else ''}.",
         f"Checkpoints after steps {', '.join(map(str, plan.checkpoint_steps))}.",
         kept_aside[plan.validation],
+        *concept_lines(plan),
     ]
 
 

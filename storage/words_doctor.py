@@ -17,13 +17,14 @@ _SENTENCES: dict[Ailment, str] = {
     Ailment.MIXED: "The pictures fall into two groups, as if they showed two subjects. One order learns one subject",
     Ailment.ONE_BACKGROUND: "All backgrounds are much alike, so the background is learned as part of the subject. "
     "Pictures in two or three other places would help",
+    Ailment.KNOWN_WORD: "The base knows the trigger {word} as a word. A made-up word such as zorvex works better",
 }
 
 
 def finding_words(finding: Finding) -> str:
     """One finding, without the picture's name."""
     percent = f"{100 * finding.measure:.0f} %"
-    return _SENTENCES[finding.ailment].format(percent=percent, times=finding.measure)
+    return _SENTENCES[finding.ailment].format(percent=percent, times=finding.measure, word=finding.word)
 
 
 def examined_words(name: str, findings: Sequence[Finding]) -> str:

@@ -21,6 +21,7 @@ from storage import orders
 from storage.artifacts import Artifacts
 from storage.checkups import Box, checkup_of, faces_of
 from storage.domain.captions import spoken
+from storage.domain.concepts import voiced
 from storage.domain.orders import file_stem
 from storage.domain.plan import Departure, Fit, Plan
 from storage.tables import Checkpoint, Order, Picture
@@ -179,7 +180,8 @@ def remove(work: Path, order_ids: Iterable[str]) -> None:
 
 def _said(picture: Picture, plan: Plan) -> str:
     """Rows of an order that was started do not change, so this is frozen with its plan."""
-    return spoken(picture.caption, subject=plan.subject_type, trigger=plan.trigger, class_word=plan.class_word)
+    voice = voiced(plan, picture.id)
+    return spoken(picture.caption, subject=voice.subject_type, trigger=voice.trigger, class_word=voice.class_word)
 
 
 def _file(picture: Picture) -> str:

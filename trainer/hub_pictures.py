@@ -18,9 +18,8 @@ from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIs
 from storage.captions import MAX_BYTES
 from storage.domain.errors import LorasmithError
 from storage.pictures import LIMITS
-from trainer.gathering import CAPTION_ENDINGS, METADATA, MOST_FILES
+from trainer.gathering import CAPTION_ENDINGS, METADATA, MOST_FILES, PICTURES
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 MOST_BYTES = 2 << 30
 """Of all pictures together."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")

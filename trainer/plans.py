@@ -42,11 +42,12 @@ async def plan_of(wish: Wish) -> str:
     await asyncio.to_thread(migrate, settings)
     async with opened(settings, f"plan:{secrets.token_hex(4)}", serves=False) as bench:
         try:
-            order = await drafted(bench, wish, await asyncio.to_thread(gathered, wish.pictures))
+            found = await asyncio.to_thread(gathered, wish.pictures)
+            order = await drafted(bench, wish, found)
             rows = await bench.database.transact(orders.pictures_of, order.id)
             terminal.pictures(rows)
-            kept = require_enough(rows)
-            return written(plan_of_wish(order, kept, wish), called=lasting_names(kept))
+            kept = require_enough(rows, found)
+            return written(plan_of_wish(order, kept, wish, found), called=lasting_names(kept))
         finally:
             await bench.engine.close()
 
@@ -68,7 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit 0 with the file on standard output, 1 with the reason, 2 where a setting is wrong."""
     parser = Options("plan", SAYS)
     parser.add_argument(
-        "pictures", type=Path, nargs="?", metavar="DIR", help="folder with 4 to 40 pictures of one subject"
+        "pictures",
+        type=Path,
+        nargs="?",
+        metavar="DIR",
+        help="folder with 4 to 40 pictures of one subject, or a subfolder each of several",
     )
     parser.add_argument("--subject", choices=[s.value for s in SubjectType], help="what they show")
     parser.add_argument("--base", default="pocket", choices=[*BASES], help="what to train on")

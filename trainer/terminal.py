@@ -17,6 +17,7 @@ from storage import checkups, tables, words
 from storage.database import Database
 from storage.doctor import can_return, findings_of
 from storage.domain.captions import unwanted
+from storage.domain.concepts import prompt_words
 from storage.domain.errors import Fault
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan
@@ -26,9 +27,11 @@ from storage.tables import Picture
 from storage.view import OrderView
 from storage.watching import signs_of
 from storage.words_captions import captioned, empty_words, said_words, spoilt_words
+from storage.words_concepts import concepts_line
 from storage.words_doctor import checkup_lines, examined_words
 from storage.words_pictures import pictures_refused
 from storage.words_signs import sign_sentence
+from trainer.gathering import Gathered
 
 LOOK_S = 0.25
 
@@ -72,16 +75,16 @@ def pictures(rows: Sequence[Picture]) -> None:
         say("  This is advice. --leave-out FILE leaves a picture out, --keep FILE uses it whatever was found.")
 
 
-def captions(order: tables.Order, rows: Sequence[Picture], empty: Sequence[str]) -> None:
+def captions(order: tables.Order, rows: Sequence[Picture], found: Gathered) -> None:
     """How pictures are called, and what had better not be said of them."""
     kept, subject = [p for p in rows if p.state == "kept"], SubjectType(order.subject_type)
     own = sum(bool(p.caption) for p in kept)
-    if own or empty:
+    if own or found.empty:
         say(captioned(own, len(kept)))
-    for name in empty:
+    for name in found.empty:
         say(f"  {empty_words(name)}")
     for row in kept:
-        if words_ := unwanted(row.caption, subject, trigger=order.trigger):
+        if words_ := unwanted(row.caption, subject, trigger=found.trigger_of(row.source_name) or order.trigger):
             say(f"  {spoilt_words(row.source_name, words_, subject)}")
 
 
@@ -97,7 +100,9 @@ def checkup(session: Session, order_id: str) -> None:
         say(f"  {line}")
     written = checkups.captioned(session, order_id)
     if written:
-        say(f"  {len(written)} captions were written for pictures without one; a .txt beside a picture says it otherwise:")
+        say(
+            f"  {len(written)} captions were written for pictures without one; a .txt beside a picture says it otherwise:"
+        )
     for picture in written:
         say(f"    {said_words(picture.source_name, picture.caption)}")
 
@@ -107,9 +112,10 @@ def too_few(count: int) -> str:
     return f"{count} usable pictures are too few; at least {MIN_PICTURES} are needed, 8 to 20 are better."
 
 
-def plan(plan_: Plan, count: int, trigger: str) -> None:
+def plan(plan_: Plan, count: int) -> None:
     """The plan in plain words."""
-    say(f'The trigger is "{trigger}": write it in a prompt to call the subject.')
+    if not plan_.concepts:
+        say(f'The trigger is "{plan_.trigger}": write it in a prompt to call the subject.')
     for sentence in words.plan_sentences(plan_, count):
         say(f"  {sentence}")
     if plan_.subject_type is SubjectType.PERSON:
@@ -129,12 +135,16 @@ def summary(view: OrderView, out: Path, files: dict[str, str]) -> None:
         say(f"Chosen: the checkpoint after step {view.choice.step}. {words.because_sentence(view.choice)}")
     if view.chosen:
         say(f"  {words.measurement_line(view.chosen.measurement)}")
+        if line := concepts_line(view.plan, view.chosen.measurement):
+            say(f"  {line}")
         for warning in words.flag_sentences(view.chosen.measurement):
             say(f"  {warning}")
     for sign in view.signs:
         say(f"  Careful. {sign_sentence(sign)}")
     if view.scale:
         say(words.scale_sentence(view.scale))
+    if view.plan and view.plan.concepts:
+        say(f"Write in a prompt what you want to see: {' or '.join(prompt_words(view.plan))}.")
     for role in ("lora", "sidecar", "preview", "strip"):
         if role in files:
             say(f"  {role:8} {out / files[role]}")
@@ -142,9 +152,8 @@ def summary(view: OrderView, out: Path, files: dict[str, str]) -> None:
     say(f"Took {words.duration(view.seconds.get('start to delivery', 0.0))}.")
 
 
-@contextlib.asynccontextmanager
-async def progress_of(database: Database, order_id: str, title: str) -> AsyncIterator[None]:
-    """A bar that follows the order's progress row while the block runs."""
+def bars() -> Progress:
+    """Bars that are gone when the work is done."""
     columns: Any = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -152,7 +161,13 @@ async def progress_of(database: Database, order_id: str, title: str) -> AsyncIte
         TaskProgressColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    return Progress(*columns, console=console, transient=True)
+
+
+@contextlib.asynccontextmanager
+async def progress_of(database: Database, order_id: str, title: str) -> AsyncIterator[None]:
+    """A bar that follows the order's progress row while the block runs."""
+    with bars() as bar:
         task = bar.add_task(title, total=None)
 
         async def follow() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlmodel import Session
@@ -18,13 +18,13 @@ from storage.domain.errors import LorasmithError, PictureRefused
 from storage.domain.lifecycle import Stage
 from storage.domain.observers import OBSERVERS
 from storage.domain.orders import CLASS_WORDS, MIN_PICTURES, SubjectType
-from storage.domain.plan import Plan, shortened
+from storage.domain.plan import Concept, Plan, shortened
 from storage.domain.portraits import crop_of
 from storage.domain.recipes import PictureOf, plan_for
 from storage.drafts import twins
 from storage.pictures import Checker, limits_for, near_twin
 from storage.plan_file import Origin
-from storage.plan_order import day_of, different, filled, placed
+from storage.plan_order import day_of, different, filled, found_concepts, placed
 from storage.plan_reading import Wanted
 from storage.tables import Order, Picture
 from trainer import terminal
@@ -82,25 +82,32 @@ async def ordered(bench: Bench, wish: Wish) -> str:
     order = await drafted(bench, wish, found)
     rows = await bench.database.transact(orders.pictures_of, order.id)
     terminal.pictures(rows)
-    terminal.captions(order, rows, found.empty)
-    kept = require_enough(rows)
+    terminal.captions(order, rows, found)
+    kept = require_enough(rows, found)
     if wish.continue_from and order.stage == Stage.DRAFT.value:
         await bench.artifacts.put(start_key(order.id), wish.continue_from.file)
-    order = await bench.database.transact(_set_going, bench, order.id, wish)
-    terminal.plan(await bench.database.transact(orders.plan_of, order.id), len(kept), order.trigger)
+    order = await bench.database.transact(_set_going, bench, order.id, wish, found)
+    terminal.plan(await bench.database.transact(orders.plan_of, order.id), len(kept))
     return order.id
 
 
-def require_enough(rows: Sequence[Picture]) -> list[Picture]:
-    """The pictures that are used. Raises `LorasmithError` where they are too few."""
+def require_enough(rows: Sequence[Picture], found: Gathered) -> list[Picture]:
+    """The pictures that are used. Raises `LorasmithError` where they are too few, in all or of one of several concepts."""
     kept = [p for p in rows if p.state == "kept"]
     if len(kept) < MIN_PICTURES:
         raise LorasmithError(terminal.too_few(len(kept)))
+    for concept in found.concepts:
+        if (count := sum(p.source_name in concept.names for p in kept)) < MIN_PICTURES:
+            raise LorasmithError(f"{concept.trigger} {concept.class_word}: {terminal.too_few(count)}")
     return kept
 
 
 async def drafted(bench: Bench, wish: Wish, found: Gathered) -> Order:
     """The draft with its pictures checked, or the order that was started from it. An exported order is made again under its id."""
+    if found.concepts and wish.plan is None and (wish.trigger or wish.class_word):
+        raise LorasmithError(
+            f"the folders in {wish.pictures} say how their pictures are called; leave out --trigger and --class-word"
+        )
     fingerprint = await asyncio.to_thread(_fingerprint, wish, found)
     if wish.plan is not None and wish.plan.origin is not None:
         origin = wish.plan.origin
@@ -108,7 +115,7 @@ async def drafted(bench: Bench, wish: Wish, found: Gathered) -> Order:
         if again.interaction_id != fingerprint:
             raise LorasmithError(f"{wish.out} holds the order {origin.id} already; give another --out to make it again")
         await _checked(bench, again, found, wish)
-        why = await bench.database.transact(_same_again, again.id, wish, origin)
+        why = await bench.database.transact(_same_again, again.id, wish, found, origin)
         if why is None:
             return await bench.database.transact(orders.locked_order, again.id)
         terminal.say(f"This is an order of its own, and not {origin.id} again: {why}.")
@@ -124,13 +131,13 @@ async def _checked(bench: Bench, order: Order, found: Gathered, wish: Wish) -> N
         await bench.database.transact(_decide, order.id, wish)
 
 
-def _same_again(session: Session, order_id: str, wish: Wish, origin: Origin) -> str | None:
+def _same_again(session: Session, order_id: str, wish: Wish, found: Gathered, origin: Origin) -> str | None:
     """Why this is not the order that the plan was exported from; then its draft goes. Else its pictures take their places."""
     order = orders.locked_order(session, order_id)
     if order.stage != Stage.DRAFT.value:
         return None
-    kept = require_enough(orders.pictures_of(session, order_id))
-    why = different(origin, plan_of_wish(order, kept, wish), order, kept)
+    kept = require_enough(orders.pictures_of(session, order_id), found)
+    why = different(origin, plan_of_wish(order, kept, wish, found), order, kept)
     if why is None:
         placed(session, order_id, origin)
         return None
@@ -146,6 +153,7 @@ def _fingerprint(wish: Wish, found: Gathered) -> str:
     said: list[object] = [wish.subject.value, wish.class_word, wish.trigger, wish.name, wish.base, wish.steps]
     said += [[*wish.leave_out], [*wish.keep]] if wish.leave_out or wish.keep else []
     said += [found.captions, found.trigger, found.class_word] if found.captions or found.trigger else []
+    said += [[asdict(concept) for concept in found.concepts]] if found.concepts else []
     said += [wish.continue_from.sha256] if wish.continue_from else []
     said += [wish.recipe, wish.plan_sha256] if wish.plan or wish.recipe != "house" else []
     whole = hashlib.sha256(json.dumps(said).encode())
@@ -156,7 +164,9 @@ def _fingerprint(wish: Wish, found: Gathered) -> str:
 
 
 def _draft(session: Session, wish: Wish, found: Gathered, fingerprint: str, origin: Origin | None = None) -> Order:
-    """What the command says holds over what the folder's name says."""
+    """What the command says holds over what the folder's name says; of several concepts the order has the first one's words."""
+    said = wish.plan.fields.get("concepts", ()) if wish.plan else ()
+    trigger, class_word = (said[0].trigger, said[0].class_word) if said else (found.trigger, found.class_word)
     order = orders.open_draft(
         session,
         interaction_id=fingerprint,
@@ -166,10 +176,10 @@ def _draft(session: Session, wish: Wish, found: Gathered, fingerprint: str, orig
         channel_id="",
         name=wish.name,
         subject_type=wish.subject.value,
-        class_word=wish.class_word or found.class_word or CLASS_WORDS[wish.subject],
-        trigger=wish.trigger or found.trigger,
+        class_word=wish.class_word or class_word or CLASS_WORDS[wish.subject],
+        trigger=wish.trigger or trigger,
         base=wish.base,
-        links=[(f.resolve().as_uri(), f.name, f.stat().st_size) for f in found.files],
+        links=[(f.resolve().as_uri(), found.called(f), f.stat().st_size) for f in found.files],
         id_=origin.id if origin else None,
     )
     if origin is not None and order.interaction_id == fingerprint:
@@ -179,7 +189,7 @@ def _draft(session: Session, wish: Wish, found: Gathered, fingerprint: str, orig
 
 
 async def _check_pictures(bench: Bench, order: Order, found: Gathered) -> None:
-    checker, paths = Checker(), {f.name: f for f in found.files}
+    checker, paths = Checker(), {found.called(f): f for f in found.files}
     try:
         for picture in await bench.database.transact(orders.linked, order.id):
             try:
@@ -204,17 +214,18 @@ def _decide(session: Session, order_id: str, wish: Wish) -> None:
         picture.accepted = picture.accepted or picture.source_name in wish.keep
 
 
-def _set_going(session: Session, bench: Bench, order_id: str, wish: Wish) -> Order:
+def _set_going(session: Session, bench: Bench, order_id: str, wish: Wish, found: Gathered) -> Order:
     """Start a draft; try a failed one again; let be what is under way."""
     order = orders.locked_order(session, order_id)
     if order.stage == Stage.DRAFT.value:
-        return orders.start(session, bench.engine, order_id, plan_of_wish(order, orders.kept(session, order_id), wish))
+        plan = plan_of_wish(order, orders.kept(session, order_id), wish, found)
+        return orders.start(session, bench.engine, order_id, plan)
     if order.stage == Stage.FAILED.value:
         return orders.retry(session, bench.engine, order_id)
     return order
 
 
-def plan_of_wish(order: Order, kept: Sequence[Picture], wish: Wish) -> Plan:
+def plan_of_wish(order: Order, kept: Sequence[Picture], wish: Wish, found: Gathered) -> Plan:
     """The recipe's plan, with what a plan file says or with as many steps as were asked for."""
     plan = plan_for(
         base=order.base,
@@ -224,9 +235,25 @@ def plan_of_wish(order: Order, kept: Sequence[Picture], wish: Wish) -> Plan:
         seed=wish.plan.fields.get("seed", order.seed) if wish.plan else order.seed,
         pictures=[PictureOf(id=p.id, dhash=int(p.dhash, 16)) for p in kept],
         recipe=wish.recipe,
+        concepts=_concepts(kept, wish, found),
     )
     if wish.plan is not None:
         plan = filled(wish.plan, plan, kept)
     elif wish.steps is not None:
         plan = shortened(plan, wish.steps)
     return going_on(plan, wish.continue_from, planned=wish.plan is not None and "rank" in wish.plan.fields)
+
+
+def _concepts(kept: Sequence[Picture], wish: Wish, found: Gathered) -> tuple[Concept, ...]:
+    """Those that a plan file names, else those of the folders, with the ids of the pictures that are used."""
+    if wish.plan is not None and "concepts" in wish.plan.fields:
+        return found_concepts(wish.plan.fields["concepts"], kept)
+    return tuple(
+        Concept(
+            trigger=held.trigger,
+            class_word=held.class_word,
+            pictures=tuple(p.id for p in kept if p.source_name in held.names),
+            repeats=held.repeats,
+        )
+        for held in found.concepts
+    )

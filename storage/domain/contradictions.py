@@ -8,6 +8,7 @@ from dataclasses import fields
 from itertools import pairwise
 
 from storage.domain.bases import flow
+from storage.domain.concepts import contradictory
 from storage.domain.knobs import knobs
 from storage.domain.plan import Plan
 
@@ -36,6 +37,7 @@ def contradictions(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "continue_from", "it is no SHA-256: 64 digits and letters from a to f"
     yield from _meaningless(plan)
     yield from _of_pictures(plan)
+    yield from contradictory(plan)
     for prompt in plan.prompts:
         if len(prompt.text) > 300 or len(prompt.plain) > 300:
             yield "prompts", "a text is longer than 300 characters"

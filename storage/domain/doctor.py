@@ -34,6 +34,7 @@ class Ailment(StrEnum):
     OUTLIER = "outlier"
     MIXED = "mixed"
     ONE_BACKGROUND = "one_background"
+    KNOWN_WORD = "known_word"
     FACELESS = "faceless"
 
 
@@ -47,7 +48,10 @@ class Finding:
 
     ailment: Ailment
     measure: float
-    """What was measured: see the limits above; for SMALL how often wider it has to be made, for LONG the share cut off."""
+    """What was measured: see the limits above; for SMALL how often wider it has to be made, for LONG the share cut off; for
+    KNOWN_WORD into how many pieces the base cuts it."""
+    word: str = ""
+    """The trigger, where one of several is a word that the base knows."""
 
 
 def examined(symptoms: Mapping[str, float], *, width: int, height: int, learned_px: int) -> tuple[Finding, ...]:
@@ -71,9 +75,12 @@ def worth_dropping(findings: Sequence[Finding]) -> bool:
 
 def to_json(findings: Sequence[Finding]) -> str:
     """As kept in a row."""
-    return json.dumps([asdict(f) for f in findings])
+    return json.dumps([{k: v for k, v in asdict(f).items() if v != ""} for f in findings])
 
 
 def from_json(text: str) -> tuple[Finding, ...]:
     """The inverse of `to_json`."""
-    return tuple(Finding(ailment=Ailment(f["ailment"]), measure=float(f["measure"])) for f in json.loads(text))
+    return tuple(
+        Finding(ailment=Ailment(f["ailment"]), measure=float(f["measure"]), word=f.get("word", ""))
+        for f in json.loads(text)
+    )

@@ -9,6 +9,18 @@ from storage.domain.knobs import Knob
 
 
 @dataclass(frozen=True, kw_only=True)
+class Concept:
+    """One of several things that a LoRA learns, each with a word of its own."""
+
+    trigger: str
+    class_word: str
+    pictures: tuple[str, ...]
+    """Ids; in a plan file names or hashes."""
+    repeats: int = 1
+    """How often a round shows each of its pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Material:
     """See the knobs."""
 
@@ -85,6 +97,18 @@ class Material:
             change="for the best pictures of a mixed set, or to balance few close-ups against many others",
             most=512,
             longest=300,
+        ),
+    ] = ()
+    concepts: Annotated[
+        tuple[Concept, ...],
+        Knob(
+            meaning="Several things learned together, each with its trigger, class_word, pictures (ids, in a plan file names or "
+            "hashes) and repeats: how often a round shows each of its pictures. Every picture is in one of them; the first has "
+            "the plan's own trigger and class_word. Empty learns one thing",
+            change="for one LoRA of several people or things; raise the repeats of the one with fewer pictures",
+            source="Kumari et al. 2023, arXiv 2212.04488, section 3.2: the pictures of all concepts are one training set; repeats "
+            "as in the folders of kohya-ss/sd-scripts, docs/train_README-en.md, and as OneTrainer balances concepts",
+            most=13,
         ),
     ] = ()
     resolutions: Annotated[

@@ -52,6 +52,8 @@ class Measurement:
     """Of triggered previews, over the less sharp of the base's at equal seed and the training pictures: 1.0 is as sharp."""
     seed_variety: float | None = None
     """Mean distance between the seeds of one triggered prompt, over the base's; small means that the seed hardly matters."""
+    likenesses: tuple[float, ...] = ()
+    """Of each concept, in the plan's order, towards its own pictures; `likeness` is their mean. Empty where there is one."""
 
     def to_json(self) -> str:
         """As kept in the checkpoint's row."""
@@ -62,6 +64,7 @@ class Measurement:
         """The inverse of `to_json`."""
         data: dict[str, Any] = json.loads(text)
         data["utilities"] = tuple(data["utilities"])
+        data["likenesses"] = tuple(data.get("likenesses", ()))
         data["flags"] = tuple(Flag(f) for f in data["flags"])
         return cls(**data)
 

@@ -6,10 +6,16 @@ where others must stay themselves. The pocket knows only the words of its drawn 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from storage.domain.orders import SubjectType
-from storage.domain.plan import PreviewPrompt
+from storage.domain.plan import Concept, PreviewPrompt
 
 SEEDS_A_PROMPT = 2
+MOST_ROWS = 16
+"""Of a plan's panel."""
+ROWS_A_CONCEPT = 2
+"""Where several concepts share a panel and it has room: more rows cost drawing time at every checkpoint."""
 
 _POCKET_PLACES = ("on grass", "in the snow", "at night", "at sea")
 """Phrases of the pocket's pretraining captions, word for word; a test compares them with its vocabulary."""
@@ -49,6 +55,41 @@ def prompts_for(
         PreviewPrompt(text=text, plain=plain, with_trigger=i < len(shown), seeds=_seeds(seed, i))
         for i, (text, plain) in enumerate([*shown, *others])
     )
+
+
+def prompts_of_concepts(
+    subject_type: SubjectType, concepts: Sequence[Concept], *, seed: int, pocket: bool
+) -> tuple[PreviewPrompt, ...]:
+    """The panel of several concepts: rows of each in places of its own, two concepts together, then rows without a trigger."""
+    others = [(text, text) for text in (_POCKET_OTHERS if pocket else _OTHERS)]
+    each = min(ROWS_A_CONCEPT, (MOST_ROWS - len(others) - 1) // len(concepts))
+    shown = []
+    for number, concept in enumerate(concepts):
+        rows = _subject_prompts(subject_type, trigger=concept.trigger, class_word=concept.class_word, pocket=pocket)
+        shown += [rows[(number * each + n) % len(rows)] for n in range(each)]
+    shown.append(_together(subject_type, concepts[0], concepts[1], pocket=pocket))
+    return tuple(
+        PreviewPrompt(text=text, plain=plain, with_trigger=i < len(shown), seeds=_seeds(seed, i))
+        for i, (text, plain) in enumerate([*shown, *others])
+    )
+
+
+def _together(subject_type: SubjectType, one: Concept, other: Concept, *, pocket: bool) -> tuple[str, str]:
+    """Two concepts in one picture."""
+    if subject_type is SubjectType.STYLE and pocket:
+        return f"{_POCKET_STYLE_THINGS[0]}, {one.trigger} style, {other.trigger} style", _POCKET_STYLE_THINGS[0]
+    if subject_type is SubjectType.STYLE:
+        return f"{_STYLE_THINGS[0]} in {one.trigger} style and {other.trigger} style", _STYLE_THINGS[0]
+    place = _POCKET_PLACES[0] if pocket else _places(subject_type)[0]
+    lead = "a" if pocket else "a photo of a"
+    called, plain = (
+        f"{lead} {a} and a {b} {place}"
+        for a, b in (
+            (f"{one.trigger} {one.class_word}", f"{other.trigger} {other.class_word}"),
+            (one.class_word, other.class_word),
+        )
+    )
+    return called, plain
 
 
 def _subject_prompts(

@@ -13,12 +13,13 @@ from typing import Annotated, Any
 from storage.domain.fit import Departure, Fit, learning_rate_factor, micro_batch
 from storage.domain.knobs import Knob
 from storage.domain.learning import Learning
-from storage.domain.material import Material
+from storage.domain.material import Concept, Material
 from storage.domain.objective import Objective
 from storage.domain.orders import SubjectType
 from storage.domain.prior import Prior
 
 __all__ = [
+    "Concept",
     "Departure",
     "Fit",
     "Plan",
@@ -101,6 +102,7 @@ class Plan(Learning, Objective, Material, Prior):
         data["subject_type"] = SubjectType(data["subject_type"])
         data["validation"] = Validation(data["validation"])
         data["prompts"] = tuple(PreviewPrompt(**{**p, "seeds": tuple(p["seeds"])}) for p in data["prompts"])
+        data["concepts"] = tuple(Concept(**{**c, "pictures": tuple(c["pictures"])}) for c in data.get("concepts", ()))
         data |= {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
         return cls(**data)
 

@@ -4,7 +4,7 @@ from storage.lora_file.architectures import ARCHITECTURES, Architecture
 from storage.lora_file.format import Entry, Header
 from storage.lora_file.header import read_header, read_tensor
 from storage.lora_file.layouts import LAYOUTS, Layout, layout_of
-from storage.lora_file.metadata import About, metadata_for
+from storage.lora_file.metadata import About, Called, metadata_for
 from storage.lora_file.naming import ALPHA, COMPONENTS, DOWN, UP, Component, key_of, kohya_key, paths_by_key, place_of
 from storage.lora_file.writer import Raw, Tensors, data_sha256, write_lora
 
@@ -17,6 +17,7 @@ __all__ = [
     "UP",
     "About",
     "Architecture",
+    "Called",
     "Component",
     "Entry",
     "Header",

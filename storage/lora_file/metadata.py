@@ -17,6 +17,16 @@ from storage.lora_file.writer import Tensors, data_sha256, legacy_hash
 
 
 @dataclass(frozen=True, kw_only=True)
+class Called:
+    """One of several concepts in a LoRA."""
+
+    trigger: str
+    class_word: str
+    pictures: int  # that were trained on
+    repeats: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class About:
     """What a LoRA's header tells; every value comes from the order's row and its plan, none from the clock."""
 
@@ -45,6 +55,7 @@ class About:
     description: str = ""  # "" gives a sentence made of the values above
     recommended_scale: float | None = None  # known after the measurement only
     scale_band: tuple[float, float] | None = None
+    concepts: tuple[Called, ...] = ()  # all of several, the first with the words above; () where there is one
     own: Mapping[str, str] = field(default_factory=dict)  # further entries, written as `lorasmith.<key>`
 
 
@@ -64,9 +75,8 @@ def metadata_for(about: About, tensors: Tensors) -> dict[str, str]:
 
 
 def training_entries(about: About, architecture: Architecture) -> dict[str, str]:
-    """The `ss_*` entries. `ss_tag_frequency` holds the trigger alone: A1111 proposes trigger words from it."""
-    words = prompt_words(about)
-    folder = f"1_{words}"
+    """The `ss_*` entries. `ss_tag_frequency` holds the triggers alone: A1111 proposes trigger words from it."""
+    folders = {f"{c.repeats}_{_said(c, about)}": c for c in _concepts(about)}
     entries = {
         "ss_output_name": about.title,
         "ss_sd_model_name": about.base,
@@ -78,8 +88,8 @@ def training_entries(about: About, architecture: Architecture) -> dict[str, str]
         "ss_resolution": f"({about.width}, {about.height})",
         "ss_num_train_images": str(about.pictures),
         "ss_num_reg_images": "0",
-        "ss_dataset_dirs": _json({folder: {"n_repeats": 1, "img_count": about.pictures}}),
-        "ss_tag_frequency": _json({folder: {words: about.pictures}}),
+        "ss_dataset_dirs": _json({n: {"n_repeats": c.repeats, "img_count": c.pictures} for n, c in folders.items()}),
+        "ss_tag_frequency": _json({name: {_said(c, about): c.pictures} for name, c in folders.items()}),
         "ss_steps": str(about.step),
         "ss_max_train_steps": str(about.steps),
         "ss_total_batch_size": str(about.batch),
@@ -124,6 +134,7 @@ def own_entries(about: About) -> dict[str, str]:
         "trigger": about.trigger,
         "class_word": about.class_word,
         "step": str(about.step),
+        "concepts": _json([[c.trigger, c.class_word] for c in about.concepts]) if about.concepts else "",
         **about.own,
     }
     if about.recommended_scale is not None:
@@ -134,19 +145,30 @@ def own_entries(about: About) -> dict[str, str]:
 
 
 def prompt_words(about: About) -> str:
-    """What to write in a prompt: the words that it was trained with."""
-    return prompt_with(trigger=about.trigger, class_word=about.class_word, subject_type=about.subject)
+    """What to write in a prompt: the words that it was trained with; those of several concepts with commas between them."""
+    return ", ".join(_said(concept, about) for concept in _concepts(about))
+
+
+def _concepts(about: About) -> tuple[Called, ...]:
+    one = Called(trigger=about.trigger, class_word=about.class_word, pictures=about.pictures, repeats=1)
+    return about.concepts or (one,)
+
+
+def _said(concept: Called, about: About) -> str:
+    return prompt_with(trigger=concept.trigger, class_word=concept.class_word, subject_type=about.subject)
 
 
 def description(about: About) -> str:
     """What this file is, in one sentence."""
-    what = f'{about.subject} "{prompt_words(about)}"'
+    each = " and ".join(f'"{_said(concept, about)}"' for concept in _concepts(about))
+    what = f"{about.subject} {each}" if len(_concepts(about)) == 1 else f"{each} ({about.subject})"
     return f"LoRA of the {what} for {about.base}, step {about.step} of {about.steps}, from {about.pictures} pictures."
 
 
 def usage_hint(about: About) -> str:
     """One sentence for the person who opens the file in some months' time."""
-    hint = f'Write "{prompt_words(about)}" in the prompt'
+    each = " or ".join(f'"{_said(concept, about)}"' for concept in _concepts(about))
+    hint = f"Write {each} in the prompt"
     if about.recommended_scale is None:
         return f"{hint}."
     hint = f"{hint}, weight {about.recommended_scale:g}"

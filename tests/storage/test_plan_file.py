@@ -86,6 +86,47 @@ def test_an_export_names_its_order_and_is_read_back() -> None:
     assert filled(found, plan, PICTURES) == replace(plan, held_out=("abcd2345-p0",))
 
 
+CONCEPTS = """
+trigger: zorvex
+class_word: dog
+concepts:
+- {trigger: zorvex, class_word: dog, pictures: [0.png, 1.png, 2.png, 3.png]}
+- {trigger: kredax, class_word: man, repeats: 2, pictures: [4.png, 5.png, 6.png, 7.png, 8.png]}
+prompts:
+- {text: a zorvex dog, plain: a dog, seeds: [1]}
+- {text: a kredax man, plain: a man, seeds: [1]}
+"""
+
+
+def test_concepts_are_read_filled_and_written_again_with_names_that_last() -> None:
+    recipe = plan_of("sdxl")
+    plan = filled(read(CONCEPTS.encode()), recipe, PICTURES)
+    assert [c.pictures for c in plan.concepts] == [
+        tuple(f"abcd2345-p{n}" for n in numbers) for numbers in (range(4), range(4, 9))
+    ]
+    assert plan.concepts[1].repeats == 2
+    named = read(written(plan, called={p.id: p.sha256 for p in PICTURES}).encode())
+    assert named.fields["concepts"][1].pictures == tuple(p.sha256 for p in PICTURES[4:])
+    assert filled(named, recipe, PICTURES) == plan
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "answer"),
+    [
+        ("8.png", "eight.png", "concepts: there is no picture 'eight.png'"),
+        (", 8.png", "", "concepts: the picture 8.png is in none of them"),
+        ("7.png, 8.png", "0.png, 7.png, 8.png", "stands there 2 times"),
+        ("repeats: 2", "repeat: 2", "concepts: entry 2: 'repeat' is not known there; repeats is near to it"),
+        ("repeats: 2", "repeats: 0", "the repeats of kredax are not from 1"),
+        ("a kredax man", "a man", "prompts: none of them shows kredax"),
+    ],
+)
+def test_what_is_wrong_with_concepts_in_a_file_is_named(old: str, new: str, answer: str) -> None:
+    with pytest.raises(PlanRefused) as refused:
+        filled(read(CONCEPTS.replace(old, new, 1).encode()), plan_of("sdxl"), PICTURES)
+    assert answer in str(refused.value)
+
+
 def test_what_a_file_leaves_out_comes_from_the_recipe() -> None:
     recipe = plan_of("sdxl")
     plan = filled(read(b"rank: 7\nlearning_rate: 1e-4\n"), recipe, PICTURES)

@@ -8,6 +8,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -247,6 +248,53 @@ async def test_captions_of_a_folder_reach_the_job_with_the_trigger(
     trigger = json.loads((wish.out / "result.json").read_text())["trigger"]
     captions = [p["caption"] for p in json.loads(job.read_text())["pictures"]]
     assert captions == ["", f"{trigger} cat, with blue fur, on a chair", "", "", "", ""]
+
+
+async def test_several_subfolders_become_one_lora_with_several_triggers_and_are_made_again_by_its_plan(
+    wish: Wish, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The child is told the same, whatever the folders are called the second time: equal jobs are equal files."""
+    root = tmp_path / "two"
+    for folder, drawn in {"10_sks dog": drawn_pictures(9)[:5], "20_ohwx man": drawn_pictures(9)[5:]}.items():
+        (root / folder).mkdir(parents=True)
+        for n, picture in enumerate(drawn):
+            picture.save(root / folder / f"{n}.png")
+    (root / "20_ohwx man" / "1.txt").write_text("on grass")
+    several = replace(wish, pictures=root, class_word="")
+    view = await train(several, scripted(several, tmp_path))
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert '"sks dog" calls one of them: 5 pictures, 33 % of all views.' in said, "4 of 12: one is held out"
+    assert "Write in a prompt what you want to see: sks dog or ohwx man." in said
+    result = json.loads((wish.out / "result.json").read_text())
+    assert (result["trigger"], result["class_word"]) == ("sks", "dog")
+    assert [(c["trigger"], c["class_word"], c["pictures"], c["repeats"]) for c in result["concepts"]] == [
+        ("sks", "dog", 5, 1),
+        ("ohwx", "man", 4, 2),
+    ]
+    assert "sks dog, ohwx man" in (wish.out / "page.html").read_text()
+    told = _told(wish.out)
+    assert [p["caption"] for p in told["pictures"]].count("ohwx man, on grass") == 1
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for n, file in enumerate(sorted(root.rglob("*.png"), reverse=True)):
+        shutil.copy(file, flat / f"{n}.png")
+        if file.with_suffix(".txt").is_file():
+            shutil.copy(file.with_suffix(".txt"), flat / f"{n}.txt")
+    again = _planned(replace(wish, pictures=flat), wish.out / "plan.yaml", tmp_path / "calm")
+    assert (await train(again, scripted(again, tmp_path))).id == view.id
+    assert _told(again.out) == told
+    with pytest.raises(LorasmithError, match="leave out --trigger and --class-word"):
+        await train(replace(several, trigger="zorvex"), scripted(several, tmp_path))
+    (root / "20_ohwx man" / "0.png").unlink()
+    with pytest.raises(LorasmithError, match="ohwx man: 3 usable pictures are too few"):
+        await train(several, scripted(several, tmp_path))
+
+
+def _told(out: Path) -> dict[str, Any]:
+    """The job, without where its weights lie."""
+    (job,) = (out / ".lorasmith").glob("**/job.json")
+    told: dict[str, Any] = json.loads(job.read_text())
+    return {name: value for name, value in told.items() if name != "base"}
 
 
 async def test_the_same_command_goes_on_where_it_was_stopped_and_then_finds_all_done(

@@ -105,7 +105,7 @@ class Bench:
         task = self.task
         if task.plan.prior != "class_pictures":
             return self.training
-        own = [p.picture.caption for p in self.training]
+        own = [(p.picture.id, p.picture.caption) for p in self.training]
         tell = partial(self.channel.progress, "previewing", 0, task.plan.steps)
         cache, keeping = task.path("cache"), self._keeping
         return alike(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from storage.domain.concepts import voiced, voices
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan
 from trainer.gpu.noise import generator, shuffled, uniform
@@ -50,14 +51,20 @@ def orders(text: str, plan: Plan) -> tuple[str, ...]:
 def plain(text: str, plan: Plan) -> str:
     """A caption without the trigger: the class word stands where both stood, and in the trigger's place where it stood alone.
 
-    A style's name goes with the words that hang it on; what is left is the thing shown.
+    A style's name goes with the words that hang it on; what is left is the thing shown. Of several concepts no trigger stays.
     """
+    for voice in voices(plan):
+        text = _without(text, voice)
+    return text or plan.class_word
+
+
+def _without(text: str, plan: Plan) -> str:
     trigger = rf"(?<!\w){re.escape(plan.trigger)}(?!\w)"
     if plan.subject_type is SubjectType.STYLE:
         text = re.sub(rf",?\s*(?:\bin\s+)?{trigger}\s+style\b", "", text, flags=re.IGNORECASE).strip(" ,")
     class_word = plan.class_word
     text = re.sub(rf"{trigger}\s+(?={re.escape(class_word)}(?!\w))", "", text, flags=re.IGNORECASE)
-    return re.sub(trigger, lambda _: class_word, text, flags=re.IGNORECASE) or class_word
+    return re.sub(trigger, lambda _: class_word, text, flags=re.IGNORECASE)
 
 
 def prior_texts(plan: Plan, own: str = "") -> tuple[str, ...]:
@@ -75,16 +82,30 @@ def prior_caption(plan: Plan, *, step: int, view: int, own: str = "") -> str:
     return found[int(torch.randint(len(found), (1,), generator=generator(plan.seed, step, f"caption-{view}")))]
 
 
-def judged(plan: Plan) -> str:
-    """The one caption that losses are measured with."""
-    return filled(plan.captions[0], plan)
+def class_texts(plan: Plan, own: Sequence[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:
+    """What class pictures are drawn from: the prior's texts for each class that is asked for; several concepts may share one.
+
+    `own` are the ids and captions of the order's pictures.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for id_, text in own or [("", "")]:
+        voice = voiced(plan, id_)
+        found.setdefault(voice.class_word.casefold(), {}).update(dict.fromkeys(prior_texts(voice, text)))
+    return tuple(tuple(texts_) for texts_ in found.values())
+
+
+def judged(plan: Plan, picture_id: str = "") -> str:
+    """The one caption that losses of a picture are measured with."""
+    voice = voiced(plan, picture_id)
+    return filled(voice.captions[0], voice)
 
 
 def texts(plan: Plan, own: Sequence[str] = ()) -> tuple[str, ...]:
     """Every text that a run of this plan ever shows to the base model, each once; `own` are captions of single pictures."""
     prompts = [text for prompt in plan.prompts for text in (prompt.text, prompt.plain)]
-    captions = [filled(template, plan) for template in plan.captions]
+    captions = [filled(template, voice) for voice in voices(plan) for template in voice.captions]
     shown = ["", *captions, *prompts, *filter(None, own)]
     shown += [order for text in (*captions, *filter(None, own)) for order in orders(text, plan)]
-    kept = [] if plan.prior == "none" else [text for words in ("", *own) for text in prior_texts(plan, words)]
+    kept = [text for voice in voices(plan) for words in ("", *own) for text in prior_texts(voice, words)]
+    kept = [] if plan.prior == "none" else kept
     return tuple(dict.fromkeys([*shown, *kept]))

@@ -25,6 +25,7 @@ from trainer.gpu.memory import free, is_out_of_memory
 from trainer.gpu.pictures import UnreadablePicture
 from trainer.gpu.placing import CannotQuantise
 from trainer.gpu.training import Diverged, Training
+from trainer.gpu.trigger import SameWord, require_apart, tokenizers_of
 
 
 class Child:
@@ -126,7 +127,9 @@ class Child:
         # Nothing here reads memory that it has not written; torch declares no such attribute to type checkers.
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
         self._channel.progress("loading", 0, task.plan.steps)
-        self._bench = Bench(task, self._base(task), self._channel)
+        loaded = self._base(task)
+        require_apart(task.plan, tokenizers_of(getattr(loaded.base, "_pipeline", None)))
+        self._bench = Bench(task, loaded, self._channel)
         return self._bench
 
     def _base(self, task: job.Task) -> Loaded:
@@ -157,7 +160,7 @@ def failure(error: Exception) -> Failed:
         return _failed("machine", DISK_FULL, retry=False)
     if isinstance(error, UnreadablePicture):
         return _failed("pictures", "a kept picture cannot be read any more", retry=False)
-    if isinstance(error, NoFaces):
+    if isinstance(error, NoFaces | SameWord):
         return _failed("pictures", str(error), retry=False)
     if isinstance(error, job.JobRefused | ReadBackFailed | Diverged | FileRefused):
         return _failed("program", str(error), retry=False)

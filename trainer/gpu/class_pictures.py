@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from storage.domain.plan import Plan, PreviewPrompt
-from trainer.gpu.captions import prior_texts
+from trainer.gpu.captions import class_texts
 from trainer.gpu.families.family import Base, Words
 from trainer.gpu.families.fingerprints import of_module
 from trainer.gpu.latents import Encoded, Keeping, encoded
@@ -44,12 +44,12 @@ def class_pictures(
     plan: Plan,
     words: dict[str, Words],
     *,
-    own: Sequence[str],
+    own: Sequence[tuple[str, str]],
     cache: Path,
     tell: Callable[[], None],
     keeping: Keeping,
 ) -> list[Encoded]:
-    """All class pictures of a plan, encoded; drawn where they are missing. `own` are the captions of single pictures.
+    """All class pictures of a plan, encoded; drawn where they are missing. `own` are ids and captions of single pictures.
 
     The base wears nothing afterwards. `tell` is called at each step of the sampler and after each picture.
     """
@@ -65,15 +65,16 @@ def class_pictures(
     return encoded(base, pictures, cache, lambda _: tell(), keeping)
 
 
-def _wanted(base: Base, plan: Plan, own: Sequence[str], cache: Path) -> list[_Wanted]:
-    """The prompts in turn, each picture with a seed of its own."""
-    texts = tuple(dict.fromkeys(text for words in (own or [""]) for text in prior_texts(plan, words)))
+def _wanted(base: Base, plan: Plan, own: Sequence[tuple[str, str]], cache: Path) -> list[_Wanted]:
+    """The classes in turn, and of each its prompts in turn; each picture with a seed of its own."""
+    classes = class_texts(plan, own)
     drawn_by = [VERSION, of_module(base.denoiser), base.words_sha256, base.vae_sha256]
     shape = shape_of(base, plan)
     how = [*drawn_by, plan.preview_steps, plan.guidance, shape.height, shape.width]
     found = []
     for seed in range(plan.prior_pictures):
-        text = texts[seed % len(texts)]
+        texts, turn = classes[seed % len(classes)], seed // len(classes)
+        text = texts[turn % len(texts)]
         key = hashlib.sha256(json.dumps([*how, text, seed]).encode()).hexdigest()[:40]
         found.append(_Wanted(text=text, seed=seed, file=cache / f"class-{key}.png"))
     return found

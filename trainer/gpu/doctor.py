@@ -16,7 +16,9 @@ from torch.nn.functional import normalize
 
 from storage.domain.doctor import Ailment, Finding
 from storage.domain.orders import SubjectType
+from storage.domain.plan import Plan
 from trainer.gpu.judge.eye import Eye
+from trainer.gpu.pictures import Framed
 
 FEWEST = 6
 FAR = 3.0
@@ -62,6 +64,16 @@ def diagnosed(eye: Eye, images: Sequence[Image.Image], ids: Sequence[str], subje
             whole.append(Finding(ailment=Ailment.ONE_BACKGROUND, measure=round(alike, 3)))
     found = {ids[n]: Finding(ailment=Ailment.OUTLIER, measure=round(far, 3)) for n, far in out.items()}
     return Diagnosis(pictures=found, whole=tuple(whole))
+
+
+def diagnosed_by_concept(eye: Eye, plan: Plan, pictures: Sequence[Framed]) -> Diagnosis:
+    """What the judge finds, each concept looked at by itself: together they are always two groups, and strangers to each other."""
+    groups = [[p for p in pictures if p.id in concept.pictures] for concept in plan.concepts] or [[*pictures]]
+    found = [diagnosed(eye, [p.image for p in g], [p.id for p in g], plan.subject_type) for g in groups]
+    return Diagnosis(
+        pictures={id_: finding for each in found for id_, finding in each.pictures.items()},
+        whole=tuple(finding for each in found for finding in each.whole),
+    )
 
 
 def outliers(seen_ND: Tensor) -> dict[int, float]:

@@ -14,13 +14,14 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from storage.domain.concepts import voiced
 from storage.domain.doctor import Ailment, Finding, to_json
 from storage.domain.orders import SubjectType
 from trainer.events import Examine, Examined
 from trainer.gpu.bench import Loaded
 from trainer.gpu.captioner import QwenVl, caption_of
 from trainer.gpu.cropping import Face
-from trainer.gpu.doctor import Diagnosis, diagnosed
+from trainer.gpu.doctor import Diagnosis, diagnosed_by_concept
 from trainer.gpu.faces import Faces
 from trainer.gpu.job import Task
 from trainer.gpu.pictures import framed, upright
@@ -28,7 +29,8 @@ from trainer.gpu.tagger import Tagger, tags_of
 from trainer.gpu.trigger import Heard, heard, tokenizers_of
 
 log = logging.getLogger(__name__)
-Says = Callable[[Image.Image], str]
+Says = Callable[[Image.Image, str], str]
+"""What is said of a picture, and its class word."""
 FACED = frozenset({SubjectType.PERSON, SubjectType.CHARACTER})
 """Whose faces are looked for. A cut face spoils a character as it spoils a person; a drawn or furry one is seldom found, and then
 the picture is cut as it always was."""
@@ -75,7 +77,7 @@ def captions(task: Task, command: Examine) -> dict[str, str]:
         return {}
     try:
         says = _speaker(task, command)
-        said = {p.id: says(upright(task.path(p.file), p.id)) for p in wordless}
+        said = {p.id: says(upright(task.path(p.file), p.id), voiced(task.plan, p.id).class_word) for p in wordless}
     except Exception:
         log.exception("there are no captions for order %s", task.job.order_id)
         return {}
@@ -87,15 +89,15 @@ def _speaker(task: Task, command: Examine) -> Says:
     plan = task.plan
     if command.captioner:
         captioner = QwenVl(Path(command.captioner), torch.device(task.fit.device))
-        return lambda image: caption_of(captioner, image, subject=plan.subject_type, class_word=plan.class_word)
+        return lambda image, word: caption_of(captioner, image, subject=plan.subject_type, class_word=word)
     tagger = Tagger(Path(command.tagger))
-    return lambda image: tags_of(tagger, image, plan.subject_type)
+    return lambda image, _: tags_of(tagger, image, plan.subject_type)
 
 
 def examined(task: Task, loaded: Loaded, said: dict[str, str], seen: dict[str, Face] | None = None) -> Examined:
     """Everything that was found; `seen` are the faces."""
     seen = seen or {}
-    found, word = _diagnosis(task, loaded, seen), _word(task, loaded)
+    found, word = _diagnosis(task, loaded, seen), _word(task, loaded, task.plan.trigger)
     singly = {id_: [finding] for id_, finding in found.pictures.items()}
     if task.plan.crop == "face":
         for picture in task.job.pictures:
@@ -103,7 +105,7 @@ def examined(task: Task, loaded: Loaded, said: dict[str, str], seen: dict[str, F
                 singly.setdefault(picture.id, []).append(Finding(ailment=Ailment.FACELESS, measure=0.0))
     return Examined(
         pictures={id_: to_json(findings) for id_, findings in singly.items()},
-        whole=to_json(found.whole),
+        whole=to_json([*found.whole, *_known_words(task, loaded)]),
         captions=said,
         trigger_like=word.like,
         trigger_pieces=min(word.pieces, default=0),
@@ -122,15 +124,25 @@ def _diagnosis(task: Task, loaded: Loaded, seen: dict[str, Face]) -> Diagnosis:
             framed(task.path(p.file), shapes, picture_id=p.id, held_out=p.held_out, face=seen.get(p.id), close=close)
             for p in task.job.pictures
         ]
-        return diagnosed(loaded.eye, [p.image for p in pictures], [p.id for p in pictures], task.plan.subject_type)
+        return diagnosed_by_concept(loaded.eye, task.plan, pictures)
     except Exception:
         log.exception("the pictures of order %s were not looked at", task.job.order_id)
         return nothing
 
 
-def _word(task: Task, loaded: Loaded) -> Heard:
+def _known_words(task: Task, loaded: Loaded) -> list[Finding]:
+    """Triggers that the base knows, but for the first, which the order's own row tells of."""
+    known = [(c.trigger, _word(task, loaded, c.trigger)) for c in task.plan.concepts[1:]]
+    return [
+        Finding(ailment=Ailment.KNOWN_WORD, measure=min(word.pieces, default=0), word=trigger)
+        for trigger, word in known
+        if not word.new
+    ]
+
+
+def _word(task: Task, loaded: Loaded, trigger: str) -> Heard:
     try:
-        return heard(task.plan.trigger, tokenizers_of(getattr(loaded.base, "_pipeline", None)), loaded.eye)
+        return heard(trigger, tokenizers_of(getattr(loaded.base, "_pipeline", None)), loaded.eye)
     except Exception:
         log.exception("the trigger of order %s was not looked at", task.job.order_id)
         return Heard(pieces=(), like=None)

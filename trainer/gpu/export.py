@@ -19,6 +19,7 @@ from torch import Tensor
 from storage import faults
 from storage.lora_file import (
     About,
+    Called,
     Header,
     Raw,
     Tensors,
@@ -81,8 +82,22 @@ def about(task: Task, step: int, rank: int, *, lost: float | None = None) -> Abo
         created_at=task.created_at,
         order=task.job.order_id,
         licence=licence_of(plan.base),
+        concepts=_called(task),
         own={"plan_sha256": task.plan_sha256, "recipe": plan.recipe}
         | ({} if lost is None else {"energy_lost": f"{lost:.6f}"}),
+    )
+
+
+def _called(task: Task) -> tuple[Called, ...]:
+    held_out = set(task.plan.held_out)
+    return tuple(
+        Called(
+            trigger=concept.trigger,
+            class_word=concept.class_word,
+            pictures=len(set(concept.pictures) - held_out),
+            repeats=concept.repeats,
+        )
+        for concept in task.plan.concepts
     )
 
 

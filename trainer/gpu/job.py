@@ -96,6 +96,8 @@ def _check_pictures(folder: Path, plan: Plan, pictures: list[JobPicture]) -> Non
     held = {p.id for p in pictures if p.held_out}
     _require(held == set(plan.held_out) and len(held) < len(pictures), "held-out pictures")
     _require({p.id for p in pictures} >= set(plan.repeats), "repeats: a picture in it is not there")
+    named = sorted(id_ for concept in plan.concepts for id_ in concept.pictures)
+    _require(not named or named == sorted(p.id for p in pictures), "concepts: each picture is in one of them")
     _require(_shuffles(plan, pictures), "caption_shuffle: no caption has tags to shuffle behind those that stay")
     for picture in pictures:
         _require(len(picture.caption) <= MOST_CAPTION, "caption length")

@@ -10,8 +10,9 @@ from PIL import Image
 
 from storage import faults
 from storage.domain.choice import choose_scale, utility
+from storage.domain.concepts import shown
 from storage.domain.measurement import ScaleChoice, ScalePoint
-from storage.domain.plan import PreviewPrompt, Validation
+from storage.domain.plan import Plan, PreviewPrompt, Validation
 from trainer.gpu import judge, preview
 from trainer.gpu.bench import Bench
 from trainer.gpu.grid import Row, sheet
@@ -96,7 +97,7 @@ def _at_every_scale(bench: Bench, file: Path, point: Callable[[int, float], Scal
 def strip(bench: Bench, file: Path, choice: ScaleChoice) -> tuple[Image.Image, Image.Image]:
     """Low, recommended and high side by side, and the first prompt alone at the recommended scale."""
     plan = bench.task.plan
-    prompts = [replace(prompt, seeds=prompt.seeds[:1]) for prompt in _strip_rows(plan.prompts)]
+    prompts = [replace(prompt, seeds=prompt.seeds[:1]) for prompt in _strip_rows(plan)]
     bench.base.wear(None)
     columns = [preview.panel(bench.base, plan, bench.words, prompts=prompts, tell=lambda: _packing(bench))]
     bench.base.wear(file)
@@ -121,12 +122,11 @@ def strip(bench: Bench, file: Path, choice: ScaleChoice) -> tuple[Image.Image, I
     return sheet(bench.task.job.name, "strength of the LoRA", heads, rows), columns[2][0, prompts[0].seeds[0]]
 
 
-def _strip_rows(prompts: Sequence[PreviewPrompt]) -> list[PreviewPrompt]:
-    """Two prompts with the trigger and one without."""
-    return [
-        *[p for p in prompts if p.with_trigger][:2],
-        *[p for p in prompts if not p.with_trigger][:1],
-    ]
+def _strip_rows(plan: Plan) -> list[PreviewPrompt]:
+    """Two prompts with the trigger and one without; of several concepts the first prompt of each."""
+    triggered = [prompt for prompt in plan.prompts if prompt.with_trigger]
+    firsts = [next(p for p in triggered if n in shown(plan, p.text)) for n in range(len(plan.concepts))]
+    return [*(dict.fromkeys(firsts) if firsts else triggered[:2]), *[p for p in plan.prompts if not p.with_trigger][:1]]
 
 
 def _other_seeds(prompts: Sequence[PreviewPrompt]) -> list[PreviewPrompt]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
+from storage.domain.plan import Plan
 from trainer.gpu.judge.eye import Eye
 
 _COMMON = (
@@ -52,6 +54,25 @@ def _like(trigger: str, eye: Eye) -> str | None:
     nearness_N = directions_ND[1:] @ directions_ND[0]
     best = int(nearness_N.argmax())
     return COMMON[best] if float(nearness_N[best]) >= CLOSEST else None
+
+
+class SameWord(Exception):
+    """Two concepts cannot be told apart by their triggers."""
+
+
+def require_apart(plan: Plan, tokenizers: Iterable[Any]) -> None:
+    """Raises `SameWord` where a plan's triggers are one word to its base: the concepts would become one."""
+    alike = heard_alike([concept.trigger for concept in plan.concepts], tokenizers)
+    if alike is not None:
+        one, other = alike
+        raise SameWord(f"the base reads the triggers {one} and {other} as one word; call one of the two otherwise")
+
+
+def heard_alike(triggers: Sequence[str], tokenizers: Iterable[Any]) -> tuple[str, str] | None:
+    """Two triggers that every tokenizer of a base cuts into the same pieces: to it they are one word. None where there are none."""
+    known = list(tokenizers)
+    cut = {word: [tuple(t(word, add_special_tokens=False).input_ids) for t in known] for word in triggers}
+    return next(((a, b) for a, b in combinations(triggers, 2) if known and cut[a] == cut[b]), None)
 
 
 def tokenizers_of(pipeline: object) -> Sequence[Any]:

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from storage.domain.concepts import turns, voiced
 from storage.domain.plan import Plan
 from trainer.gpu.captions import caption
 from trainer.gpu.families.family import Base, Words, stacked
@@ -72,12 +73,12 @@ class Batch:
 def views(
     plan: Plan, pictures: Sequence[Encoded], schedule_steps: int, step: int, *, called: Callable[..., str] = caption
 ) -> list[View]:
-    """The views of `step` (from 1), each `called` something.
+    """The views of `step` (from 1), each `called` something in the words of its picture's concept.
 
     Every picture is seen as often as the plan says before a new round begins.
     """
     count = plan.views_a_step
-    round_ = [picture for picture in pictures for _ in range(1 + plan.repeats.count(picture.picture.id))]
+    round_ = [picture for picture in pictures for _ in range(turns(plan, picture.picture.id))]
     seen = [round_[_turn((step - 1) * count + place, len(round_), plan.seed)] for place in range(count)]
     seen = [_sized(encoded, plan.seed, step, place) for place, encoded in enumerate(seen)]
     moments = timesteps(plan, [encoded.picture.shape for encoded in seen], schedule_steps, step)
@@ -86,7 +87,7 @@ def views(
             place=place,
             encoded=encoded,
             mirrored=plan.flip and float(uniform((1,), plan.seed, step, f"flip-{place}")) < 0.5,
-            text=called(plan, step=step, view=place, own=encoded.picture.caption),
+            text=called(voiced(plan, encoded.picture.id), step=step, view=place, own=encoded.picture.caption),
             timestep=moments[place],
             posterior=(plan.seed, step) if plan.latents == "sampled" else None,
         )

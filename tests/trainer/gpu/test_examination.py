@@ -157,6 +157,6 @@ def test_only_pictures_without_words_are_captioned(
     for picture in written["pictures"][:5]:
         picture["caption"] = "words"
     (tmp_path / "job.json").write_text(json.dumps(written))
-    monkeypatch.setattr(examination, "_speaker", lambda *_: lambda image: f"{image.width} px")
+    monkeypatch.setattr(examination, "_speaker", lambda *_: lambda image, word: f"{image.width} px of a {word}")
     said = examination.captions(job.read(tmp_path), Examine(folder=str(tmp_path), captioner="x"))
-    assert said == {"p5": "80 px"}
+    assert said == {"p5": "80 px of a toy"}

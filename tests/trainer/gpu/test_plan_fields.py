@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from storage.domain.orders import SubjectType
-from storage.domain.plan import Plan, PreviewPrompt, Validation
+from storage.domain.plan import Concept, Plan, PreviewPrompt, Validation
 from storage.lora_file import read_header
 from tests.builders import make_job, tiny_plan
 from trainer.events import EVENT, Checkpointed, Train
@@ -76,6 +76,12 @@ OTHERS: dict[str, dict[str, Any]] = {
     "caption_shuffle": {"caption_shuffle": 4},
     "keep_tokens": {"keep_tokens": 2},
     "repeats": {"repeats": ("p1", "p1")},
+    "concepts": {
+        "concepts": (
+            Concept(trigger="zorvex", class_word="toy", pictures=("p0", "p1", "p2")),
+            Concept(trigger="kredax", class_word="robot", pictures=("p3", "p4", "p5"), repeats=2),
+        )
+    },
     "resolutions": {"resolutions": (48,)},
     "latents": {"latents": "sampled"},
     "kept_energy": {"kept_energy": 0.3},
@@ -95,6 +101,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "caption_shuffle": {"captions": ("a {trigger}, red, round, small",)},
     "keep_tokens": {"captions": ("a {trigger}, red, round, small",), "caption_shuffle": 4},
     "prior_pictures": {"prior": "class_pictures", "prior_pictures": 3},
+    "concepts": {"prompts": (*tiny_plan().prompts, replace(_OTHER_PROMPT, text="a kredax robot at night"))},
 }
 """Field -> what it means something with."""
 
@@ -181,7 +188,7 @@ LEARNED = (
     "trigger",
     "class_word",
     "held_out",
-    *("caption_shuffle", "keep_tokens", "repeats", "resolutions", "latents"),
+    *("caption_shuffle", "keep_tokens", "repeats", "concepts", "resolutions", "latents"),
     "continue_from",
     *("prior", "prior_share", "prior_weight", "prior_prompts", "prior_pictures"),
 )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from storage.domain.plan import Plan
+from storage.domain.plan import Concept, Plan
 from tests.builders import make_job, tiny_plan
 from trainer.events import Departed
 from trainer.gpu import job as jobs
@@ -42,6 +42,14 @@ WAYS: dict[str, dict[str, Any]] = {
     "prodigy": {"optimizer": "prodigy", "learning_rate": 1.0},
     "everything": EVERYTHING,
     "tags and repeats": {"captions": ("{trigger}, red, round",), "caption_shuffle": 4, "repeats": ("p1", "p2", "p1")},
+    "concepts": {
+        "concepts": (
+            Concept(trigger="zorvex", class_word="toy", pictures=("p0", "p1")),
+            Concept(trigger="kredax", class_word="robot", pictures=("p2", "p3", "p4", "p5"), repeats=2),
+        ),
+        "prompts": (replace(tiny_plan().prompts[0], text="a zorvex toy and a kredax robot"), tiny_plan().prompts[1]),
+        "prior": "base_prediction",
+    },
     "sizes and posteriors": {"resolutions": (48,), "latents": "sampled"},
     "base's prediction": {"prior": "base_prediction", "prior_share": 0.6, "prior_prompts": ("a red car",)},
     "class pictures": {**EVERYTHING, "prior": "class_pictures", "prior_pictures": 3},

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from storage.domain.concepts import in_turn
 from storage.domain.measurement import Measurement
 from storage.domain.plan import Plan, PreviewPrompt, Validation
 from trainer.gpu.families.family import Base, Words
@@ -66,7 +67,7 @@ def yardstick(
     """Measures the base; it may wear nothing."""
     base.wear(None)
     held_out = [p for p in pictures if p.picture.held_out]
-    training = [p for p in pictures if not p.picture.held_out][:MOST_TRAINING]
+    training = in_turn(plan, [p for p in pictures if not p.picture.held_out], lambda p: p.picture.id)[:MOST_TRAINING]
     return Yardstick(
         plan=plan,
         held_out=held_out,
@@ -84,6 +85,7 @@ def references(eye: Eye, prompts: Sequence[PreviewPrompt], pictures: Sequence[En
     """What the eye holds previews against: all of the member's pictures, and the base's own drawings."""
     return References(
         training_ND=eye.pictures([p.picture.image for p in pictures]),
+        ids=tuple(p.picture.id for p in pictures),
         base=looked_at(eye, drawn),
         plain_RD=eye.texts([prompt.plain or prompt.text for prompt in prompts]),
     )
@@ -120,6 +122,7 @@ def measure(
         validation_ratio=_number(losses.ratio(now_held_out, stick.base_held_out_N82)),
         training_ratio=_number(losses.ratio(now_training, stick.base_training_N82)),
         likeness=look.likeness if look else None,
+        likenesses=look.likenesses if look and plan.concepts else (),
         adherence=look.adherence if look else None,
         variety=look.variety if look else None,
         leakage=look.leakage if look else None,

@@ -36,7 +36,7 @@ def draws(base: Base, pictures: Sequence[Encoded], plan: Plan, words: dict[str, 
     """Loss of every draw with what the base wears: (pictures, strata, 2 signs), float64."""
     found = []
     for encoded in pictures:
-        wanted = _batches(base, encoded, words[judged(plan)], most)
+        wanted = _batches(base, encoded, words[judged(plan, encoded.picture.id)], most)
         flat = torch.cat([losses(base, base.denoiser, batch).cpu().double() for batch in wanted])
         found.append(flat.view(STRATA, 2))
     return torch.stack(found) if found else torch.zeros(0, STRATA, 2, dtype=torch.float64)

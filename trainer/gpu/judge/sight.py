@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from storage.domain.choice import utility
+from storage.domain.concepts import shown
 from storage.domain.plan import Plan, PreviewPrompt
 
 Drawn = Mapping[tuple[int, int], Tensor]
@@ -33,6 +34,8 @@ class Seen:
     """The closest that a drawn picture comes to a training picture, as a cosine."""
     utilities: tuple[float, ...]
     """Per triggered prompt, in the plan's order."""
+    likenesses: tuple[float, ...] = ()
+    """Per concept, in the plan's order; where there are none, of the one subject."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,40 +46,81 @@ class References:
     base: Drawn
     plain_RD: Tensor
     """The plain text of every row."""
+    ids: tuple[str, ...] = ()
+    """Of the training pictures, N."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """A concept's rows and what they are held against; without concepts, all triggered rows and all pictures."""
+
+    rows: tuple[int, ...]
+    """Those that show it."""
+    alone: tuple[int, ...]
+    """Those that show nothing else; where there are none, all of `rows`."""
+    training_ND: Tensor
 
 
 def seen(plan: Plan, drawn: Drawn, references: References, prompts: Sequence[PreviewPrompt] | None = None) -> Seen:
     """All numbers of one panel; `prompts` are the plan's unless others were drawn."""
     rows = plan.prompts if prompts is None else prompts
     triggered = [row for row, prompt in enumerate(rows) if prompt.with_trigger]
-    all_drawn = torch.cat([_row(drawn, row) for row in triggered])
-    all_base = torch.cat([_row(references.base, row) for row in triggered])
-    way = toward(all_base, references.training_ND)
-    likenesses = [likeness(_row(drawn, row), _row(references.base, row), way) for row in triggered]
+    groups = _groups(plan, rows, triggered, references)
+    like = [_likenesses(group, drawn, references.base) for group in groups]
+    of_row = {row: _mean([found[row] for found in like if row in found]) for row in triggered}
+    of_group = [_mean([found[row] for row in group.alone]) for group, found in zip(groups, like, strict=True)]
     adherences = [
         adherence(
             _row(drawn, row),
             _row(references.base, row),
             references.plain_RD[row],
-            references.plain_RD[[other for other in triggered if other != row]],
+            references.plain_RD[[other for other in _beside(groups, row) if other != row]],
         )
         for row in triggered
     ]
-    spread = variety(all_drawn, all_base)
+    spread = _mean([variety(_rows(drawn, g.alone), _rows(references.base, g.alone)) for g in groups])
     leak = leakage(drawn, references.base, [row for row in range(len(rows)) if row not in triggered])
     utilities = tuple(
-        utility(likeness=like, adherence=adhere, leakage=leak, variety=spread, subject_type=plan.subject_type)
-        for like, adhere in zip(likenesses, adherences, strict=True)
+        utility(likeness=of_row[row], adherence=adhere, leakage=leak, variety=spread, subject_type=plan.subject_type)
+        for row, adhere in zip(triggered, adherences, strict=True)
     )
     return Seen(
-        likeness=_mean(likenesses),
+        likeness=_mean(of_group),
         adherence=_mean(adherences),
         variety=spread,
         leakage=leak,
-        memorisation=memorisation(all_drawn, references.training_ND),
-        nearest=float((all_drawn @ references.training_ND.T).max()),
+        memorisation=max(memorisation(_rows(drawn, g.rows), g.training_ND) for g in groups),
+        nearest=float((_rows(drawn, triggered) @ references.training_ND.T).max()),
         utilities=utilities,
+        likenesses=tuple(of_group),
     )
+
+
+def _groups(
+    plan: Plan, rows: Sequence[PreviewPrompt], triggered: Sequence[int], references: References
+) -> tuple[_Group, ...]:
+    if not plan.concepts:
+        return (_Group(rows=(*triggered,), alone=(*triggered,), training_ND=references.training_ND),)
+    known = {row: shown(plan, rows[row].text) for row in triggered}
+    found = []
+    for number, concept in enumerate(plan.concepts):
+        own = [at for at, id_ in enumerate(references.ids) if id_ in concept.pictures]
+        with_it = tuple(row for row, numbers in known.items() if number in numbers)
+        alone = tuple(row for row in with_it if known[row] == (number,))
+        found.append(_Group(rows=with_it, alone=alone or with_it, training_ND=references.training_ND[own]))
+    return tuple(found)
+
+
+def _likenesses(group: _Group, drawn: Drawn, base: Drawn) -> dict[int, float]:
+    """Of each of a group's rows. The way begins at what the base draws for rows that show this concept alone."""
+    way = toward(_rows(base, group.alone), group.training_ND)
+    return {row: likeness(_row(drawn, row), _row(base, row), way) for row in group.rows}
+
+
+def _beside(groups: Sequence[_Group], row: int) -> list[int]:
+    """The rows that show just what a row shows: prompts of another class would tell apart classes, and not obedience."""
+    own = [group for group in groups if row in group.rows]
+    return sorted(set.intersection(*(set(group.rows) for group in own))) if len(own) != 1 else sorted(own[0].alone)
 
 
 def likeness(drawn_KD: Tensor, base_KD: Tensor, toward: Toward) -> float:
@@ -117,14 +161,19 @@ def adherence(drawn_KD: Tensor, base_KD: Tensor, plain_D: Tensor, others_OD: Ten
     All triggered prompts name the same class, so the difference leaves what a prompt asks for besides: a subject that looks
     unlike its class is not taken for disobedience. With a single prompt it is the plain similarity.
     """
-    away_D = others_OD.mean(dim=0) if len(others_OD) else torch.zeros_like(plain_D)
-    now, before = (float((many_KD @ (plain_D - away_D)).mean()) for many_KD in (drawn_KD, base_KD))
+    now, before = (contrast(many_KD, plain_D, others_OD) for many_KD in (drawn_KD, base_KD))
     return max(now, 0.0) / max(before, FLOOR)
+
+
+def contrast(drawn_KD: Tensor, plain_D: Tensor, others_OD: Tensor) -> float:
+    """How much nearer pictures are to their own plain prompt than to the mean of the others: what `adherence` is a ratio of."""
+    away_D = others_OD.mean(dim=0) if len(others_OD) else torch.zeros_like(plain_D)
+    return float((drawn_KD @ (plain_D - away_D)).mean())
 
 
 def variety(drawn_KD: Tensor, base_KD: Tensor) -> float:
     """Mean distance between drawn pictures over the base's."""
-    return _spread(drawn_KD) / max(_spread(base_KD), FLOOR)
+    return spread(drawn_KD) / max(spread(base_KD), FLOOR)
 
 
 def seed_variety(drawn: Drawn, base: Drawn, rows: Sequence[int]) -> float | None:
@@ -139,7 +188,7 @@ def leakage(drawn: Drawn, base: Drawn, rows: Sequence[int]) -> float:
     for row in rows:
         now_KD, was_KD = _row(drawn, row), _row(base, row)
         moved.append(float((1.0 - (now_KD * was_KD).sum(dim=-1)).mean()))
-        between.append(_spread(was_KD))
+        between.append(spread(was_KD))
     return _mean(moved) / max(_mean(between), FLOOR) if rows else 0.0
 
 
@@ -148,6 +197,10 @@ def memorisation(drawn_KD: Tensor, training_ND: Tensor) -> float:
     among = _pairs(training_ND)
     closest = float(among.max()) if len(among) else 1.0
     return float((drawn_KD @ training_ND.T).max()) / max(closest, FLOOR)
+
+
+def _rows(drawn: Drawn, rows: Sequence[int]) -> Tensor:
+    return torch.cat([_row(drawn, row) for row in rows])
 
 
 def _row(drawn: Drawn, row: int) -> Tensor:
@@ -160,7 +213,8 @@ def _pairs(many_ND: Tensor) -> Tensor:
     return (many_ND @ many_ND.T)[upper]
 
 
-def _spread(many_KD: Tensor) -> float:
+def spread(many_KD: Tensor) -> float:
+    """Mean distance between pictures; 0 for a single one."""
     among = _pairs(many_KD)
     return float((1.0 - among).mean()) if len(among) else 0.0
 
