@@ -13,7 +13,6 @@ from sqlmodel import Session
 
 from bot.answers import UNREACHABLE
 from bot.delivery import can_link
-from bot.file_size import file_bytes
 from bot.parts import Parts
 from bot.plan_buttons import buttons_of
 from bot.posting import must_be_readable
@@ -27,6 +26,7 @@ from storage.domain.lifecycle import Stage
 from storage.domain.orders import MIN_PICTURES, SubjectType, mark
 from storage.domain.plan import Plan, shortened
 from storage.domain.recipes import PictureOf, plan_for
+from storage.domain.space import file_bytes
 from storage.drafts import pictures_of
 from storage.faults import gap
 from storage.tables import Order, Picture, PlanRow, Post, now

@@ -20,7 +20,6 @@ from bot.answers import (
 from bot.cancelling import cancel_order
 from bot.delivery import can_link
 from bot.drafting import own_draft
-from bot.file_size import file_bytes
 from bot.intake import Intake
 from bot.modals import add_modal, submission
 from bot.parts import Parts
@@ -46,6 +45,7 @@ from storage.domain.errors import OrderFault, OrderRefused
 from storage.domain.handing import way
 from storage.domain.lifecycle import BUSY, Stage
 from storage.domain.orders import SubjectType
+from storage.domain.space import file_bytes
 from storage.drafts import kept, linked, locked_order
 from storage.orders import plan_of, refuse_start, retry, start
 from storage.pieces import Enqueues

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -116,6 +117,57 @@ def peak_memory_bytes() -> int | None:
         return None
     most: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def free_memory_bytes(meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Main memory that nobody uses, files that can be read again aside, and at most what a container has left; None where
+    nobody could say. macOS says only how much there is.
+    """
+    found = [_available(meminfo), _left(cgroup), _windows_free()]
+    known = [count for count in found if count is not None]
+    if known:
+        return max(0, min(known))
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _available(meminfo: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError, StopIteration, IndexError):
+        lines = meminfo.read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
+    return None
+
+
+def _left(cgroup: Path) -> int | None:
+    """Of cgroups, second version or first: the limit less what is in use, without files that were read and can be dropped."""
+    for folder, most, used, dropped in (
+        (cgroup, "memory.max", "memory.current", "inactive_file "),
+        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "),
+    ):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number: there is no limit
+            limit, now = int((folder / most).read_text()), int((folder / used).read_text())
+            lines = (folder / "memory.stat").read_text().splitlines()
+            return limit - now + sum(int(line.split()[1]) for line in lines if line.startswith(dropped))
+    return None
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of Windows: https://learn.microsoft.com/windows/win32/api/sysinfoapi/ns-sysinfoapi-memorystatusex"""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        *((name, ctypes.c_uint64) for name in ("total", "free", "a", "b", "c", "d", "e")),
+    )
+
+
+def _windows_free() -> int | None:
+    windows: Any = getattr(ctypes, "windll", None)  # known to type checkers on Windows alone
+    if windows is None:
+        return None
+    said = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+    return int(said.free) if windows.kernel32.GlobalMemoryStatusEx(ctypes.byref(said)) else None
 
 
 def cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:

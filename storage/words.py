@@ -155,6 +155,8 @@ def fit_sentence(fit: Fit) -> str:
         parts.append(f"on a base model rounded to {'8' if fit.quantised == 'int8' else '4'} bits")
     if fit.offload:
         parts.append("with the base model in main memory")
+    if fit.caches == "disk":
+        parts.append("with what was encoded read from disk")
     return ", ".join(parts) + "."
 
 

@@ -5,6 +5,7 @@ and which are on this machine.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,10 +13,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from storage.domain.bases import BASES, KnownBase
+from storage.domain.footprint import FOOTPRINTS, main_gib
 from storage.domain.observers import OBSERVERS
+from storage.domain.rungs import MAIN_SPARE_GIB, Device, fit_on, least_gib, whole_gib
 from storage.options import Options
 from storage.settings import wrong_settings
 from trainer import observers
+from trainer.fit import largest_recipe
 from trainer.settings import WorkerSettings
 from trainer.weights import faults, located
 
@@ -49,13 +53,23 @@ def _row(known: KnownBase, source: str) -> dict[str, Any]:
         "hub": known.hub,
         "revision": known.revision,
         "download_gb": known.download_gb,
-        "gpu_memory_gb": known.memory_gb,
-        "gpu_memory_source": known.memory_source,
+        **_memory(known.name),
         "native_px": known.native_px,
         "here": not wrong,
         "folder": str(place) if place and not wrong else None,
         "missing": list(wrong) if place else [],
     }
+
+
+def _memory(base: str) -> dict[str, int | None]:
+    """GiB that the planner of fits wants at the largest recipe (`storage.domain.rungs`); None needs no GPU."""
+    if base not in FOOTPRINTS:
+        return {"gpu_least_gib": None, "main_memory_then_gib": None, "gpu_full_speed_gib": None}
+    plan = largest_recipe(base)
+    least = least_gib(plan)
+    fit = fit_on(plan, Device(kind="cuda", memory_gib=least, threads=1))
+    main = math.ceil(main_gib(plan, fit) + MAIN_SPARE_GIB)
+    return {"gpu_least_gib": least, "main_memory_then_gib": main, "gpu_full_speed_gib": whole_gib(plan)}
 
 
 def text(found: Sequence[dict[str, Any]]) -> str:
@@ -65,8 +79,9 @@ def text(found: Sequence[dict[str, Any]]) -> str:
 
 def _lines(row: dict[str, Any]) -> list[str]:
     gpu = (
-        f"a GPU with about {row['gpu_memory_gb']} GB in bf16 (from others; not measured here)"
-        if row["gpu_memory_gb"]
+        f"a GPU from {row['gpu_least_gib']} GiB on (with {row['main_memory_then_gib']} GiB of main memory free), full speed "
+        f"from {row['gpu_full_speed_gib']} GiB; estimated"
+        if row["gpu_least_gib"]
         else "no GPU"
     )
     lines = [

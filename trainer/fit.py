@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from storage.domain.footprint import FOOTPRINTS, learning_numbers
-from storage.domain.orders import SubjectType
+from dataclasses import replace
+
+from storage.domain.adapters import learning_numbers
+from storage.domain.footprint import FOOTPRINTS
+from storage.domain.orders import MAX_PICTURES, SubjectType
 from storage.domain.plan import Fit, Plan
 from storage.domain.recipes import PictureOf, plan_for
-from storage.domain.rungs import Device, fit_on, runs
+from storage.domain.rungs import Device, cached, fit_on, runs
 
 __all__ = ["Device", "fit_for", "largest_recipe"]
 
 
-def fit_for(plan: Plan, device: Device, before: Fit | None = None) -> Fit:
+def fit_for(plan: Plan, device: Device, before: Fit | None = None, *, pictures: int = MAX_PICTURES) -> Fit:
     """The fit of a plan on a device. `before` is the order's earlier fit, kept wherever this device can run it.
 
     A segment under another number of threads or another precision sums in another order, and the run would no longer equal
-    an undisturbed one. Raises `TooSmall` where no fit is known.
+    an undisturbed one; only caches may lie elsewhere. Raises `TooSmall` where no fit is known.
     """
-    if before is not None and runs(plan, before, device):
-        return before
+    if before is not None:
+        before = cached(plan, before, device, pictures) or replace(before, caches="disk")
+        if runs(plan, before, device, pictures):
+            return before
     if plan.base in FOOTPRINTS and device.kind != "cpu":
-        return fit_on(plan, device)
-    return _small(plan, device)
+        return fit_on(plan, device, pictures)
+    small = _small(plan, device)
+    return cached(plan, small, device, pictures) or replace(small, caches="disk")
 
 
 def largest_recipe(base: str) -> Plan:

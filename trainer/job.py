@@ -177,7 +177,7 @@ async def _ready_child(bench: Bench, turn: Turn, papers: Papers) -> Child:
     turn.began = turn.began or time.monotonic()
     before = await bench.database.transact(records.fit_before, turn.taken.order_id)
     try:
-        fit = fit_for(papers.plan, bench.seat.device(child), before)
+        fit = fit_for(papers.plan, bench.seat.device(child), before, pictures=len(papers.pictures))
     except TooSmall as small:
         raise Refused(Fault.MACHINE, str(small), retry=False) from small
     versions = child.ready.versions if child.ready else {}

@@ -22,11 +22,12 @@ class Seat:
         launch: Launch,
         *,
         memory_gib: float | None = None,
+        main_gib: float | None = None,
         deterministic: bool = False,
         need_gpu: Sequence[str] = (),
     ) -> None:
         self.launch = launch
-        self._memory_gib = memory_gib
+        self._memory_gib, self._main_gib = memory_gib, main_gib
         self._deterministic = deterministic
         self._need_gpu = tuple(need_gpu)
         self._child: Child | None = None
@@ -87,6 +88,7 @@ class Seat:
             threads=self.launch.threads,
             deterministic=self._deterministic,
             bf16=child.ready is not None and child.ready.bf16,
+            main_gib=self._main_gib,
         )
 
     async def clear(self) -> None:

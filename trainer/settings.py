@@ -15,9 +15,10 @@ from pydantic_settings import NoDecode
 
 from storage.domain.bases import BASES
 from storage.domain.errors import SetupError
+from storage.domain.footprint import FOOTPRINTS
 from storage.domain.observers import OBSERVERS
 from storage.settings import StorageSettings
-from storage.system import cpus
+from storage.system import cpus, free_memory_bytes
 from trainer.child import Launch
 from trainer.observers import fetched
 from trainer.weights import copied
@@ -114,7 +115,7 @@ class WorkerSettings(StorageSettings):
     @property
     def need_gpu(self) -> tuple[str, ...]:
         """Those of this worker's bases that need a GPU: all but the pocket would take days without."""
-        return tuple(base for base in self.bases if BASES[base].memory_gb is not None)
+        return tuple(base for base in self.bases if base in FOOTPRINTS)
 
     def weights(self, base: str) -> str:
         """Folder, file or hub id of a base model's weights: what was set, else the copy that `lorasmith fetch --from` made.
@@ -196,3 +197,9 @@ def gpu_memory_gib(gpu: int) -> float | None:
         return float(answer.split()[0]) / 1024
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
+
+
+def main_memory_gib() -> float | None:
+    """Main memory that is free before a base is loaded; None where nobody could say."""
+    free = free_memory_bytes()
+    return None if free is None else free / (1 << 30)

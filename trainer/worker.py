@@ -36,7 +36,7 @@ from trainer.child import NeverReady
 from trainer.ending import Unwritten
 from trainer.job import take_turn
 from trainer.seat import Seat
-from trainer.settings import WorkerSettings, gpu_memory_gib
+from trainer.settings import WorkerSettings, gpu_memory_gib, main_memory_gib
 from trainer.turn import Bench
 from trainer.weights import missing, present
 
@@ -196,6 +196,7 @@ async def opened(settings: WorkerSettings, executor_id: str, *, serves: bool = T
             seat=Seat(
                 settings.launch(),
                 memory_gib=gpu_memory_gib(settings.gpu),
+                main_gib=main_memory_gib(),
                 deterministic=settings.deterministic,
                 need_gpu=settings.need_gpu,
             ),

@@ -1,4 +1,6 @@
-"""The base models that lorasmith knows: what each is, where it comes from, under which terms, and what it needs.
+"""The base models that lorasmith knows: what each is, where it comes from, under which terms, and how large it is.
+
+What one needs of a machine is planned: `footprint`, `rungs`.
 
 Hub ids and revisions were read from public projects that name them with their hashes; sizes from the file lists of the hub.
 """
@@ -46,9 +48,6 @@ class KnownBase:
     """Folders of a pipeline that are needed; whatever else lies there (single files, checkers, samples) is not fetched."""
     download_gb: float
     """10^9 bytes."""
-    memory_gb: int | None
-    """Of the GPU for a training at the native size with the base in bf16 and nothing moved to the CPU; None needs no GPU."""
-    memory_source: str
     native_px: int
     """Side of the square that it was made for."""
     checkpoint: str
@@ -105,8 +104,6 @@ _ROWS = (
         revision=None,
         parts=(*_SD_PARTS, "tokenizer_2", "text_encoder_2"),
         download_gb=0.0,
-        memory_gb=None,
-        memory_source="it trains on a CPU",
         native_px=64,
         checkpoint="lorasmith_pocket_v1.safetensors",
     ),
@@ -124,8 +121,6 @@ _ROWS = (
         half=True,
         parts=_SD_PARTS,
         download_gb=2.1,
-        memory_gb=8,
-        memory_source="estimate: below the 11 GB that diffusers' text-to-image LoRA README names for fp32 parts",
         native_px=512,
         checkpoint="v1-5-pruned-emaonly.safetensors",
     ),
@@ -143,8 +138,6 @@ _ROWS = (
         half=True,
         parts=(*_SD_PARTS, "tokenizer_2", "text_encoder_2"),
         download_gb=6.9,
-        memory_gb=12,
-        memory_source="a public SDXL guide: 12 GB at least, 16 better",
         native_px=1024,
         checkpoint="sd_xl_base_1.0.safetensors",
     ),
@@ -163,8 +156,6 @@ _ROWS = (
         gated=True,
         parts=(*_DIT_PARTS, "tokenizer_2", "text_encoder_2"),
         download_gb=33.7,  # transformer 23.8, T5 9.5, CLIP and autoencoder 0.4
-        memory_gb=44,
-        memory_source="sd-scripts PR #1374: 44 GB in bf16 at rank 128, 33 with the base in fp8; unsloth PR #6839: 25 at 512 px",
         native_px=1024,
         checkpoint="flux1-dev.safetensors",
     ),
@@ -177,8 +168,6 @@ _ROWS = (
         revision="a3b4f4849157f664bdbc776fd7453c2783562f4d",
         parts=_DIT_PARTS,
         download_gb=16.1,  # transformer 7.8, Qwen3-4B 8.0, autoencoder 0.3
-        memory_gb=12,
-        memory_source="SimpleTuner, documentation/quickstart/FLUX2.md: about 12 GB in bf16",
         native_px=1024,
         checkpoint="flux-2-klein-base-4b.safetensors",
     ),
@@ -197,8 +186,6 @@ _ROWS = (
         gated=True,
         parts=_DIT_PARTS,
         download_gb=34.9,  # transformer 18.2, Qwen3-8B 16.4, autoencoder 0.3
-        memory_gb=22,
-        memory_source="SimpleTuner, documentation/quickstart/FLUX2.md: about 22 GB in bf16",
         native_px=1024,
         checkpoint="flux-2-klein-base-9b.safetensors",
     ),
@@ -211,8 +198,6 @@ _ROWS = (
         revision="04cc4abb7c5069926f75c9bfde9ef43d49423021",
         parts=_DIT_PARTS,
         download_gb=20.5,  # transformer 12.3, Qwen3-4B 8.0, autoencoder 0.2
-        memory_gb=14,
-        memory_source="unsloth PR #6839: 13.6 GB in bf16 at 768 px",
         native_px=1024,
         checkpoint="z_image_bf16.safetensors",
     ),

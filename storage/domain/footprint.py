@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from storage.domain.adapters import learning_numbers
 from storage.domain.bases import BASES
+from storage.domain.caches import latent_bytes, picture_bytes, text_bytes
 from storage.domain.fit import Fit, Recomputed, looks_at_once, micro_batch, recomputed
+from storage.domain.orders import MAX_PICTURES
 from storage.domain.plan import Plan
 
 MIB = float(1 << 20)
@@ -30,8 +33,6 @@ class Footprint:
     """Millions of parameters of all text encoders."""
     largest: float
     """Of these, in the largest matrix: what there is of streamed encoders at a time."""
-    numbers: Mapping[str, int]
-    """What one rank of a LoRA adds, by `Plan.targets`."""
     step: Mapping[Recomputed, float]
     forward: float
     """A forward pass without gradients."""
@@ -43,7 +44,6 @@ FOOTPRINTS: dict[str, Footprint] = {
         matrices=270.0,
         encoders=123.1,
         largest=37.9,
-        numbers={"attention": 199_296, "attention+ff": 423_936, "attention+ff+conv": 948_096},
         step={"none": 1314, "half": 819, "all": 376},
         forward=130,
     ),
@@ -52,7 +52,6 @@ FOOTPRINTS: dict[str, Footprint] = {
         matrices=2232.6,
         encoders=817.7,
         largest=63.2,
-        numbers={"attention": 1_451_520, "attention+ff": 2_659_840, "attention+ff+conv": 3_009_920},
         step={"none": 9617, "half": 5370, "all": 824},
         forward=288,
     ),
@@ -61,7 +60,6 @@ FOOTPRINTS: dict[str, Footprint] = {
         matrices=11898.3,
         encoders=4885.0,  # T5-XXL's encoder 4762, CLIP 123
         largest=131.6,
-        numbers={"attention": 1_634_304, "attention+ff": 4_085_760},
         step={"none": 48365, "half": 25910, "all": 3405},
         forward=767,
     ),
@@ -70,7 +68,6 @@ FOOTPRINTS: dict[str, Footprint] = {
         matrices=3875.5,
         encoders=4022.0,  # Qwen3-4B
         largest=389.0,
-        numbers={"attention": 1_167_360, "attention+ff": 1_505_280},
         step={"none": 20972, "half": 11308, "all": 2007},
         forward=1346,
     ),
@@ -79,7 +76,6 @@ FOOTPRINTS: dict[str, Footprint] = {
         matrices=9078.6,
         encoders=8191.0,  # Qwen3-8B
         largest=622.3,
-        numbers={"attention": 1_998_848, "attention+ff": 2_719_744},
         step={"none": 36069, "half": 19871, "all": 2925},
         forward=1792,
     ),
@@ -88,7 +84,6 @@ FOOTPRINTS: dict[str, Footprint] = {
         matrices=6153.9,
         encoders=4022.0,  # Qwen3-4B
         largest=389.0,
-        numbers={"attention": 1_044_480, "attention+ff": 2_480_640},
         step={"none": 46894, "half": 25440, "all": 2587},
         forward=718,
     ),
@@ -114,7 +109,7 @@ class Peak:
     """GiB on the GPU."""
 
     resident: float
-    """What is always there: base, autoencoder, adapter, its optimiser."""
+    """What is always there: base, autoencoder, adapter, its optimiser, and encoded texts where they are kept in memory."""
     step: float
     """On top, while learning; the others while drawing and while encoding."""
     draw: float
@@ -131,7 +126,7 @@ def usable_gib(memory_gib: float) -> float:
     return memory_gib * (1 - SLACK) - CONTEXT_GIB
 
 
-def peak(plan: Plan, fit: Fit) -> Peak | None:
+def peak(plan: Plan, fit: Fit, pictures: int = MAX_PICTURES) -> Peak | None:
     """The estimate; None for a base without published sizes (the pocket: a few hundred MiB)."""
     size = FOOTPRINTS.get(plan.base)
     if size is None:
@@ -143,13 +138,38 @@ def peak(plan: Plan, fit: Fit) -> Peak | None:
     guided = 2 if plan.guidance > 1 and plan.base != "flux1-dev" else 1
     forward = size.forward * guided * looks_at_once(fit.looks_at_once or 1, (), 0)
     decode = DECODE_MIB * (0.25 if fit.vae_tiles else (plan.resolution / 1024) ** 2)
+    texts = text_bytes(plan, pictures, _number_bytes(fit)) if fit.caches == "memory" else 0
     coming = size.largest if fit.encoders == "streamed" else 0.0
     return Peak(
-        resident=_base_gib(size, fit, wide) + _learner_gib(plan),
+        resident=_base_gib(size, fit, wide) + _learner_gib(plan) + texts / GIB,
         step=step * area * wide * MIB / GIB,
         draw=max(forward * area * wide, decode) * MIB / GIB,
         encode=max(coming * 1e6 * 2 * wide, decode * MIB) / GIB,
     )
+
+
+def main_gib(plan: Plan, fit: Fit, pictures: int = MAX_PICTURES) -> float:
+    """What lies in main memory: the parts of a base that are left there, decoded pictures, and caches that are kept in memory.
+
+    On a processor that is the whole base, of which the learner's part is too small to count.
+    """
+    caches = latent_bytes(plan, pictures) if fit.caches == "memory" else 0
+    if fit.device == "cpu" and fit.caches == "memory":
+        caches += text_bytes(plan, pictures, _number_bytes(fit))
+    size = FOOTPRINTS.get(plan.base)
+    left = 0.0 if size is None else _left_millions(size, fit) * 1e6 * _number_bytes(fit)
+    return (left + picture_bytes(plan, pictures) + caches) / GIB
+
+
+def _left_millions(size: Footprint, fit: Fit) -> float:
+    """Parameters that lie in main memory."""
+    if fit.device == "cpu":
+        return size.denoiser + size.encoders
+    return (size.matrices if fit.offload else 0.0) + (size.encoders if fit.encoders == "streamed" else 0.0)
+
+
+def _number_bytes(fit: Fit) -> int:
+    return 4 if fit.precision == "fp32" else 2
 
 
 def _base_gib(size: Footprint, fit: Fit, wide: float) -> float:
@@ -159,12 +179,6 @@ def _base_gib(size: Footprint, fit: Fit, wide: float) -> float:
     encoders = 0.0 if fit.encoders == "streamed" else size.encoders * 2
     one = min(200.0, 2 * size.largest) if fit.offload else 0.0  # a matrix on its way, and the next
     return ((matrices + rest + encoders) * wide + one + VAE_MILLIONS * 4) * 1e6 / GIB
-
-
-def learning_numbers(plan: Plan) -> int:
-    """Numbers that the adapter of a plan has; 0 for a base without published sizes."""
-    size = FOOTPRINTS.get(plan.base)
-    return 0 if size is None else size.numbers.get(plan.targets, max(size.numbers.values())) * plan.rank
 
 
 def _learner_gib(plan: Plan) -> float:

@@ -6,11 +6,11 @@ give is estimated (`footprint`), so a run that still meets the end of its memory
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from storage.domain.bases import BASES
 from storage.domain.errors import SetupError
 from storage.domain.fit import (
     Departure,
@@ -24,7 +24,8 @@ from storage.domain.fit import (
     recomputed,
     tiled,
 )
-from storage.domain.footprint import peak, usable_gib
+from storage.domain.footprint import FOOTPRINTS, main_gib, peak, usable_gib
+from storage.domain.orders import MAX_PICTURES
 from storage.domain.plan import Plan
 
 UNKNOWN_GIB = 8.0
@@ -33,6 +34,8 @@ UNTILED_GIB = 24.0
 """From here pictures are decoded whole: 3 GiB at 1024 px."""
 MOST_LOOKS = 16
 """Pictures a forward pass without gradients, at most: more gain nothing."""
+MAIN_SPARE_GIB = 3.0
+"""Of main memory: for Python, PyTorch and CUDA's own side of it, the bot and the system. An estimate."""
 RUNGS = ("whole", "half recomputed", "all recomputed", "encoders away", "8-bit base", "4-bit base", "base away")
 
 
@@ -49,6 +52,8 @@ class Device:
     """Whether the operator wants bit-equal runs on CUDA at some cost in speed."""
     bf16: bool = True
     """Whether it computes in bf16 by itself; cards before 2020 and older Macs do not."""
+    main_gib: float | None = None
+    """Main memory that is free for this; None where nobody could say."""
 
 
 class TooSmall(SetupError):
@@ -94,55 +99,80 @@ def ladder(plan: Plan, device: Device) -> Iterator[tuple[str, Fit]]:
     yield RUNGS[6], replace(away, offload=True)
 
 
-def fit_on(plan: Plan, device: Device) -> Fit:
-    """The first rung that fits a GPU. Raises `TooSmall` with the numbers, and with what would fit."""
-    room = usable_gib(device.memory_gib or UNKNOWN_GIB)
+def fit_on(plan: Plan, device: Device, pictures: int = MAX_PICTURES) -> Fit:
+    """The first rung that fits a GPU and the machine around it. Raises `TooSmall` with the numbers, and with what would fit."""
     for _, fit in ladder(plan, device):
-        if fits(plan, fit, room):
-            return replace(fit, looks_at_once=_looks(plan, fit, room))
-    raise TooSmall(_what_would_fit(plan, device))
+        found = cached(plan, fit, device, pictures)
+        if found is not None:
+            return replace(found, looks_at_once=_looks(plan, found, device, pictures))
+    raise TooSmall(_what_would_fit(plan, device, pictures))
 
 
-def fits(plan: Plan, fit: Fit, room_gib: float) -> bool:
-    """Whether a fit's estimate is below what there is; a base without published sizes always fits."""
-    needed = peak(plan, fit)
-    return needed is None or needed.gib <= room_gib
+def cached(plan: Plan, fit: Fit, device: Device, pictures: int = MAX_PICTURES) -> Fit | None:
+    """The fit with its caches in memory where they fit, else on disk; None where it fits neither way.
+
+    Where they are read from changes no number, so an order that goes on may move them.
+    """
+    ways = (replace(fit, caches="memory"), replace(fit, caches="disk"))
+    return next((way for way in ways if fits(plan, way, device, pictures)), None)
 
 
-def runs(plan: Plan, fit: Fit, device: Device) -> bool:
+def fits(plan: Plan, fit: Fit, device: Device, pictures: int = MAX_PICTURES) -> bool:
+    """Whether a fit's estimates are below what there is, on the GPU and in main memory; a small base is no matter to a GPU."""
+    if device.main_gib is not None and main_gib(plan, fit, pictures) > device.main_gib - MAIN_SPARE_GIB:
+        return False
+    needed = peak(plan, fit, pictures)
+    return fit.device == "cpu" or needed is None or needed.gib <= usable_gib(device.memory_gib or UNKNOWN_GIB)
+
+
+def runs(plan: Plan, fit: Fit, device: Device, pictures: int = MAX_PICTURES) -> bool:
     """Whether a device can go on with a fit that another turn began with."""
     if fit.device != device.kind or plan.batch_size % fit.micro_batch or (fit.precision == "bf16" and not device.bf16):
         return False
-    return device.memory_gib is None or device.kind == "cpu" or fits(plan, fit, usable_gib(device.memory_gib))
+    return device.memory_gib is None or device.kind == "cpu" or fits(plan, fit, device, pictures)
 
 
 def least_gib(plan: Plan, kind: DeviceKind = "cuda") -> int:
     """The smallest card that some rung fits on."""
     small = Device(kind=kind, memory_gib=1.0, threads=1)
-    found = [peak(plan, fit) for _, fit in ladder(plan, small)]
-    needed = min((p.gib for p in found if p is not None), default=0.0)
-    return next(gib for gib in range(1, 1000) if usable_gib(gib) >= needed)
+    return min(_card(plan, fit) for _, fit in ladder(plan, small))
 
 
-def _looks(plan: Plan, fit: Fit, room_gib: float) -> int:
+def whole_gib(plan: Plan, kind: DeviceKind = "cuda") -> int:
+    """The smallest card that the first rung fits on, one picture at a time: full speed."""
+    large = Device(kind=kind, memory_gib=1000.0, threads=1)
+    return min(_card(plan, fit) for name, fit in ladder(plan, large) if name == RUNGS[0])
+
+
+def _card(plan: Plan, fit: Fit) -> int:
+    """GiB of the smallest card that this fit's estimate is below; caches can lie on disk."""
+    needed = peak(plan, replace(fit, caches="disk"))
+    return next(gib for gib in range(1, 1000) if needed is None or usable_gib(gib) >= needed.gib)
+
+
+def _looks(plan: Plan, fit: Fit, device: Device, pictures: int) -> int:
     """As many as fit, a power of two."""
     looks = MOST_LOOKS
-    while looks > 1 and not fits(plan, replace(fit, looks_at_once=looks), room_gib):
+    while looks > 1 and not fits(plan, replace(fit, looks_at_once=looks), device, pictures):
         looks //= 2
     return looks
 
 
-def _what_would_fit(plan: Plan, device: Device) -> str:
+def _what_would_fit(plan: Plan, device: Device, pictures: int) -> str:
+    if device.main_gib is not None and _could(plan, replace(device, main_gib=None), pictures):
+        return _too_little_main(plan, device, pictures)
     has = "an unknown amount" if device.memory_gib is None else f"{device.memory_gib:.0f} GiB"
     others = sorted(
-        (base.memory_gb or 0, name)
-        for name, base in BASES.items()
-        if name != plan.base and _could(replace(plan, base=name, targets="attention"), device)
+        (least_gib(other), other.base)
+        for other in (replace(plan, base=name, targets="attention") for name in FOOTPRINTS if name != plan.base)
+        if _could(other, device, pictures)
     )
     offers = [f"a GPU of {least_gib(plan, device.kind)} GiB"]
-    smaller = [px for px in (768, 512) if px < plan.resolution and _could(replace(plan, resolution=px), device)]
+    smaller = [
+        px for px in (768, 512) if px < plan.resolution and _could(replace(plan, resolution=px), device, pictures)
+    ]
     offers += [f"{px} px instead of {plan.resolution}" for px in smaller[:1]]
-    offers += ["rank 8" for _ in (1,) if plan.rank > 8 and _could(replace(plan, rank=8), device)]
+    offers += ["rank 8" for _ in (1,) if plan.rank > 8 and _could(replace(plan, rank=8), device, pictures)]
     offers += [f"the base {others[-1][1]}"] if others else []
     return (
         f"{plan.base} at {plan.resolution} px and rank {plan.rank} does not fit on this GPU, which has {has}, even with the "
@@ -150,9 +180,19 @@ def _what_would_fit(plan: Plan, device: Device) -> str:
     )
 
 
-def _could(plan: Plan, device: Device) -> bool:
-    room = usable_gib(device.memory_gib or UNKNOWN_GIB)
-    return any(fits(plan, fit, room) for _, fit in ladder(plan, device))
+def _too_little_main(plan: Plan, device: Device, pictures: int) -> str:
+    """The GPU would do, with parts of the base beside it."""
+    on_disk = [replace(fit, caches="disk") for _, fit in ladder(plan, device)]
+    on_gpu = [fit for fit in on_disk if fits(plan, fit, replace(device, main_gib=None), pictures)]
+    needed = min(main_gib(plan, fit, pictures) for fit in on_gpu) + MAIN_SPARE_GIB
+    return (
+        f"{plan.base} fits on this GPU only with parts of it in main memory, which takes {math.ceil(needed)} GiB there, and "
+        f"{device.main_gib:.0f} GiB are free. Close other programs, or train on a smaller base or a larger GPU."
+    )
+
+
+def _could(plan: Plan, device: Device, pictures: int) -> bool:
+    return any(cached(plan, fit, device, pictures) for _, fit in ladder(plan, device))
 
 
 Work = Literal["step", "look", "pictures", "texts"]

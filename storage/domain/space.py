@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from storage.domain.footprint import FOOTPRINTS, OPTIMISER_BYTES
+from storage.domain.adapters import layers, learning_numbers
+from storage.domain.caches import latent_bytes, picture_bytes, text_bytes
+from storage.domain.footprint import OPTIMISER_BYTES
 from storage.domain.plan import Plan
 
-POCKET_NUMBERS = 57_408
-"""What one rank of a LoRA adds on the pocket with every layer adapted, counted on its configuration."""
 FILE_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
-HEADER_BYTES = 160 * 1024
-"""Names, shapes and metadata of a thousand or so tensors."""
+LAYER_BYTES = 430
+"""Of a file's header for each layer: names, types, shapes and places of its two matrices and its alpha, at most."""
 PREVIEW_BYTES_PX = 2.0
 """Of a PNG of a drawn picture, a pixel; photographs are 1.5 to 2."""
 GRID_BYTES = 10_000_000
 """A sheet is never larger: it has to be posted."""
-ENCODED_BYTES = 2 * 2 * 16 * 128 * 128 * 4 + 8_000_000
-"""A picture of 1024 px, plain and mirrored, with its spread, in fp32; and its texts."""
 STATES = 3
 """Resume states in the job folder: the newest, the one before, and the one that is being written."""
 
 
-def numbers(plan: Plan) -> int:
-    """Numbers that the adapter of a plan has, at most."""
-    size = FOOTPRINTS.get(plan.base)
-    each = POCKET_NUMBERS if size is None else size.numbers.get(plan.targets, max(size.numbers.values()))
-    return each * plan.rank
-
-
 def file_bytes(plan: Plan) -> int:
-    """One LoRA file."""
-    return numbers(plan) * FILE_BYTES[plan.file_dtype] + HEADER_BYTES
+    """One LoRA file; `kept_energy` below 1 makes a smaller one of it, how much is seen once it is trained."""
+    found = layers(plan)
+    return found.numbers * plan.rank * FILE_BYTES[plan.file_dtype] + found.count * LAYER_BYTES
 
 
 def state_bytes(plan: Plan) -> int:
     """One resume state: the adapter in fp32, what its optimiser keeps, and the running mean."""
-    return numbers(plan) * (4 + OPTIMISER_BYTES[plan.optimizer] + (4 if plan.ema_decay else 0))
+    return learning_numbers(plan) * (4 + OPTIMISER_BYTES[plan.optimizer] + (4 if plan.ema_decay else 0))
 
 
 def checkpoint_bytes(plan: Plan) -> int:
@@ -51,5 +43,5 @@ def kept_bytes(plan: Plan, pictures: int) -> int:
 
 def working_bytes(plan: Plan, pictures: int) -> int:
     """In the job folder, at most."""
-    cached = (pictures * (1 + len(plan.resolutions)) + plan.prior_pictures) * ENCODED_BYTES
+    cached = latent_bytes(plan, pictures) + text_bytes(plan, pictures, 4) + picture_bytes(plan, pictures)
     return len(plan.checkpoint_steps) * checkpoint_bytes(plan) + STATES * state_bytes(plan) + cached

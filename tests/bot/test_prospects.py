@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from sqlmodel import Session
 
-from bot.file_size import file_bytes
 from bot.plan_card import phase_of, read_card
 from bot.prospects import line_of, prospect_of
 from bot.settings import BotSettings
@@ -18,6 +17,7 @@ from storage.database import Database, migrate
 from storage.domain import fairness
 from storage.domain.orders import SubjectType
 from storage.domain.recipes import PictureOf, plan_for
+from storage.domain.space import file_bytes
 from storage.orders import keep_picture, linked, open_draft, start
 from storage.settings import StorageSettings
 from storage.tables import Order, Progress

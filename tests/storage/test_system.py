@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -137,6 +140,60 @@ def test_a_container_has_the_processors_that_it_was_given(
     assert system.cpus(tmp_path) == most
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
     assert system.cpus(tmp_path) == 1
+
+
+GIB = 1 << 30
+MEMINFO = f"MemTotal: {32 * GIB // 1024} kB\nMemAvailable: {20 * GIB // 1024} kB\n"
+FIRST = {
+    "memory/memory.limit_in_bytes": str(8 * GIB),
+    "memory/memory.usage_in_bytes": str(6 * GIB),
+    "memory/memory.stat": f"cache 5\ntotal_inactive_file {GIB}\n",
+}
+SECOND = {
+    "memory.max": str(16 * GIB),
+    "memory.current": str(6 * GIB),
+    "memory.stat": f"anon 1\ninactive_file {2 * GIB}\nslab 3\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "free_gib"),
+    [
+        ({"meminfo": MEMINFO}, 20),
+        ({"meminfo": MEMINFO, "memory.max": "max\n", "memory.current": "5", "memory.stat": ""}, 20),
+        ({"meminfo": MEMINFO, **SECOND}, 12),
+        ({"meminfo": MEMINFO, **FIRST}, 3),
+        ({"meminfo": "nonsense", **SECOND}, 12),
+    ],
+)
+def test_a_container_has_the_memory_that_is_left_of_its_own(
+    files: dict[str, str], free_gib: int, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert system.free_memory_bytes(tmp_path / "meminfo", tmp_path) == free_gib * GIB
+
+
+def test_where_no_file_says_what_is_free_the_system_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = tmp_path / "meminfo"
+    everything = system.free_memory_bytes(nowhere, tmp_path)
+    assert everything is not None
+    assert everything > 1 << 28, "all there is, where nobody says more"
+
+    class Kernel:
+        @staticmethod
+        def GlobalMemoryStatusEx(said: Any) -> int:  # noqa: N802 -- Windows' own name
+            status = said._obj
+            assert status.length == ctypes.sizeof(status) == 64
+            status.free = 5 * GIB
+            return 1
+
+    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=Kernel), raising=False)
+    assert system.free_memory_bytes(nowhere, tmp_path) == 5 * GIB
+    monkeypatch.undo()
+    monkeypatch.delattr(os, "sysconf")
+    assert system.free_memory_bytes(nowhere, tmp_path) is None
 
 
 def test_memory_is_in_bytes_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:

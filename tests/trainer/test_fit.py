@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from storage.domain.fit import Departure, Fit, looks_at_once, micro_batch, recomputed, tiled
-from storage.domain.footprint import FOOTPRINTS, peak, usable_gib
+from storage.domain.footprint import FOOTPRINTS, main_gib, peak, usable_gib
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan
 from storage.domain.recipes import PictureOf, plan_for
-from storage.domain.rungs import RUNGS, TooSmall, Work, ladder, least_gib, next_below, rung_of
+from storage.domain.rungs import MAIN_SPARE_GIB, RUNGS, TooSmall, Work, ladder, least_gib, next_below, rung_of
 from storage.words import fit_sentence
 from trainer.fit import Device, fit_for, largest_recipe
 
@@ -59,9 +60,9 @@ def test_what_is_chosen_fits_and_the_rung_above_would_not(base: str, memory_gib:
     assert needed is not None
     assert needed.gib <= usable_gib(memory_gib)
     for _, above in ladder(plan, device):
-        if replace(above, looks_at_once=chosen.looks_at_once) == chosen:
+        if replace(above, looks_at_once=chosen.looks_at_once, caches=chosen.caches) == chosen:
             break
-        more = peak(plan, above)
+        more = peak(plan, replace(above, caches="disk"))
         assert more is not None
         assert more.gib > usable_gib(memory_gib)
 
@@ -151,6 +152,7 @@ def test_how_it_ran_is_said_in_words() -> None:
     assert "a graphics card in bf16" in small
     assert "rounded to 4 bits" in small
     assert "base model in main memory" in fit_sentence(fit_for(largest_recipe("flux1-dev"), gpu(8.0)))
+    assert "read from disk" in fit_sentence(replace(fit_for(plan_of("pocket"), CPU), caches="disk"))
     assert "the processor (2 threads) in fp32" in fit_sentence(fit_for(plan_of("pocket"), CPU))
 
 
@@ -173,6 +175,46 @@ def test_a_step_gives_up_speed_before_it_moves_the_base_and_a_cpu_has_nowhere_to
     assert stepped(fit_for(plan_of("pocket"), CPU), "step") == ["micro_batch_halved"] * 3 + ["all_recomputed"]
     quantised = replace(fit_for(plan_of("sdxl"), gpu(8.0)), quantised="nf4")
     assert stepped(quantised, "texts") == [], "a quantised base stays where it is"
+
+
+CLASS_PICTURES = replace(plan_of("sdxl"), prior="class_pictures", prior_pictures=1000, latents="sampled")
+"""Two megabytes of latents a picture: 2 GiB of caches beside 4 of decoded pictures."""
+
+
+@pytest.mark.parametrize("device", [CPU, gpu(24.0)])
+def test_caches_lie_in_memory_as_long_as_they_fit_and_on_disk_from_there(device: Device) -> None:
+    plan = CLASS_PICTURES if device.kind == "cuda" else replace(CLASS_PICTURES, base="pocket", batch_size=4)
+    fit = replace(fit_for(plan, device, pictures=24), caches="memory")
+    needed = main_gib(plan, fit, 24) + MAIN_SPARE_GIB
+    assert fit_for(plan, replace(device, main_gib=needed), pictures=24).caches == "memory"
+    little = replace(device, main_gib=needed - 0.001)
+    assert fit_for(plan, little, pictures=24) == replace(fit, caches="disk"), "and nothing else is given up for it"
+    assert fit_for(plan, little, pictures=23).caches == "memory"
+    assert main_gib(plan, replace(fit, caches="disk"), 24) < needed - MAIN_SPARE_GIB - 0.001
+
+
+def test_encoded_texts_leave_the_card_before_a_rung_is_given_up_for_them() -> None:
+    plan = replace(plan_of("flux2-klein-9b"), caption_shuffle=16)
+    device = gpu(80.0)
+    assert fit_for(plan, device, pictures=1).caches == "memory"
+    many = fit_for(plan, device, pictures=40)
+    assert (rung_of(many), many.caches) == ("whole", "disk"), "9 GiB of texts"
+
+
+def test_an_order_that_goes_on_may_move_its_caches_and_nothing_else() -> None:
+    before = fit_for(CLASS_PICTURES, gpu(24.0))
+    tight = replace(gpu(24.0), main_gib=main_gib(CLASS_PICTURES, before) + MAIN_SPARE_GIB - 0.1)
+    assert fit_for(CLASS_PICTURES, tight, before) == replace(before, caches="disk")
+    assert fit_for(CLASS_PICTURES, gpu(24.0), replace(before, caches="disk")) == before
+
+
+def test_a_base_that_main_memory_has_no_room_for_is_refused_with_what_it_takes() -> None:
+    plan = largest_recipe("flux1-dev")
+    least = replace(gpu(8.0), main_gib=16.0)
+    with pytest.raises(TooSmall, match=r"takes (\d+) GiB there, and 16 GiB are free\. Close other programs") as refused:
+        fit_for(plan, least)
+    said = int(re.findall(r"takes (\d+) GiB", str(refused.value))[0])
+    assert fit_for(plan, replace(least, main_gib=float(said))).offload, "what it says is true"
 
 
 def test_departures_hold_from_their_step_on() -> None:

@@ -96,7 +96,8 @@ def test_the_device_is_what_the_child_says(
     memory_gib: float | None,
     bf16: bool,  # noqa: FBT001 -- a column
 ) -> None:
-    seat = Seat(WorkerSettings(threads=3).launch(), memory_gib=24.0)
+    seat = Seat(WorkerSettings(threads=3).launch(), memory_gib=24.0, main_gib=60.5)
     child = Said(Ready(pid=1, versions={}, **ready))  # type: ignore[arg-type]
     device = seat.device(child)  # type: ignore[arg-type]
     assert (device.kind, device.memory_gib, device.bf16, device.threads) == (kind, memory_gib, bf16, 3)
+    assert device.main_gib == 60.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from storage.domain.plan import Fit
@@ -35,7 +35,8 @@ class Loaded:
 
     def serves(self, task: Task) -> bool:
         """Whether this is the base that the task wants, placed as its fit says."""
-        return (self.source, self.name, self.fit) == (task.job.base, task.plan.base, task.fit)
+        placed = replace(task.fit, caches=self.fit.caches)
+        return (self.source, self.name, self.fit) == (task.job.base, task.plan.base, placed)
 
 
 def load(task: Task) -> Loaded:

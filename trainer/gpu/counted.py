@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from storage.domain.bases import BASES
+from storage.domain.caches import ENCODINGS
 from storage.domain.fit import Recomputed
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan
@@ -34,18 +35,6 @@ from trainer.gpu.families.unet import Unet, _layers
 from trainer.gpu.pictures import Framing, Shape
 from trainer.gpu.schedules import Flow, Shift
 from trainer.gpu.shapes import full_size
-
-_LATENTS = {"sd15": (4, 8), "sdxl": (4, 8), "flux1": (16, 8), "flux2": (128, 16), "zimage": (16, 8)}
-"""By family: channels of a latent, and pixels along its side."""
-_WORDS = {
-    "sd15": (77, 768, None),
-    "sdxl": (77, 2048, 1280),
-    "flux1-dev": (512, 4096, 768),
-    "flux2-klein-4b": (512, 7680, None),
-    "flux2-klein-9b": (512, 12288, None),
-    "z-image": (128, 2560, None),
-}
-"""By base: tokens, their width, width of the pooled vector."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +92,9 @@ def counted(name: str, plan: Plan, px: int) -> Counted:
     denoiser.train()
     kept, model = Kept(denoiser), _untyped(denoiser)
     model.enable_gradient_checkpointing(kept.block)
-    channels, factor = _LATENTS[BASES[name].family]
-    noisy = torch.empty(1, channels, px // factor, px // factor, device="meta")
+    encoding = ENCODINGS[name]
+    side = px // encoding.factor
+    noisy = torch.empty(1, encoding.channels, side, side, device="meta")
     framing = Framing(original=(px, px), shape=Shape(height=px, width=px))
     with torch.device("meta"), _flash(), torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda x: x):
         base.predict(denoiser, noisy, torch.zeros(1).long(), _words(name), [framing])
@@ -142,8 +132,11 @@ def _bare(name: str, denoiser: nn.Module) -> Base:
 
 
 def _words(name: str) -> Words:
-    tokens, width, pooled = _WORDS[name]
-    return Words(hidden_BLD=torch.empty(1, tokens, width), pooled_BP=torch.empty(1, pooled) if pooled else None)
+    said = ENCODINGS[name]
+    return Words(
+        hidden_BLD=torch.empty(1, said.tokens, said.width),
+        pooled_BP=torch.empty(1, said.pooled) if said.pooled else None,
+    )
 
 
 class _Flash(torch.autograd.Function):
