@@ -37,6 +37,7 @@ from storage.captions import (
     Written,
     as_lines,
     decoded,
+    long,
     named,
     of_lines,
     of_metadata,
@@ -192,6 +193,7 @@ def _save(session: Session, order_id: str, member_id: str, raw: bytes, name: str
         subject=subject,
         empty=written.empty if name else (),
         spoilt=spoilt(session, order_id, subject, order.trigger),
+        long=long(used),
         waiting=order.stage != Stage.DRAFT.value,
     )
     return _Saved(text=text, lines=as_lines(pictures_of(session, order_id)))

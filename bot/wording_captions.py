@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bot.wording import escape, listed
 from storage.domain.orders import SubjectType
-from storage.words_captions import captioned, empty_words, spoilt_words
+from storage.words_captions import captioned, empty_words, long_words, spoilt_words
 
 CAPTIONS_TITLE = "What the pictures show"
 CAPTIONS_LABEL = "A line a picture"
@@ -33,11 +33,13 @@ def captions_saved(
     subject: SubjectType,
     empty: Sequence[str],
     spoilt: Sequence[tuple[str, Sequence[str]]],
+    long: Sequence[str] = (),
     waiting: bool = False,
 ) -> str:
     """The answer to the form; the file with all captions is attached to it. `waiting`: training waits for its owner."""
     lines = [captioned(own, count), _ADVICE[subject]]
     lines += listed([f"- {empty_words(escape(name, 60))}" for name in empty], MOST_LINES)
+    lines += listed([f"- {long_words(escape(name, 60))}" for name in long], MOST_LINES // 2)
     lines += listed(
         [f"- {spoilt_words(escape(name, 60), [escape(w, 40) for w in words], subject)}" for name, words in spoilt],
         MOST_LINES,

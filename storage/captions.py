@@ -6,6 +6,7 @@ empty caption is told.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from storage import checkups
-from storage.domain.captions import clean, unwanted
+from storage.domain.captions import LONGEST, clean, unwanted
 from storage.domain.errors import LorasmithError, OrderFault, OrderRefused
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import SubjectType
@@ -23,6 +24,8 @@ from storage.tables import Picture
 
 MAX_BYTES = 1 << 20
 """Of one file with captions: 500 pictures with 2 KB each."""
+MOST_COMPARED = 500
+"""Names that a wrong one is compared with."""
 TEXT_KEYS = ("text", "caption", "prompt")
 """How a line of metadata may call its caption: Hugging Face's image folders say `text`."""
 
@@ -49,14 +52,22 @@ def decoded(data: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         raise CaptionsRefused(f"{name} is not written in UTF-8 (byte {error.start}); save it as UTF-8.") from error
     if "\0" in text:
-        raise CaptionsRefused(f"{name} holds no text.")
+        raise CaptionsRefused(f"{name} holds zero bytes: it is no text, or not written in UTF-8; save it as UTF-8.")
     return text
 
 
+def _lines(text: str) -> list[str]:
+    """Only a line feed ends a line: JSON may hold other separators, and so may what people paste."""
+    return text.split("\n")
+
+
 def of_metadata(data: bytes, name: str = "metadata.jsonl") -> Written:
-    """The captions of a `metadata.jsonl`: an object a line with `file_name` and `text`. Raises `CaptionsRefused` by line."""
+    """The captions of a `metadata.jsonl`: an object a line with `file_name` and `text`. Raises `CaptionsRefused` by line.
+
+    Pictures lie beside the file: `./1.jpg` is `1.jpg`, and a path to anywhere else is refused.
+    """
     found: dict[str, str] = {}
-    for number, line in enumerate(decoded(data, name).splitlines(), 1):
+    for number, line in enumerate(_lines(decoded(data, name)), 1):
         if not line.strip():
             continue
         picture, text = _entry(line, f"{name}, line {number}")
@@ -70,12 +81,18 @@ def _entry(line: str, where: str) -> tuple[str, str]:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
+        many = " by itself: the file is one JSON text, and should have one a line" if line.strip() in ("[", "{") else ""
         raise CaptionsRefused(
-            f'{where} is no JSON; a line looks like {{"file_name": "1.jpg", "text": "…"}}.'
+            f'{where} is no JSON{many}; a line looks like {{"file_name": "1.jpg", "text": "…"}}.'
         ) from error
     picture = entry.get("file_name") if isinstance(entry, dict) else None
     if not isinstance(picture, str) or not picture:
         raise CaptionsRefused(f"{where} has no file_name.")
+    picture = picture.removeprefix("./")
+    if "/" in picture or "\\" in picture:
+        raise CaptionsRefused(
+            f"{where} names {picture[:200]}; pictures lie beside the file, so write the name without folders."
+        )
     text = next((entry[key] for key in TEXT_KEYS if key in entry), None)
     if not isinstance(text, str):
         raise CaptionsRefused(f"{where} has no text for {picture}.")
@@ -85,7 +102,7 @@ def _entry(line: str, where: str) -> tuple[str, str]:
 def of_lines(text: str, names: Sequence[str]) -> Written:
     """The captions of lines `#2 cat.jpg: a caption`: the number counts, else the name. Keys are given back as in `names`."""
     found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_lines(text), 1):
         if not line.strip():
             continue
         name, rest = _addressed(line.strip(), names, number)
@@ -117,7 +134,16 @@ def refuse_strangers(written: Written, names: Sequence[str], where: str) -> None
     """Raise `CaptionsRefused` where a caption is for a picture that is not there."""
     for name in written.captions:
         if name not in names:
-            raise CaptionsRefused(f"{where} has a caption for {name}, and there is no such picture.")
+            raise CaptionsRefused(
+                f"{where} has a caption for {name[:200]}, and there is no such picture{_near(name, names)}."
+            )
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    """The name that may be meant."""
+    alike = [known for known in names if known.lower() == name.lower()]
+    alike += difflib.get_close_matches(name[:200], names[:MOST_COMPARED], n=1, cutoff=0.75)
+    return f"; {alike[0]} is near to it" if alike else ""
 
 
 def named(pictures: Sequence[Picture]) -> dict[str, Picture]:
@@ -149,6 +175,11 @@ def write_captions(session: Session, order_id: str, captions: Mapping[str, str],
             rows[name].caption = clean(text)
             rows[name].caption_from = source if rows[name].caption else ""
     return changed
+
+
+def long(pictures: Sequence[Picture]) -> list[str]:
+    """The pictures whose captions are as long as any can be: what stood behind is not read."""
+    return [p.source_name for p in pictures if len(p.caption) >= LONGEST - 1]
 
 
 def spoilt(session: Session, order_id: str, subject: SubjectType, trigger: str) -> list[tuple[str, tuple[str, ...]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from storage.domain.captions import LONGEST
 from storage.domain.orders import SubjectType
 
 _WHY: dict[SubjectType, str] = {
@@ -30,6 +31,11 @@ def said_words(name: str, caption: str) -> str:
 def spoilt_words(name: str, words: Sequence[str], subject: SubjectType) -> str:
     """A caption that says too much; `name` and `words` are shown as they are given."""
     return f"The caption of {name} says {', '.join(words)}: better not, {_WHY[subject]}."
+
+
+def long_words(name: str) -> str:
+    """A caption that was cut."""
+    return f"The caption of {name} is too long: its first {LONGEST} characters are used."
 
 
 def empty_words(name: str) -> str:

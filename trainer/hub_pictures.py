@@ -1,12 +1,14 @@
 """`lorasmith train user/dataset`: the pictures and captions of a dataset on the hub, as a folder.
 
-Taken are the pictures of one folder with what describes them there (`metadata.jsonl`, texts beside pictures), at the one commit
-that was listed, each no longer than was said. Datasets that keep pictures in tables are told to be unpacked first.
+Taken are the pictures of one folder with what describes them there (`metadata.jsonl`, texts beside pictures) or one folder above
+(`metadata.jsonl` with `images/1.jpg` in it), at the one commit that was listed, each no longer than was said. Datasets that keep
+pictures in tables are told to be unpacked first.
 The API: https://huggingface.co/docs/hub/api
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -15,7 +17,7 @@ import httpx2
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
-from storage.captions import MAX_BYTES
+from storage.captions import MAX_BYTES, decoded
 from storage.domain.errors import LorasmithError
 from storage.pictures import LIMITS
 from trainer.gathering import CAPTION_ENDINGS, METADATA, MOST_FILES, PICTURES
@@ -50,7 +52,35 @@ def brought(name: str, into: Path, *, endpoint: str | None = None) -> Path:
     for file in chosen:
         if (where / file).stat().st_size != sizes[file]:
             raise DatasetRefused(f"{name}/{file} came with another length than the hub says; try again")
-    return where / PurePosixPath(chosen[0]).parent
+    home = _home(chosen)
+    if above := _above(chosen, home):
+        _brought_down(where / above, where / home)
+    return where / home
+
+
+def _home(chosen: list[str]) -> PurePosixPath:
+    return next(PurePosixPath(f).parent for f in chosen if f.lower().endswith(PICTURES))
+
+
+def _above(chosen: list[str], home: PurePosixPath) -> str | None:
+    """The `metadata.jsonl` of the folder above, where there is none beside the pictures."""
+    names = {str(home / METADATA), str(home.parent / METADATA)} & set(chosen)
+    return names.pop() if names == {str(home.parent / METADATA)} and home.parent != home else None
+
+
+def _brought_down(metadata: Path, folder: Path) -> None:
+    """Lines about pictures of this folder, with their names as they are in it. Raises `CaptionsRefused`."""
+    kept = []
+    for line in decoded(metadata.read_bytes(), METADATA).split("\n"):
+        try:
+            entry = json.loads(line) if line.strip() else None
+        except (ValueError, RecursionError):
+            kept.append(line)  # whoever reads it says what is wrong
+            continue
+        if isinstance(entry, dict) and isinstance(name := entry.get("file_name"), str):
+            path = PurePosixPath(name)
+            kept += [json.dumps({**entry, "file_name": path.name})] if path.parent.name == folder.name else []
+    (folder / METADATA).write_text("\n".join(kept), encoding="utf-8")
 
 
 def _chosen(name: str, sizes: dict[str, int | None]) -> list[str]:
@@ -65,6 +95,8 @@ def _chosen(name: str, sizes: dict[str, int | None]) -> list[str]:
         raise DatasetRefused(f"the dataset {name} {unpack}")
     home = folders.most_common(1)[0][0]
     taken = sorted(f for f in plain if str(PurePosixPath(f).parent) == home and _is_needed(f))
+    above, beside = (str(place / METADATA) for place in (PurePosixPath(home).parent, PurePosixPath(home)))
+    taken += [above] if above in plain and beside not in plain else []
     if len(taken) > MOST_FILES:
         raise DatasetRefused(
             f"{name} has {len(taken)} files in {home}; one order learns one subject from 4 to 40 pictures"

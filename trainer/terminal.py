@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from sqlmodel import Session
 
 from storage import checkups, tables, words
+from storage.captions import long
 from storage.database import Database
 from storage.doctor import can_return, findings_of
 from storage.domain.captions import unwanted
@@ -26,7 +27,7 @@ from storage.drafts import kept
 from storage.tables import Picture
 from storage.view import OrderView
 from storage.watching import signs_of
-from storage.words_captions import captioned, empty_words, said_words, spoilt_words
+from storage.words_captions import captioned, empty_words, long_words, said_words, spoilt_words
 from storage.words_concepts import concepts_line
 from storage.words_doctor import checkup_lines, examined_words
 from storage.words_pictures import pictures_refused
@@ -83,6 +84,8 @@ def captions(order: tables.Order, rows: Sequence[Picture], found: Gathered) -> N
         say(captioned(own, len(kept)))
     for name in found.empty:
         say(f"  {empty_words(name)}")
+    for name in long(kept):
+        say(f"  {long_words(name)}")
     for row in kept:
         if words_ := unwanted(row.caption, subject, trigger=found.trigger_of(row.source_name) or order.trigger):
             say(f"  {spoilt_words(row.source_name, words_, subject)}")

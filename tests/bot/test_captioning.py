@@ -47,12 +47,20 @@ async def test_captions_are_corrected_in_the_form_and_by_the_file_that_comes_bac
     (file,) = said.files
     text = (await ada.download(file)).decode()
     assert text.splitlines()[0] == "#1 photo-1000.png: with brown fur, on a *sofa*"
-    edited = text.replace("with brown fur, ", "").replace("#2 photo-1001.png: ", "#2 photo-1001.png: in snow").encode()
+    edited = (
+        text.replace("with brown fur, ", "")
+        .replace("at sea", f"at sea {'and on ' * 300}")
+        .replace("#2 photo-1001.png: ", "#2 photo-1001.png: in snow")
+        .encode()
+    )
     sent = await ada.submit_modal(await ada.click(card, "Captions"), {"file": [("captions.txt", edited)]})
     said = await home.reply(ada, sent, "3 of 4 pictures have words of their own")
     assert "better not" not in said.text()
     assert "The caption of photo-1003.png is empty" in said.text()
-    assert await captions(home, order.id) == ["on a *sofa*", "in snow", "at sea", ""]
+    assert "The caption of photo-1002.png is too long: its first 1000 characters are used" in said.text()
+    kept = await captions(home, order.id)
+    assert [kept[n] for n in (0, 1, 3)] == ["on a *sofa*", "in snow", ""]
+    assert len(kept[2]) <= 1000
 
 
 async def test_captions_that_cannot_be_used_change_nothing_and_say_why(home: House, ada: Member) -> None:

@@ -37,7 +37,12 @@ def test_metadata_is_read_with_the_names_that_people_use() -> None:
     [
         ("größer".encode("latin-1"), r"metadata\.jsonl is not written in UTF-8 \(byte 2\)"),
         ("a".encode("utf-16"), "not written in UTF-8"),
-        (b"a\0b", "holds no text"),
+        (b"a\0b", "holds zero bytes: it is no text, or not written in UTF-8"),
+        (b'[\n {"file_name": "a.jpg", "text": "x"}\n]', "line 1 is no JSON by itself: the file is one JSON text"),
+        (lines({"file_name": "../a.jpg", "text": "x"}), r"names \.\./a\.jpg; pictures lie beside the file"),
+        (lines({"file_name": "/etc/a.jpg", "text": "x"}), "write the name without folders"),
+        (lines({"file_name": "images/a.jpg", "text": "x"}), "write the name without folders"),
+        (lines({"file_name": "images\\a.jpg", "text": "x"}), "write the name without folders"),
         (b"{oops", "line 1 is no JSON"),
         (b"[" * 100_000, "line 1 is no JSON"),
         (b'["a.jpg", "x"]', "line 1 has no file_name"),
@@ -49,6 +54,19 @@ def test_metadata_is_read_with_the_names_that_people_use() -> None:
 def test_metadata_that_cannot_be_used_is_refused_by_line(data: bytes, says: str) -> None:
     with pytest.raises(CaptionsRefused, match=says):
         of_metadata(data)
+
+
+def test_only_a_line_feed_ends_a_line() -> None:
+    text = '{"file_name": "./1.jpg", "text": "one\u2028two\u0085three"}\r\n\r\n{"file_name": "2.jpg", "text": "x"}\r'
+    assert of_metadata(text.encode()).captions == {"1.jpg": "one two three", "2.jpg": "x"}
+    assert of_lines("#1: on\u2028grass\r\n#2: x\x0by", NAMES).captions == {"a.jpg": "on grass", "b: two.jpg": "x y"}
+
+
+@pytest.mark.parametrize(("name", "near"), [("A.JPG", "a.jpg"), ("a.jpeg", "a.jpg"), ("unlike", "")])
+def test_the_name_that_may_be_meant_is_said(name: str, near: str) -> None:
+    read = of_metadata(lines({"file_name": name, "text": "x"}))
+    with pytest.raises(CaptionsRefused, match=f"{near} is near to it" if near else r"no such picture\.$"):
+        captions.refuse_strangers(read, NAMES, "metadata.jsonl")
 
 
 def test_a_caption_for_a_missing_picture_is_refused_by_name() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from storage.captions import CaptionsRefused
 from trainer.gathering import gathered
 from trainer.hub_pictures import MOST_FILES, DatasetRefused, brought, is_dataset
 
@@ -86,6 +87,25 @@ def test_a_dataset_comes_as_a_folder_with_its_captions(hub: str, tmp_path: Path)
     before = len([a for a in Hub.asked if a.startswith("GET")])
     assert brought("ann/cat", tmp_path, endpoint=hub) == folder
     assert len([a for a in Hub.asked if a.startswith("GET")]) == before, "nothing is fetched twice"
+
+
+def test_metadata_of_the_folder_above_comes_along(hub: str, tmp_path: Path) -> None:
+    said = (
+        {"file_name": "images/1.jpg", "text": "at sea"},
+        {"file_name": "images/2.jpg", "text": "größer"},
+        {"file_name": "masks/1.jpg", "text": "a mask"},
+    )
+    written = "\n".join(json.dumps(line) for line in said).encode()
+    Hub.files = {"a/metadata.jsonl": written, "a/images/1.jpg": b"1", "a/images/2.jpg": b"2", "a/masks/1.jpg": b"3"}
+    folder = brought("ann/cat", tmp_path, endpoint=hub)
+    assert gathered(folder).captions == {"1.jpg": "at sea", "2.jpg": "größer"}
+    assert brought("ann/cat", tmp_path, endpoint=hub) == folder
+    Hub.files = {"metadata.jsonl": b"{oops", "images/1.jpg": b"1"}
+    with pytest.raises(CaptionsRefused, match="line 1 is no JSON"):
+        gathered(brought("ann/cat", tmp_path / "other", endpoint=hub))
+    beside = b'{"file_name": "1.jpg", "text": "its own"}'
+    Hub.files = {"metadata.jsonl": written, "images/1.jpg": b"1", "images/metadata.jsonl": beside}
+    assert gathered(brought("ann/cat", tmp_path / "third", endpoint=hub)).captions == {"1.jpg": "its own"}
 
 
 def test_what_is_no_set_of_pictures_is_refused_before_anything_is_fetched(hub: str, tmp_path: Path) -> None:
