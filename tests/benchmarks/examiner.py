@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,7 @@ import torch
 from PIL import Image
 
 from storage.domain.plan import Fit, PreviewPrompt
-from storage.system import lock
-from tests.benchmarks.trainings import Trained
+from tests.benchmarks.trainings import Trained, held
 from trainer.gpu.families import FAMILIES, Base
 from trainer.gpu.preview import panel
 from trainer.pocket import WEIGHTS
@@ -130,12 +128,3 @@ def _answers(text: str) -> tuple[int, int, int]:
     """Class, colour and background of a plain prompt, as the oracle numbers them."""
     _, colour, class_word, *rest = text.split()
     return CLASSES.index(class_word), tuple(COLOURS).index(colour), list(BACKGROUNDS.values()).index(" ".join(rest))
-
-
-@contextmanager
-def held(file: Path, *, wait: bool) -> Iterator[None]:
-    """One process at a time. Raises `Locked` where another is at it and nobody waits."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        lock(handle, wait=wait)
-        yield

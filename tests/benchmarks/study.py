@@ -13,17 +13,16 @@ import re
 import time
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from storage.domain.plan import Plan, shortened
 from storage.domain.recipes import checkpoint_steps
-from storage.system import Locked
-from tests.benchmarks.examiner import DEVELOPMENT, Examiner, Score, held
-from tests.benchmarks.trainings import in_words, interval, plan_of, train
+from tests.benchmarks.examiner import DEVELOPMENT, Examiner, Score
+from tests.benchmarks.trainings import held, in_words, interval, plan_of, together, train
 from trainer.pocket.subjects import Kind, TestSubject, test_subject
 
 KINDS: tuple[Kind, ...] = ("object", "character", "person")
@@ -118,12 +117,9 @@ class Study:
 
     def scores(self, jobs: Sequence[Job]) -> list[Score]:
         """All trained and scored, or read where they are kept."""
-        for job in jobs:
-            with suppress(Locked):
-                self._run(job, wait=False)
-        return [self._run(job, wait=True) for job in jobs]
+        return together([partial(self._run, job) for job in jobs])
 
-    def _run(self, job: Job, *, wait: bool) -> Score:
+    def _run(self, job: Job, wait: bool) -> Score:  # noqa: FBT001 -- `together` calls it so
         ours = plan_of(job.subject)
         plan = (in_steps if job.batch_stays else paced)(job.recipe(ours), ours, self.clock)
         plan = plan if job.rate is None else replace(plan, learning_rate=job.rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ import pytest
 from storage.domain.plan import Plan
 from storage.system import Locked
 from tests.benchmarks.ablation import TECHNIQUES
-from tests.benchmarks.examiner import DEVELOPMENT, NEW_OTHERS, NEW_PLACES, Score, held
+from tests.benchmarks.examiner import DEVELOPMENT, NEW_OTHERS, NEW_PLACES, Score
 from tests.benchmarks.recipes import RIVALS
 from tests.benchmarks.study import chosen_subjects, in_steps, paced
-from tests.benchmarks.trainings import plan_of
+from tests.benchmarks.trainings import held, plan_of, together
 from trainer.pocket.subjects import test_subject
 
 
@@ -77,3 +78,16 @@ def test_two_processes_leave_a_training_to_each_other(tmp_path: Path) -> None:
             pass
     with held(tmp_path / "a.lock", wait=False):
         pass
+
+
+def test_what_another_process_is_at_is_left_to_it_until_the_end() -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def job(name: str, wait: bool) -> str:  # noqa: FBT001 -- `together` calls it so
+        asked.append((name, wait))
+        if name == "theirs" and not wait:
+            raise Locked
+        return name
+
+    assert together([partial(job, "theirs"), partial(job, "ours")]) == ["theirs", "ours"]
+    assert asked == [("theirs", False), ("ours", False), ("theirs", True), ("ours", True)]

@@ -1,6 +1,7 @@
 """Trainings of drawn test subjects, as the worker runs them: shared by the benchmarks that compare them.
 
-Resumable: a subject's training is kept in its folder and read back, unless its plan changed since.
+Resumable: a subject's training is kept in its folder and read back, unless its plan or the base changed since. Several processes
+may share the work.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import math
 import random
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
@@ -22,6 +26,7 @@ from storage.domain.measurement import Measurement
 from storage.domain.orders import SubjectType, trigger_for
 from storage.domain.plan import Fit, Plan
 from storage.domain.recipes import PictureOf, plan_for
+from storage.system import Locked, lock
 from tests.builders import make_job
 from trainer.events import EVENT, Checkpointed, Failed, Progressed, Train
 from trainer.gpu.channel import Channel
@@ -30,6 +35,7 @@ from trainer.pocket import WEIGHTS
 from trainer.pocket.subjects import TestSubject
 
 PICTURES = 8
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +75,38 @@ def plan_of(subject: TestSubject) -> Plan:
 
 def train(subject: TestSubject, plan: Plan, folder: Path, threads: int) -> Trained:
     """One training, checkpoint after checkpoint, and the choice that members get without votes."""
-    result, digest = folder / "chosen.json", hashlib.sha256(plan.to_json().encode()).hexdigest()
+    result, digest = folder / "chosen.json", hashlib.sha256(f"{plan.to_json()} {_base()}".encode()).hexdigest()
     kept = json.loads(result.read_text()) if result.is_file() else {}
-    if kept.get("plan_sha256") != digest:
+    if kept.get("sha256") != digest:
         shutil.rmtree(folder, ignore_errors=True)
         began = time.monotonic()
         choice = choose_checkpoint(_checkpoints(subject, plan, folder, threads))
-        kept = {"plan_sha256": digest, "step": choice.step, "seconds": round(time.monotonic() - began, 1)}
+        kept = {"sha256": digest, "step": choice.step, "seconds": round(time.monotonic() - began, 1)}
         result.write_text(json.dumps(kept))
     return Trained(folder=folder, step=kept["step"], plan=plan, seconds=kept["seconds"])
+
+
+@cache
+def _base() -> str:
+    """Of the weights that learn."""
+    return hashlib.sha256((WEIGHTS / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()).hexdigest()
+
+
+def together(jobs: Sequence[Callable[[bool], T]]) -> list[T]:
+    """Do them all. A job is told whether to wait; what another process is at is left to it, and waited for in the end."""
+    for job in jobs:
+        with suppress(Locked):
+            job(False)
+    return [job(True) for job in jobs]
+
+
+@contextmanager
+def held(file: Path, *, wait: bool) -> Iterator[None]:
+    """One process at a time. Raises `Locked` where another is at it and nobody waits."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as handle:
+        lock(handle, wait=wait)
+        yield
 
 
 def _checkpoints(subject: TestSubject, plan: Plan, folder: Path, threads: int) -> list[Candidate]:
