@@ -193,7 +193,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         "pictures",
         type=Path,
         metavar="DIR",
-        help="folder with 4 to 40 pictures of one subject; or with a subfolder for each of several, named like `1_zorvex dog`",
+        help="folder with 4 to 40 pictures of one subject, or with a subfolder for each of several, named like `1_zorvex dog`; or "
+        "a dataset of the hub (user/name)",
     )
     parser.add_argument("--subject", choices=[s.value for s in SubjectType], help="what they show")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="where the LoRA and all about it go")

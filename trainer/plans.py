@@ -25,8 +25,7 @@ from storage.plan_order import exported, lasting_names
 from storage.settings import StorageSettings, wrong_settings
 from trainer import terminal
 from trainer.alone import settings_of
-from trainer.gathering import gathered
-from trainer.wish import RECIPE_HELP, Wish, drafted, plan_of_wish, require_enough, require_faces
+from trainer.wish import RECIPE_HELP, Wish, brought_together, drafted, plan_of_wish, require_enough, require_faces
 from trainer.worker import opened
 
 SAYS = (
@@ -42,7 +41,7 @@ async def plan_of(wish: Wish) -> str:
     await asyncio.to_thread(migrate, settings)
     async with opened(settings, f"plan:{secrets.token_hex(4)}", serves=False) as bench:
         try:
-            found = await asyncio.to_thread(gathered, wish.pictures)
+            found = await asyncio.to_thread(brought_together, wish)
             order = await drafted(bench, wish, found)
             rows = await bench.database.transact(orders.pictures_of, order.id)
             terminal.pictures(rows)

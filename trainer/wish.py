@@ -78,7 +78,7 @@ def require_faces(settings: WorkerSettings, wish: Wish) -> None:
 
 async def ordered(bench: Bench, wish: Wish) -> str:
     """The order of this wish, started: drafted, its pictures checked, its plan said."""
-    found = await asyncio.to_thread(gathered, wish.pictures)
+    found = await asyncio.to_thread(brought_together, wish)
     order = await drafted(bench, wish, found)
     rows = await bench.database.transact(orders.pictures_of, order.id)
     terminal.pictures(rows)
@@ -89,6 +89,16 @@ async def ordered(bench: Bench, wish: Wish) -> str:
     order = await bench.database.transact(_set_going, bench, order.id, wish, found)
     terminal.plan(await bench.database.transact(orders.plan_of, order.id), len(kept))
     return order.id
+
+
+def brought_together(wish: Wish) -> Gathered:
+    """What the folder that was named holds, or a dataset of the hub as one. Raises `LorasmithError`."""
+    name = wish.pictures.as_posix()
+    if wish.pictures.is_absolute() or wish.pictures.exists():
+        return gathered(wish.pictures)
+    from trainer.hub_pictures import brought, is_dataset  # noqa: PLC0415  # the hub's library is slow to import
+
+    return gathered(brought(name, wish.out / ".lorasmith" / "datasets") if is_dataset(name) else wish.pictures)
 
 
 def require_enough(rows: Sequence[Picture], found: Gathered) -> list[Picture]:

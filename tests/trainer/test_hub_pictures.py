@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import pytest
 from huggingface_hub import constants
 
 from storage.captions import CaptionsRefused
+from trainer import hub_pictures
+from trainer.alone import parse
 from trainer.gathering import gathered
 from trainer.hub_pictures import MOST_FILES, DatasetRefused, brought, is_dataset
+from trainer.wish import brought_together
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {
@@ -138,3 +142,15 @@ def test_a_folder_that_is_here_is_a_folder(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "ann" / "cat").mkdir(parents=True)
     assert not is_dataset("ann/cat")
     assert not any(map(is_dataset, ("cats", "/a/b", "../a/b", "a/b/c", "./a")))
+
+
+def test_a_training_takes_a_dataset_where_there_is_no_such_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"picture")
+    monkeypatch.setattr(
+        hub_pictures, "brought", lambda name, into: {("ann/cat", "datasets"): tmp_path}[name, into.name]
+    )
+    wish, _ = parse(["ann/cat", "--subject", "character", "--out", str(tmp_path / "out")])
+    assert brought_together(wish).files == (tmp_path / "1.jpg",)
+    assert brought_together(replace(wish, pictures=tmp_path)).files == (tmp_path / "1.jpg",)

@@ -67,9 +67,12 @@ def base_says(base: Base, denoiser: nn.Module, batch: Batch, noisy_BCHW: Tensor)
 
 @lru_cache(maxsize=8)
 def _apart(plan: Plan) -> Plan:
-    """The same plan with another seed: the prior's pictures, noise and timesteps are drawn apart from the order's."""
+    """The same plan with another seed: the prior's pictures, noise and timesteps are drawn apart from the order's.
+
+    Tags stay as they are: a class picture is called by the words that it was drawn from.
+    """
     drawn = torch.randint(2**62, (1,), generator=generator(plan.seed, 0, "prior"))
-    return replace(plan, seed=int(drawn))
+    return replace(plan, seed=int(drawn), caption_shuffle=0)
 
 
 @contextmanager

@@ -52,7 +52,13 @@ WAYS: dict[str, dict[str, Any]] = {
     },
     "sizes and posteriors": {"resolutions": (48,), "latents": "sampled"},
     "base's prediction": {"prior": "base_prediction", "prior_share": 0.6, "prior_prompts": ("a red car",)},
-    "class pictures": {**EVERYTHING, "prior": "class_pictures", "prior_pictures": 3},
+    "class pictures": {
+        **EVERYTHING,
+        "prior": "class_pictures",
+        "prior_pictures": 3,
+        "captions": ("{trigger} {class_word}, red, round",),
+        "caption_shuffle": 2,
+    },
     "everything, 8 bits": {**EVERYTHING, "optimizer": "adamw8bit", "rank": 64},
     "everything, prodigy": {**EVERYTHING, "optimizer": "prodigy", "learning_rate": 1.0},
 }
