@@ -142,7 +142,7 @@ def refuse_strangers(written: Written, names: Sequence[str], where: str) -> None
 def _near(name: str, names: Sequence[str]) -> str:
     """The name that may be meant."""
     alike = [known for known in names if known.lower() == name.lower()]
-    alike += difflib.get_close_matches(name[:200], names[:MOST_COMPARED], n=1, cutoff=0.75)
+    alike += difflib.get_close_matches(name[:200], names[:MOST_COMPARED], n=1, cutoff=0.85)
     return f"; {alike[0]} is near to it" if alike else ""
 
 

@@ -160,7 +160,7 @@ def _require_apart(folder: Path, named: Sequence[tuple[Path, re.Match[str]]]) ->
 def _of_one(inner: Path) -> Gathered:
     files = sorted(p for p in inner.iterdir() if p.is_file() and not p.name.startswith("."))
     if not files:
-        raise LorasmithError(f"there are no files in {inner}")
+        raise LorasmithError(f"there are no files in {inner}{_deeper(inner)}")
     if len(files) > MOST_FILES:
         raise LorasmithError(
             f"{inner} holds {len(files)} files; put the pictures of one subject into a folder of their own"
@@ -177,12 +177,18 @@ def _of_one(inner: Path) -> Gathered:
     )
 
 
+def _deeper(folder: Path) -> str:
+    """Where the pictures may lie instead: trainers keep them in `img` or `train` below."""
+    inner = next((p for p in sorted(folder.iterdir()) if p.is_dir() and not p.name.startswith(".")), None)
+    return f"; if the pictures lie in {inner.name}, name {inner}" if inner else ""
+
+
 def _beside(files: Sequence[Path]) -> tuple[dict[str, str], dict[str, str]]:
-    """Captions from files with a picture's name and another ending; a text without a picture is no caption."""
+    """Captions from files with a picture's name and another ending, or one more; a text without a picture is no caption."""
     found, source = {}, {}
     texts = {p.stem: p for p in files if p.suffix.lower() in CAPTION_ENDINGS}
     for picture in files:
-        text = texts.get(picture.stem)
+        text = texts.get(picture.stem) or texts.get(picture.name)
         if text is not None and picture.suffix.lower() not in (*CAPTION_ENDINGS, ".jsonl", ".json", ".npz"):
             found[picture.name] = clean(decoded(_bytes(text), text.name))
             source[picture.name] = text.name

@@ -29,6 +29,21 @@ def test_texts_beside_pictures_are_captions_and_other_texts_are_not(tmp_path: Pa
     assert (found.captions, found.empty) == ({"a.jpg": "on grass"}, ("b.png",))
 
 
+def test_a_text_may_have_its_ending_behind_the_pictures(tmp_path: Path) -> None:
+    folder = pictures(tmp_path, "a.jpg", "b.png")
+    (folder / "a.jpg.txt").write_bytes(b"\xef\xbb\xbfon grass\r\n")
+    (folder / "b.txt").write_text("at sea")
+    found = gathered(folder)
+    assert found.captions == {"a.jpg": "on grass", "b.png": "at sea"}
+    assert [p.name for p in found.files] == ["a.jpg", "b.png"]
+
+
+def test_pictures_one_folder_further_down_are_pointed_at(tmp_path: Path) -> None:
+    pictures(tmp_path / "img" / "10_sks dog", "a.jpg")
+    with pytest.raises(LorasmithError, match=r"there are no files in .*; if the pictures lie in img, name .*img"):
+        gathered(tmp_path)
+
+
 def test_metadata_holds_over_texts(tmp_path: Path) -> None:
     folder = pictures(tmp_path, "a.jpg", "b.png")
     (folder / "a.txt").write_text("old")
