@@ -36,6 +36,7 @@ _EXTRA_CHANNELS = {8: "a model that edits pictures", 9: "an inpainting model"}
 _EDM = ("edm_mean", "edm_vpred.sigma_max")
 """Playground 2.5 and its like: ComfyUI's supported_models.py tells them by these."""
 TITLES: dict[str, str] = {"sd15": "SD 1.5", "sdxl": "SDXL"}
+"""Families that are shared as one file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,10 +64,12 @@ def read_base_file(path: Path, wanted: str | None = None) -> BaseFile:
         raise FileRefused(f"{refused}. Get the base model's .safetensors file again") from refused
     if path.suffix.lower() != ".safetensors":
         raise FileRefused("the file is safetensors, but not called so; rename it to end in .safetensors")
+    if wanted is not None and wanted not in TITLES and not is_lora(header.tensors):
+        raise FileRefused("the file is one file, and this base model is a folder of parts; name the folder")
     family = _family(header)
     if wanted not in (None, family):
         raise FileRefused(
-            f"the file is {TITLES[family]}, and {TITLES.get(wanted or '', wanted)} is wanted; train on base {family}"
+            f"the file is {TITLES[family]}, and {TITLES[wanted or family]} is wanted; train on base {family}"
         )
     prediction = _prediction(header)
     return BaseFile(
@@ -76,9 +79,14 @@ def read_base_file(path: Path, wanted: str | None = None) -> BaseFile:
     )
 
 
+def is_lora(names: Collection[str]) -> bool:
+    """Whether these are the names of a LoRA."""
+    return any(mark in name for name in names for mark in _LORA_MARKS)
+
+
 def _family(header: Header) -> Family:
     names = header.tensors
-    if any(mark in name for name in names for mark in _LORA_MARKS):
+    if is_lora(names):
         raise FileRefused("the file is a LoRA, not a base model; name the base that it was made for")
     family: Family | None = None
     if _CLIP_L_OF_SDXL in names and _CLIP_G_OF_SDXL in names:

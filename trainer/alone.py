@@ -278,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wish, as_json = parse(arguments)
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     settings = settings_of(wish)
-    if not present(settings.weights(wish.base)):
+    if not present(wish.base, settings.weights(wish.base)):
         terminal.say(missing(wish.base, settings.weights(wish.base)))
         return 1
     try:

@@ -21,7 +21,7 @@ from storage.settings import wrong_settings
 from trainer import observers
 from trainer.fit import largest_recipe
 from trainer.settings import WorkerSettings
-from trainer.weights import faults, located
+from trainer.weights import faults, fetched_here, located, missing
 
 SAYS = (
     "List the base models that can be trained: family, licence, what they need, and what is on this machine. Below them the "
@@ -41,7 +41,7 @@ def observer_rows(settings: WorkerSettings) -> list[dict[str, Any]]:
 
 def _row(known: KnownBase, source: str) -> dict[str, Any]:
     place = located(source)
-    wrong = faults(place)
+    wrong = faults(place, known)
     return {
         "base": known.name,
         "title": known.title,
@@ -58,6 +58,7 @@ def _row(known: KnownBase, source: str) -> dict[str, Any]:
         "here": not wrong,
         "folder": str(place) if place and not wrong else None,
         "missing": list(wrong) if place else [],
+        "set_to": None if fetched_here(known, source) else source,
     }
 
 
@@ -106,6 +107,8 @@ def _licence(row: dict[str, Any]) -> str:
 def _here(row: dict[str, Any]) -> str:
     if row["here"]:
         return str(row["folder"])
+    if row["set_to"]:
+        return missing(row["base"], row["set_to"])
     fetch = f"lorasmith fetch {row['base']}"
     return f"in part only ({row['missing'][0]}): {fetch}" if row["missing"] else f"no: {fetch}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from storage.domain.bases import BASES, PIPELINES, KnownBase
+from storage.domain.bases import BASES, KnownBase
 from storage.domain.errors import LorasmithError
 from storage.domain.observers import OBSERVERS, Observer
 from storage.options import Options
@@ -44,7 +43,7 @@ def fetch(known: Known, *, endpoint: str | None = None) -> Path:
     if isinstance(known, Observer):
         what = tuple(f"{name} is damaged or not whole" for name in missing_of(known, cache.folder))
     else:
-        what = faults(cache.folder)
+        what = faults(cache.folder, known)
     if what:
         raise FetchRefused(f"{known.hub} was fetched, and it cannot be used: {what[0]}")
     return cache.folder
@@ -55,9 +54,8 @@ def copy(known: KnownBase, folder: Path) -> Path:
     if folder.is_file():
         setting = f"LORASMITH_BASE_{known.name.upper().replace('-', '_')}={folder.resolve()}"
         raise FetchRefused(f"{folder} is a single file. It is used where it is, without a copy: set {setting}")
-    _require_kind(known, folder)
-    if what := faults(folder):
-        raise FetchRefused(f"{folder} is not whole: {what[0]}")
+    if what := faults(folder, known):
+        raise FetchRefused(f"{folder} cannot be used: {what[0]}")
     files = wanted((p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()), known)
     place, size = copied(known.name), sum((folder / file).stat().st_size for file in files)
     part = place.with_name(f"{place.name}.part")
@@ -67,24 +65,11 @@ def copy(known: KnownBase, folder: Path) -> Path:
         with _progress(known.title, size) as tell:
             for file in files:
                 _copied(folder / file, part / file, tell)
-        if what := faults(part):
+        if what := faults(part, known):
             raise FetchRefused(f"the copy did not come out whole: {what[0]}")
         shutil.rmtree(place, ignore_errors=True)
         part.replace(place)
     return place
-
-
-def _require_kind(known: KnownBase, folder: Path) -> None:
-    try:
-        with (folder / "model_index.json").open("rb") as file:
-            index = json.loads(file.read(1 << 20))
-        kind, distilled = index.get("_class_name"), index.get("is_distilled")
-    except (OSError, ValueError, AttributeError) as error:
-        raise FetchRefused(f"{folder} holds no base model: it has no readable model_index.json") from error
-    if kind != PIPELINES[known.family]:
-        raise FetchRefused(f"{folder} holds a {str(kind)[:60]}, and {known.title} is a {PIPELINES[known.family]}")
-    if distilled:
-        raise FetchRefused(f"{folder} holds the distilled model; training needs {known.hub}, and its LoRAs fit both")
 
 
 def _copied(source: Path, place: Path, tell: Tell) -> None:

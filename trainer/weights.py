@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from storage.domain.bases import BASES, KnownBase
-from storage.domain.errors import LorasmithError
+from storage.base_file import is_lora, read_base_file
+from storage.domain.bases import BASES, PIPELINES, KnownBase
+from storage.domain.errors import FileRefused, LorasmithError
 from storage.lora_file import read_header
 
 MAX_INDEX_BYTES = 1 << 22
@@ -45,24 +46,52 @@ def _newest(home: Path) -> str:
         return "-"
 
 
-def faults(place: Path | None) -> tuple[str, ...]:
-    """What keeps a base's folder or file from being used, in plain words; nothing where it is whole.
+def faults(place: Path | None, known: KnownBase) -> tuple[str, ...]:
+    """What keeps a folder or file from being used as this base, in plain words; nothing where it is whole and of its family.
 
     Every file that the pipeline's own index names has to be there, and every file of weights has to be as long as its header
-    says: a download or a copy that was cut off shows.
+    says: a download or a copy that was cut off shows. Headers are read, weights are not.
     """
     if place is None:
         return ("it is not there",)
     if place.is_file():
-        return tuple(_cut(place, place.name))
+        return _of_file(place, known)
     try:
         index = _json(place / "model_index.json")
     except ValueError as error:
-        return (str(error),)
-    parts = [
-        name for name, kind in index.items() if isinstance(kind, list) and kind and kind[0] and name not in _UNUSED
-    ]
-    return tuple(fault for name in parts for fault in _part(place / name, name))
+        return (_LORA if _holds_lora(place) else f"it holds no base model: {error}",)
+    kind = str(index.get("_class_name"))[:60]
+    if kind != PIPELINES[known.family]:
+        return (f"it holds a {kind}, and {known.title} is a {PIPELINES[known.family]}",)
+    if index.get("is_distilled"):
+        return (f"it holds the distilled model; training needs {known.hub}, and its LoRAs fit both",)
+    named = [name for name, kind in index.items() if isinstance(kind, list) and kind and kind[0]]
+    absent = tuple(f"model_index.json names no {name}" for name in known.parts if name not in named)
+    parts = [name for name in named if name not in _UNUSED]
+    return absent + tuple(fault for name in parts for fault in _part(place / name, name))
+
+
+_LORA = "it holds a LoRA, not a base model; name the base that it was made for"
+
+
+def _of_file(file: Path, known: KnownBase) -> tuple[str, ...]:
+    try:
+        read_base_file(file, known.family)
+    except FileRefused as refused:
+        return (str(refused),)
+    except OSError as error:
+        return (f"the file cannot be read: {error.strerror}",)
+    return ()
+
+
+def _holds_lora(folder: Path) -> bool:
+    """By the first file of weights that lies in it."""
+    for file in sorted(folder.glob("*.safetensors"))[:1]:
+        try:
+            return is_lora(read_header(file).tensors)
+        except (LorasmithError, OSError):
+            return False
+    return False
 
 
 _UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
@@ -128,20 +157,26 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def present(source: str) -> bool:
+def present(base: str, source: str) -> bool:
     """Whether the whole of a base model is on this machine."""
-    return not faults(located(source))
+    return not faults(located(source), BASES[base])
+
+
+def fetched_here(known: KnownBase, source: str) -> bool:
+    """Whether a source is one that `lorasmith fetch` looks after, and no place that the operator named."""
+    return source in (known.source, known.hub, str(copied(known.name)))
 
 
 def missing(base: str, source: str) -> str:
-    """What to do about a base model that is not here or not whole."""
+    """What to do about a base model that is not here, not whole, or not what it is said to be."""
     known, place = BASES[base], located(source)
-    if known.source == source or (known.hub is not None and source == known.hub):
+    if fetched_here(known, source):
         return _fetch(known, halfway=place is not None)
     setting = f"LORASMITH_BASE_{base.upper().replace('-', '_')}"
     if place is None:
         return f"The base model {base} is not at {source}. Set {setting} to the folder that holds its weights."
-    return f"The base model {base} at {source} is not whole: {faults(place)[0]}. Set {setting} to a whole folder."
+    other = f", or take the setting out and get it with: lorasmith fetch {base}" if known.hub else ""
+    return f"{source} cannot be used as {known.title}: {faults(place, known)[0]}. Set {setting} to a whole {known.title}{other}."
 
 
 def _fetch(known: KnownBase, *, halfway: bool) -> str:

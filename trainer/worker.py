@@ -251,7 +251,7 @@ def main(kind: type[WorkerSettings] = WorkerSettings) -> int:
     try:
         settings = kind()
         for base in settings.bases:
-            if not present(settings.weights(base)):
+            if not present(base, settings.weights(base)):
                 return _refuse(missing(base, settings.weights(base)))
         asyncio.run(work(settings))
     except ValidationError as error:

@@ -51,8 +51,9 @@ ENCODINGS: dict[str, Encoding] = {
 
 def most_texts(plan: Plan, pictures: int) -> int:
     """How many texts (`trainer/gpu/captions.texts`) a run shows to its base, where every picture has a caption of its own."""
-    captions = len(plan.captions) + pictures
-    prior = 0 if plan.prior == "none" else captions + len(plan.prior_prompts)
+    concepts = max(1, len(plan.concepts))
+    captions = concepts * len(plan.captions) + pictures
+    prior = 0 if plan.prior == "none" else concepts * (len(plan.captions) + pictures + len(plan.prior_prompts))
     return 1 + 2 * len(plan.prompts) + captions * (1 + plan.caption_shuffle) + prior
 
 

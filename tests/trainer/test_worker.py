@@ -23,7 +23,7 @@ from tests.trainer.conftest import MakeBench
 from tests.trainer.ordering import ROOT, order_of, script
 from tests.trainer.test_child import gone
 from trainer import folder
-from trainer.settings import WorkerSettings
+from trainer.settings import POCKET, WorkerSettings
 from trainer.turn import Bench
 
 Start = Callable[..., "Process"]
@@ -207,13 +207,12 @@ async def test_a_worker_without_work_lets_go_of_the_gpu(start: Start, office: Be
 def test_a_base_that_needs_a_gpu_is_refused_without_one_before_any_order_comes(
     data_dir: Path, tmp_path: Path, device: str
 ) -> None:
-    (tmp_path / "model_index.json").write_text("{}")
     worker = Process(
         log=tmp_path / "worker.log",
         memory=tmp_path / "memory",
         data_dir=data_dir,
         bases="sdxl",
-        base_sdxl=tmp_path,
+        base_sdxl=POCKET,
         device=device,
     )
     assert worker.process.wait(30) == 2

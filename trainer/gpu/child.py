@@ -17,7 +17,7 @@ from trainer.gpu import examination, export, job, package, scale
 from trainer.gpu.bench import Bench, Loaded, load
 from trainer.gpu.channel import Channel
 from trainer.gpu.compact import CannotShrink
-from trainer.gpu.device import is_lost
+from trainer.gpu.device import is_lost, is_unsuited
 from trainer.gpu.examination import NoDetector, NoFaces
 from trainer.gpu.export import ReadBackFailed
 from trainer.gpu.families.stock import WrongBase
@@ -26,6 +26,11 @@ from trainer.gpu.pictures import UnreadablePicture
 from trainer.gpu.placing import CannotQuantise
 from trainer.gpu.training import Diverged, Training
 from trainer.gpu.trigger import SameWord, require_apart, tokenizers_of
+
+NOT_BUILT = (
+    "the PyTorch that is installed cannot compute on this GPU or with its driver: update the driver, or install the build of "
+    "PyTorch for this card (pytorch.org, Get Started)"
+)
 
 
 class Child:
@@ -166,6 +171,8 @@ def failure(error: Exception) -> Failed:
         return _failed("program", str(error), retry=False)
     if is_out_of_memory(error):
         return _failed("machine", "memory ran out", retry=True)
+    if is_unsuited(error):
+        return _failed("machine", NOT_BUILT, retry=False)
     if is_lost(error):
         return _failed("machine", "the GPU broke off in the middle of its work; the driver's log says why", retry=True)
     if isinstance(error, WrongBase | CannotQuantise | NoDetector):

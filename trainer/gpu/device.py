@@ -59,18 +59,34 @@ def _mps() -> Found:
 
 LOST = (
     "CUDA error",
+    "CUDA driver error",
     "CUDNN_STATUS_EXECUTION_FAILED",
     "CUDNN_STATUS_INTERNAL_ERROR",
     "CUBLAS_STATUS_EXECUTION_FAILED",
     "CUBLAS_STATUS_INTERNAL_ERROR",
     "GPU is lost",
-    "Metal command buffer",
+    "command buffer exited with error status",
+    "MTLCommandBufferStatusError",
 )
-"""What drivers and libraries say when a GPU broke off; nothing computes on it in this process any more."""
+"""What drivers and libraries say when a GPU broke off; nothing computes on it in this process any more. Texts that were met,
+with where: `tests/trainer/gpu/test_device.py`."""
+UNSUITED = (
+    "no kernel image is available",
+    "PTX was compiled with an unsupported toolchain",
+    "driver version is insufficient",
+)
+"""What CUDA says where the programs that are installed were not built for this GPU or its driver."""
+
+
+def is_unsuited(error: BaseException) -> bool:
+    """Whether what is installed cannot compute on this GPU at all: no other turn will."""
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in UNSUITED)
 
 
 def is_lost(error: BaseException) -> bool:
     """Whether an error says that the GPU broke off: fallen off the bus, reset by its driver, an access that it refused."""
+    if is_unsuited(error):
+        return False
     accelerator = getattr(torch, "AcceleratorError", ())  # since PyTorch 2.8; a RuntimeError before
     said = isinstance(error, RuntimeError) and any(text in str(error) for text in LOST)
     return isinstance(error, accelerator) or said

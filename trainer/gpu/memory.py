@@ -7,8 +7,14 @@ from collections.abc import Callable
 
 import torch
 
-_SAID = ("not enough memory", "MPS backend out of memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""By torch on the CPU, by Metal, and by CUDA and cuBLAS where they ask for memory of their own."""
+_SAID = (
+    "not enough memory",
+    "MPS backend out of memory",
+    "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""By torch on the CPU, by Metal, and by CUDA, its driver and cuBLAS where they ask for memory of their own."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -17,6 +17,7 @@ from storage.domain.adapters import ADAPTED, Layers
 from storage.domain.bases import BASES
 from storage.domain.caches import ENCODINGS, most_texts
 from storage.domain.footprint import FOOTPRINTS
+from storage.domain.plan import Concept
 from storage.lora_file import metadata_for, write_lora
 from tests.builders import CPU_FIT
 from trainer.gpu import counted
@@ -114,7 +115,10 @@ def test_caches_take_what_is_planned_for_them(pocket: Base, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("prior", ["none", "base_prediction"])
-def test_no_run_hears_more_texts_than_are_planned_for(prior: Any) -> None:
+@pytest.mark.parametrize("concepts", [0, 3])
+def test_no_run_hears_more_texts_than_are_planned_for(prior: Any, concepts: int) -> None:
     plan = replace(counted.recipe("pocket"), prior=prior, prior_prompts=("a red {class_word}",), caption_shuffle=3)
+    words = [Concept(trigger=f"zor{n}", class_word=f"toy{n}", pictures=(f"{n}",)) for n in range(concepts)]
+    plan = replace(plan, concepts=tuple(words))
     own = [f"zorvex toy, {n}, red, {n} dots" for n in range(7)]
-    assert 30 < len(texts(plan, own)) <= most_texts(plan, len(own)) < 2 * len(texts(plan, own))
+    assert 30 < len(texts(plan, own)) <= most_texts(plan, len(own)) <= 2 * len(texts(plan, own))
