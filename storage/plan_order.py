@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session, col, select, update
 
+from storage.checkups import Box, Seen, faces_of, note
 from storage.domain.plan import Concept, Plan, Validation, shortened
 from storage.plan_file import OF_PICTURES, Origin, renamed, written
 from storage.plan_reading import PlanRefused, Wanted, near, require_sound
@@ -23,7 +24,7 @@ def exported(session: Session, order_id: str) -> str:
         raise LookupError(f"there is no plan of an order {order_id}")
     plan, pictures = Plan.from_json(row.plan_json), used(session, order_id)
     hashes = {p.id: p.sha256 for p in pictures}  # whoever has the pictures may call them otherwise
-    return written(plan, called=hashes, origin=origin_of(order, plan, pictures))
+    return written(plan, called=hashes, origin=origin_of(order, plan, pictures, faces_of(session, order_id)))
 
 
 def used(session: Session, order_id: str) -> list[Picture]:
@@ -38,15 +39,16 @@ def lasting_names(pictures: Sequence[Picture]) -> dict[str, str]:
     return {p.id: p.source_name if said.count(p.source_name) == 1 else p.sha256 for p in pictures}
 
 
-def origin_of(order: Order, plan: Plan, pictures: Sequence[Picture]) -> Origin:
-    """What makes this order the one that it is."""
+def origin_of(order: Order, plan: Plan, pictures: Sequence[Picture], faces: Mapping[str, Box] | None = None) -> Origin:
+    """What makes this order the one that it is. `faces` were found in its pictures: it was cut around them."""
+    boxes = {id_: " " + ",".join(map(repr, box)) for id_, box in (faces or {}).items()}
     return Origin(
         id=order.id,
         name=order.name,
         made=order.created_at.date().isoformat(),
         plan=_plan_digest(plan, pictures),
         captions=hashlib.sha256(json.dumps(sorted([p.sha256, p.caption] for p in pictures)).encode()).hexdigest(),
-        pictures=tuple(f"{p.position} {p.sha256}" for p in pictures),
+        pictures=tuple(f"{p.position} {p.sha256}{boxes.get(p.id, '')}" for p in pictures),
     )
 
 
@@ -108,11 +110,25 @@ def different(origin: Origin, plan: Plan, order: Order, pictures: Sequence[Pictu
 
 
 def _hash(line: str) -> str:
-    return line.partition(" ")[2]
+    return line.split(" ")[1]
+
+
+def _faces(origin: Origin, order_id: str) -> dict[str, Box]:
+    """Of an order's pictures in their old places."""
+    found = {}
+    for line in origin.pictures:
+        place, _, *box = line.split(" ")
+        if box:
+            left, top, right, bottom = (float(share) for share in box[0].split(","))
+            found[f"{order_id}-p{place}"] = left, top, right, bottom
+    return found
 
 
 def placed(session: Session, order_id: str, origin: Origin) -> None:
-    """Gives an unstarted order's pictures the places that they had: random choices go by them."""
+    """Gives an unstarted order's pictures the places that they had: random choices go by them.
+
+    They count as looked at, with the faces that were found then: whoever looks again may find others.
+    """
     places = {_hash(line): int(line.partition(" ")[0]) for line in origin.pictures}
     rows = list(session.exec(select(Picture).where(Picture.order_id == order_id).order_by(col(Picture.position))))
     last = max(places.values(), default=0)
@@ -121,6 +137,10 @@ def placed(session: Session, order_id: str, origin: Origin) -> None:
     session.expunge_all()
     _renumber(session, order_id, {old: place + 100_000 for old, place in new.items()})
     _renumber(session, order_id, {f"{order_id}-p{place + 100_000}": place for place in new.values()})
+    looked = Seen(
+        pictures={}, whole=(), captions={}, trigger_like=None, trigger_pieces=0, faces=_faces(origin, order_id)
+    )
+    note(session, order_id, looked, wait_s=0.0)
 
 
 def _renumber(session: Session, order_id: str, places: Mapping[str, int]) -> None:

@@ -25,6 +25,9 @@ MAX_BYTES = 1 << 18
 """A plan of ours has 12 kB, two thirds of them comments."""
 MAX_EVENTS = 20_000
 MAX_DEPTH = 8
+_SHARE = r"(0(\.\d+)?|1(\.0)?|\d(\.\d+)?e-\d+)"
+_PICTURE = re.compile(rf"\d{{1,4}} [0-9a-f]{{64}}( {_SHARE}(,{_SHARE}){{3}})?")
+"""Place, hash, and the box around its face, where one was found."""
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
 """YAML 1.1 takes `1e-4` for a text, for it has no dot; everybody means a number."""
 
@@ -146,7 +149,7 @@ def _origin(block: object) -> tuple[Origin | None, list[str]]:
         and re.fullmatch(r"\d{4}-\d\d-\d\d", origin.made) is not None
         and 0 < len(origin.name) <= 64
         and len(set(origin.pictures)) == len(origin.pictures) <= MAX_PICTURES
-        and all(re.fullmatch(r"\d{1,4} [0-9a-f]{64}", line) for line in origin.pictures)
+        and all(_PICTURE.fullmatch(line) for line in origin.pictures)
     )
     return (origin, []) if right else (None, [f"{ORDER}: it is not as it was exported; leave the block out"])
 

@@ -70,7 +70,9 @@ class Wish:
 
 
 def require_faces(settings: WorkerSettings, wish: Wish) -> None:
-    """Whether faces alone can be shown where that is asked for. Raises `LorasmithError`."""
+    """Whether faces alone can be shown where that is asked for; an order made again brings its faces. Raises `LorasmithError`."""
+    if wish.plan is not None and wish.plan.origin is not None:
+        return
     said = wish.plan.fields.get("crop") if wish.plan else None
     if (said or crop_of(wish.recipe)) == "face":
         require(OBSERVERS["faces"], settings.observer("faces", gpu=False))

@@ -10,16 +10,20 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlmodel import Session
 
+from storage import checkups, orders
+from storage.database import Database
 from storage.domain.bases import BASES
 from storage.domain.knobs import knobs
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan, Validation
 from storage.domain.recipes import PictureOf, plan_for, recipe_named, recipe_names
 from storage.plan_file import Origin, written
-from storage.plan_order import filled
+from storage.plan_order import filled, origin_of, placed
 from storage.plan_reading import MAX_BYTES, PlanRefused, read, require_sound
 from storage.tables import Picture
+from tests.storage.making import draft
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +88,44 @@ def test_an_export_names_its_order_and_is_read_back() -> None:
     assert found.fields["held_out"] == ("0.png",)
     assert found.fields["repeats"] == ("1.png", "1.png")
     assert filled(found, plan, PICTURES) == replace(plan, held_out=("abcd2345-p0",))
+
+
+async def test_an_order_made_again_has_the_faces_of_the_first_and_is_not_looked_at_again(database: Database) -> None:
+    def check(session: Session) -> None:
+        first, again = draft(session, "1", pictures=4), draft(session, "2", pictures=4)
+        for number, row in enumerate(orders.pictures_of(session, first.id)):
+            row.sha256 = f"{number:064x}"
+        for number, row in enumerate(orders.pictures_of(session, again.id)):
+            row.sha256 = f"{3 - number:064x}"
+        faces = {f"{first.id}-p1": (0.1, 0.30000000000000004, 1.0, 1e-05), f"{first.id}-p3": (0.0, 0.25, 0.5, 0.75)}
+        looked = {"pictures": {}, "whole": (), "captions": {}, "trigger_like": None, "trigger_pieces": 0}
+        checkups.note(session, first.id, checkups.Seen(**looked, faces=faces), wait_s=0)
+        rows = orders.pictures_of(session, first.id)
+        origin = origin_of(first, plan_of("pocket"), rows, checkups.faces_of(session, first.id))
+        back = read(written(plan_of("pocket"), origin=origin).encode()).origin
+        assert back == origin
+        session.flush()
+        placed(session, again.id, back)
+        assert {p.id: p.sha256 for p in orders.pictures_of(session, again.id)} == {
+            p.id.replace(first.id, again.id): p.sha256 for p in rows
+        }
+        assert checkups.faces_of(session, again.id) == {
+            id_.replace(first.id, again.id): box for id_, box in faces.items()
+        }
+        assert checkups.checkup_of(session, again.id) is not None, "a turn goes by that"
+
+    await database.transact(check)
+
+
+@pytest.mark.parametrize(
+    "box", ["0.1,0.2,0.3", "0.1,0.2,0.3,1.5", "0.1,0.2,0.3,nan", "-0.1,0.2,0.3,0.4", "0.1, 0.2,0.3,0.4"]
+)
+def test_an_export_whose_faces_are_no_boxes_in_pictures_is_refused(box: str) -> None:
+    origin = Origin(
+        id="abcd2345", name="x", made="2026-01-02", plan="a" * 64, captions="b" * 64, pictures=(f"0 {'c' * 64} {box}",)
+    )
+    with pytest.raises(PlanRefused, match="not as it was exported"):
+        read(written(plan_of("pocket"), origin=origin).encode())
 
 
 CONCEPTS = """
