@@ -13,13 +13,13 @@ from sqlmodel import Session, col, or_, select
 
 from bot import wording, wording_order
 from bot.parts import Parts
-from storage import orders
+from storage import orders, outcomes
 from storage.domain.choice import Choice, NothingToChoose, choose_checkpoint
 from storage.domain.errors import Fault, OrderFault
 from storage.domain.lifecycle import Stage
 from storage.faults import gap
 from storage.pieces import Enqueues
-from storage.tables import Ballot, Order, Outcome, now
+from storage.tables import Ballot, Order, now
 
 LATE_SHARE = 0.02
 """A sheet that comes later than this share of the voting time is late."""
@@ -91,26 +91,10 @@ def close(session: Session, engine: Enqueues, order_id: str) -> Choice | None:
     ballot.closed_at = now()
     order.chosen_step, order.chosen_because = choice.step, choice.because.value
     order.choice_json = json.dumps(asdict(choice), sort_keys=True)
-    session.merge(_outcome(session, order, choice))
+    outcomes.keep(session, order, choice)
     orders.move(session, engine, order_id, Stage.SCALING)
     gap("ballot-close")
     return choice
-
-
-def _outcome(session: Session, order: Order, choice: Choice) -> Outcome:
-    """What a closed ballot taught, without names and pictures."""
-    checkpoints = orders.checkpoints_of(session, order.id)
-    return Outcome(
-        order_id=order.id,
-        base=order.base,
-        subject_type=order.subject_type,
-        pictures=len(orders.kept(session, order.id)),
-        recipe=orders.plan_of(session, order.id).recipe,
-        chosen_step=choice.step,
-        measured_best=choice.measured_best,
-        votes_json=json.dumps({c.step: c.votes for c in checkpoints}),
-        measurements_json=json.dumps({c.step: json.loads(c.measurement_json or "null") for c in checkpoints}),
-    )
 
 
 async def finish(parts: Parts, interaction: discord.Interaction[Any], arguments: tuple[str, ...]) -> None:

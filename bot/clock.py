@@ -12,7 +12,7 @@ from sqlmodel import Session
 from bot import ballots
 from bot.parts import Parts
 from bot.recount import Recounts, Uncounted
-from storage import orders, retention
+from storage import orders, outcomes, retention
 from storage.domain.errors import Fault
 from storage.domain.lifecycle import TABLE, Mover, Stage
 from storage.engine import stage_id
@@ -103,6 +103,17 @@ class _Clock:
         self.failures.pop(ballot.order_id, None)
         if choice is not None:
             log.info("order %s: step %d, because %s", ballot.order_id, choice.step, choice.because.value)
+            await self._learn()
+
+    async def _learn(self) -> None:
+        """From all outcomes anew: where this fails, or the bot is stopped before, the next ballot makes up for it."""
+        try:
+            revision = await self.parts.database.transact(outcomes.refit)
+        except Exception:
+            log.exception("nothing could be learned from the votes")
+            return
+        if revision is not None:
+            log.info("learned from %d ballots: revision %d", revision.outcomes, revision.number)
 
     async def _counted(self, ballot: Ballot) -> bool:
         """Whether the votes are as they are on Discord now, or can never be read any more."""

@@ -16,6 +16,7 @@ from storage import checkups
 from storage.doctor import accept, bring_back, leave_out
 from storage.domain.errors import OrderFault, OrderRefused
 from storage.drafts import kept, locked_order
+from storage.outcomes import known
 from storage.tables import Order
 
 
@@ -71,7 +72,8 @@ def _go_on(session: Session, parts: Parts, order_id: str, member_id: str) -> Non
 def _without(session: Session, parts: Parts, order_id: str, member_id: str) -> int:
     order = _own(session, order_id, member_id)
     out = checkups.go_on_without(session, parts.engine, order_id)
-    checkups.replan(session, order_id, plan_of_draft(order, kept(session, order_id), parts.settings.steps))
+    plan = plan_of_draft(order, kept(session, order_id), parts.settings.steps, known=known(session))
+    checkups.replan(session, order_id, plan)
     return len(out)
 
 

@@ -29,6 +29,7 @@ from storage.domain.recipes import PictureOf, plan_for
 from storage.domain.space import file_bytes
 from storage.drafts import pictures_of
 from storage.faults import gap
+from storage.outcomes import Known, known
 from storage.tables import Order, Picture, PlanRow, Post, now
 from storage.words_captions import captioned
 
@@ -39,8 +40,8 @@ LOOK_BACK = 50
 _COLOURS = {"draft": 0x5865F2, "started": 0x2E9E5B, "cancelled": 0x80848E, "expired": 0x80848E}
 
 
-def plan_of_draft(order: Order, kept: list[Picture], steps: int | None = None) -> Plan:
-    """The plan that Start would freeze: the same function of the same pictures every time. `steps` overrules the recipe."""
+def plan_of_draft(order: Order, kept: list[Picture], steps: int | None = None, *, known: Known | None = None) -> Plan:
+    """The plan that Start would freeze: a function of the pictures and of what votes taught. `steps` overrules the recipe."""
     plan = plan_for(
         base=order.base,
         subject_type=SubjectType(order.subject_type),
@@ -48,6 +49,7 @@ def plan_of_draft(order: Order, kept: list[Picture], steps: int | None = None) -
         trigger=order.trigger,
         seed=order.seed,
         pictures=[PictureOf(id=p.id, dhash=int(p.dhash, 16)) for p in kept],
+        lesson=known.lesson(order.base, order.subject_type) if known else None,
     )
     return shortened(plan, steps) if steps else plan
 
@@ -98,7 +100,7 @@ def _plan(session: Session, order: Order, kept: list[Picture], steps: int | None
     frozen = session.get(PlanRow, order.id)
     if frozen is not None:
         return Plan.from_json(frozen.plan_json)
-    return plan_of_draft(order, kept, steps) if len(kept) >= MIN_PICTURES else None
+    return plan_of_draft(order, kept, steps, known=known(session)) if len(kept) >= MIN_PICTURES else None
 
 
 def _state(order: Order) -> str:

@@ -48,6 +48,7 @@ from storage.domain.orders import SubjectType
 from storage.domain.space import file_bytes
 from storage.drafts import kept, linked, locked_order
 from storage.orders import plan_of, refuse_start, retry, start
+from storage.outcomes import known
 from storage.pieces import Enqueues
 from storage.retention import refuse_without_room
 from storage.tables import Community, Order, now
@@ -177,7 +178,7 @@ def _start(  # noqa: PLR0917  # passed through transact
         raise OrderRefused(OrderFault.CONSENT_MISSING)
     if linked(session, order_id):  # added after it was looked at: they would come too late for the plan
         raise Declined(PICTURES_STILL_COMING)
-    plan = plan_of_draft(order, kept(session, order_id), settings.steps)
+    plan = plan_of_draft(order, kept(session, order_id), settings.steps, known=known(session))
     refuse_without_room(settings, plan, len(kept(session, order_id)))
     order.delivery_way = way(file_bytes(plan), order.max_file_bytes, linkable=can_link(settings))
     order.thread_id = order.thread_id or thread_id

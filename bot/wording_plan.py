@@ -10,7 +10,7 @@ from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, pictures, pi
 from storage.domain.bases import BASES
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan, Validation
-from storage.words import duration, size
+from storage.words import duration, size, taught_sentences
 
 SUBJECT_WORDS: dict[SubjectType, str] = {
     SubjectType.PERSON: "a person",
@@ -174,6 +174,7 @@ def _recipe(card: PlanCard) -> list[str]:
     lines = [
         f"**Recipe:** {plan.steps} small steps of learning, because {_why(card)} {checks}",
         f"{_validation(plan)} Rank {plan.rank}, rate {plan.learning_rate:g} (`{plan.recipe}`).",
+        *taught_sentences(plan),
     ]
     return ["\n".join(lines)]
 

@@ -51,6 +51,12 @@ def _push(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
+def _outcomes(arguments: Sequence[str]) -> int:
+    from storage.outcomes_verb import run  # noqa: PLC0415  # only this verb needs it
+
+    return run(arguments)
+
+
 def _console(verb: str) -> Callable[[Sequence[str]], int]:
     def call(arguments: Sequence[str]) -> int:
         from storage.console import run  # noqa: PLC0415  # only these verbs need the database
@@ -73,6 +79,7 @@ VERBS: dict[str, Verb] = {
     "bases": Verb(says="list the base models: licence, disk and memory needed, what is on this machine", module="trainer.bases"),
     "fetch": Verb(says="download a base model (`lorasmith fetch sdxl`, about 7 GB), or one that looks at pictures: captioner, tagger, faces", module="trainer.fetch", needs=("trainer",)),
     "migrate": Verb(says="bring the database to this version (the bot does it too when it starts)", call=_console("migrate")),
+    "outcomes": Verb(says="show what votes taught, from how much, and how it changed; freeze, thaw or reset it", call=_outcomes),
     "pause": Verb(says="give no more turns on the GPU; what runs goes on to its next checkpoint", call=_console("pause")),
     "resume": Verb(says="give turns on the GPU again", call=_console("resume")),
 }  # fmt: skip

@@ -20,6 +20,7 @@ from storage.domain.material import Material
 from storage.domain.objective import Objective
 from storage.domain.plan import Plan
 from storage.domain.prior import Prior
+from storage.domain.taste import Judging
 
 WIDTH = 108
 HEAD = """\
@@ -32,6 +33,7 @@ SECTIONS: tuple[tuple[type, str], ...] = (
     (Learning, "How it is learned"),
     (Objective, "What a step is asked"),
     (Prior, "What stays as the base has it"),
+    (Judging, "What makes a checkpoint good"),
 )
 ORDER = "order"
 """The key of the block that says which order a file was exported from."""

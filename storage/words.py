@@ -60,24 +60,39 @@ def flag_sentences(measurement: Measurement | None) -> list[str]:
 
 
 def because_sentence(choice: Choice) -> str:
-    """Why this checkpoint: votes first, then what was measured."""
+    """Why this checkpoint: votes first, then what was measured and as how many votes that counts."""
     best = _measured(choice)
     if choice.because is Because.VOTES:
         others = f"{choice.runner_up_votes} for the next one" if choice.runner_up_votes else "nobody for another"
         return f"{people(choice.votes)} voted for it, {others}. {best}".strip()
+    if choice.because is Because.VOTES_AND_MEASUREMENT:
+        return (
+            f"{people(choice.votes)} voted for it and {choice.runner_up_votes} for another, but {_outweighed(choice)}."
+        )
     if choice.because is Because.TIE_BROKEN_BY_MEASUREMENT:
         return f"Several checkpoints had {people(choice.votes)} each; of those this one measured best. {best}".strip()
     if choice.because is Because.MEASUREMENT:
         return "Nobody voted, so the earliest checkpoint that measures as well as the best was taken."
-    return "Nobody voted and nothing could be measured, so the last one was taken."
+    votes = f"Several checkpoints had {people(choice.votes)} each" if choice.votes else "Nobody voted"
+    return f"{votes} and nothing could be measured, so the last one was taken."
 
 
 def _measured(choice: Choice) -> str:
     if choice.measured_best is None:
         return ""
+    counts = f", which counts as {_votes(choice.pseudo_votes)}" if choice.pseudo_votes else ""
     if choice.measured_best == choice.step:
-        return "It also measured best."
-    return f"By measurement alone it would have been step {choice.measured_best}; votes decide."
+        return f"It also measured best{counts}."
+    return f"By measurement alone it would have been step {choice.measured_best}{counts}; votes decide."
+
+
+def _outweighed(choice: Choice) -> str:
+    own = f"{choice.pseudo_votes * choice.share:.1f} of them for this one"
+    return f"what was measured counts as {_votes(choice.pseudo_votes)}, {own}"
+
+
+def _votes(count: float) -> str:
+    return "1 vote" if count == 1 else f"{count:g} votes"
 
 
 def people(count: int) -> str:
@@ -126,12 +141,21 @@ def plan_sentences(plan: Plan, pictures: int) -> list[str]:
     }
     return [
         f"Recipe {plan.recipe}: {plan.steps} steps of {_pictures(plan.batch_size)} each, from {pictures} in all.",
+        *taught_sentences(plan),
         f"Learning rate {plan.learning_rate:g} ({plan.schedule}), rank {plan.rank}, {_targets(plan.targets)}.",
         f"Views of about {plan.resolution} x {plan.resolution} px{', half of them mirrored' if plan.flip else ''}.",
         f"Checkpoints after steps {', '.join(map(str, plan.checkpoint_steps))}.",
         kept_aside[plan.validation],
         *concept_lines(plan),
     ]
+
+
+def taught_sentences(plan: Plan) -> list[str]:
+    """Where votes on earlier orders changed the recipe; nothing where they did not."""
+    revision = plan.recipe.partition("/")[0].partition("+")[2]
+    return (
+        [f"Votes on earlier orders changed this recipe (revision {revision} of what was learned)."] if revision else []
+    )
 
 
 def _pictures(count: int) -> str:

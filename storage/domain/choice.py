@@ -1,6 +1,6 @@
 """Which checkpoint, and at which scale: pure functions from votes and measurements, with their reasons.
 
-Members' votes decide; measurements inform them, break ties and speak where nobody voted (DESIGN, section 4).
+Members' votes decide; measurements count as a few votes more, break ties and speak where nobody voted.
 """
 
 from __future__ import annotations
@@ -12,15 +12,31 @@ from enum import StrEnum
 from itertools import pairwise
 
 from storage.domain.measurement import BROKEN, Flag, Measurement, ScaleChoice, ScalePoint
-from storage.domain.orders import SubjectType
+from storage.domain.taste import LIKENESS_WEIGHT, utility
 
-LIKENESS_WEIGHT: dict[SubjectType, float] = {
-    SubjectType.PERSON: 0.7,
-    SubjectType.CHARACTER: 0.6,
-    SubjectType.OBJECT: 0.6,
-    SubjectType.STYLE: 0.4,
-}
-"""How much likeness counts against adherence; starting values until votes have taught better ones."""
+__all__ = [
+    "BAND_SHARE",
+    "LIKENESS_WEIGHT",
+    "PSEUDO_VOTES",
+    "SMALLEST_DIFFERENCE",
+    "Because",
+    "Candidate",
+    "Choice",
+    "NothingToChoose",
+    "choose_checkpoint",
+    "choose_scale",
+    "measured_best",
+    "shares",
+    "smooth_curve",
+    "utility",
+]
+
+PSEUDO_VOTES = 1.0
+"""As how many votes all that was measured counts: m. One, to begin with: as a person who looked carefully, and not as a crowd.
+
+Similarities agree badly with people (DreamBench++, Peng et al. 2024, arXiv 2406.16855), so nobody who came to vote should lose to
+them alone: with m = 1 a single vote is enough against any measurement. The benchmark of choices fits it (EXPERIMENTS.md).
+"""
 
 BAND_SHARE = 0.95
 """The scale band is where the fitted utility stays within 5 % of its best."""
@@ -33,6 +49,8 @@ class Because(StrEnum):
     """Why a checkpoint was chosen."""
 
     VOTES = "votes"
+    VOTES_AND_MEASUREMENT = "votes_and_measurement"
+    """Another one had more votes, by so few that what was measured outweighs them."""
     TIE_BROKEN_BY_MEASUREMENT = "tie_broken_by_measurement"
     MEASUREMENT = "measurement"
     LAST = "last"
@@ -64,26 +82,14 @@ class Choice:
     """Votes for the chosen one."""
     runner_up_votes: int
     """Most votes that another checkpoint got."""
+    pseudo_votes: float = 0.0
+    """As how many votes measurement counted; 0 where nothing was measured, or nobody counted it."""
+    share: float = 0.0
+    """Which part of them went to the chosen one."""
 
 
 class NothingToChoose(ValueError):
     """No checkpoint can be chosen: there is none, or all are broken."""
-
-
-def utility(*, likeness: float, adherence: float, leakage: float, variety: float, subject_type: SubjectType) -> float:
-    """How good a checkpoint or a scale is, in [0, 1].
-
-    Weighted harmonic mean of likeness and adherence (both capped at 1), times variety^0.25 (capped at 1) and a penalty for
-    leakage: a half where others change as much as by another seed, growing with its square, because others that move by half
-    as much keep class, colour, shape and place by eye (EXPERIMENTS.md, "What likeness measures"). The harmonic mean makes a
-    lack of either count; likeness alone rewards copies, adherence alone rewards the base (the trade-off of DreamBooth, Ruiz
-    et al. 2023, arXiv 2208.12242, section 4).
-    """
-    weight = LIKENESS_WEIGHT[subject_type]
-    like, adhere = (min(max(x, 1e-6), 1.0) for x in (likeness, adherence))
-    mean = 1.0 / (weight / like + (1.0 - weight) / adhere)
-    spread = min(max(variety, 0.0), 1.0) ** 0.25
-    return float(mean * spread * (1.0 - 0.5 * min(max(leakage, 0.0), 1.0) ** 2))
 
 
 def measured_best(candidates: Sequence[Candidate]) -> Candidate | None:
@@ -92,45 +98,100 @@ def measured_best(candidates: Sequence[Candidate]) -> Candidate | None:
     Pairs are the same prompt and seeds at two checkpoints; one that was measured on fewer, or not in numbers, cannot be
     compared and is passed over. Vetoed checkpoints (held-out loss rose) stand back unless all are.
     """
-    measured = [c for c in candidates if _comparable(c) and not c.broken]
-    pairs = max((len(_utilities(c)) for c in measured), default=0)
-    measured = [c for c in measured if len(_utilities(c)) == pairs]
-    allowed = [c for c in measured if Flag.VALIDATION_VETO not in _flags(c)] or measured
+    allowed = _allowed(candidates)
     if not allowed:
         return None
     best = max(allowed, key=lambda c: (_mean(_utilities(c)), -c.step))
     return min((c for c in allowed if _within_one_error(best, c)), key=lambda c: c.step)
 
 
-def choose_checkpoint(candidates: Sequence[Candidate]) -> Choice:
-    """The checkpoint that is delivered, and why. Raises `NothingToChoose`."""
-    able = [c for c in candidates if not c.broken]
+def _allowed(candidates: Sequence[Candidate]) -> list[Candidate]:
+    measured = [c for c in candidates if _comparable(c) and not c.broken]
+    pairs = max((len(_utilities(c)) for c in measured), default=0)
+    measured = [c for c in measured if len(_utilities(c)) == pairs]
+    return [c for c in measured if Flag.VALIDATION_VETO not in _flags(c)] or measured
+
+
+def shares(candidates: Sequence[Candidate]) -> dict[int, float]:
+    """How what was measured would vote: a share for every step that was measured, summing to 1; empty where none was.
+
+    All within one standard error of the best get the same, so that the earliest of them wins where nothing else speaks. Behind
+    that a share falls as Student's t for the paired difference to the best (Student 1908, Biometrika 6, 1-25): how likely a
+    difference like this is where there is none in truth. Its heavy tails know that an error from three prompts is itself
+    uncertain. Vetoed checkpoints get nothing unless all are vetoed.
+    """
+    allowed = _allowed(candidates)
+    if not allowed:
+        return {}
+    best = max(allowed, key=lambda c: (_mean(_utilities(c)), -c.step))
+    weights = {c.step: _likely(best, c) for c in allowed}
+    whole = math.fsum(weights.values())
+    return {step: weight / whole for step, weight in weights.items()}
+
+
+def choose_checkpoint(candidates: Sequence[Candidate], pseudo_votes: float = PSEUDO_VOTES) -> Choice:
+    """The checkpoint that is delivered, and why. Raises `NothingToChoose`.
+
+    The most votes win, where a checkpoint with n votes has n + m p: p is its part of what was measured (`shares`) and m is
+    `pseudo_votes`, as if so many members had voted by the numbers (the posterior mean of a Dirichlet prior with m
+    pseudo-counts). Equal sums go to the one with more people behind it, then to the earliest that measures as well as the best.
+
+    So a lead of m votes or more is never overturned, whatever was measured; with m = 1, a lone careless vote stands too: who
+    looked at the pictures is believed, and numbers are only ever asked about people who disagree evenly, or are silent. A larger
+    m lets sure measurements outweigh small leads, and unsure ones still do not: where two checkpoints are within an error,
+    their parts are the same.
+    """
+    able = sorted((c for c in candidates if not c.broken), key=lambda c: c.step)
     if not able:
         raise NothingToChoose("no checkpoint can be chosen")
-    top = max(c.votes for c in able)
-    first = [c for c in able if c.votes == top]
-    best = measured_best(able)
-    if top > 0 and len(first) == 1:
-        return _choice(first[0], Because.VOTES, able, best)
+    measured = shares(able)
+    sums = {c.step: round(c.votes + pseudo_votes * measured.get(c.step, 0.0), 6) for c in able}
+    first = [c for c in able if sums[c.step] == max(sums.values())]
+    first = [c for c in first if c.votes == max(f.votes for f in first)]
     among = measured_best(first)
-    if among is None:
-        return _choice(max(first, key=lambda c: c.step), Because.LAST, able, best)
-    return _choice(among, Because.TIE_BROKEN_BY_MEASUREMENT if top > 0 else Because.MEASUREMENT, able, best)
-
-
-def _choice(chosen: Candidate, because: Because, able: Sequence[Candidate], best: Candidate | None) -> Choice:
+    chosen = among or first[-1]
     others = [c.votes for c in able if c.step != chosen.step]
+    best = measured_best(able)
     return Choice(
         step=chosen.step,
-        because=because,
+        because=_because(chosen.votes, others, measured=among is not None),
         measured_best=None if best is None else best.step,
         votes=chosen.votes,
         runner_up_votes=max(others, default=0),
+        pseudo_votes=pseudo_votes if measured else 0.0,
+        share=round(measured.get(chosen.step, 0.0), 3),
     )
 
 
+def _because(votes: int, others: Sequence[int], *, measured: bool) -> Because:
+    most = max(others, default=0)
+    if votes > most:
+        return Because.VOTES
+    if votes < most:
+        return Because.VOTES_AND_MEASUREMENT
+    if not measured:
+        return Because.LAST
+    return Because.TIE_BROKEN_BY_MEASUREMENT if votes else Because.MEASUREMENT
+
+
+def _likely(best: Candidate, other: Candidate) -> float:
+    """Student's t at the paired difference over its standard error, next to its value at one error; 1 within one."""
+    if _within_one_error(best, other):
+        return 1.0
+    differences = _differences(best, other)
+    error, freedom = _standard_error(differences), len(differences) - 1
+    if error == 0.0:
+        return 0.0
+    away = (_mean(differences) / error) ** 2
+    return float(((1.0 + away / freedom) / (1.0 + 1.0 / freedom)) ** (-(freedom + 1) / 2))
+
+
+def _differences(best: Candidate, other: Candidate) -> list[float]:
+    return [a - b for a, b in zip(_utilities(best), _utilities(other), strict=True)]
+
+
 def _within_one_error(best: Candidate, other: Candidate) -> bool:
-    differences = [a - b for a, b in zip(_utilities(best), _utilities(other), strict=True)]
+    differences = _differences(best, other)
     return _mean(differences) <= _standard_error(differences)
 
 

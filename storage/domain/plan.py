@@ -17,6 +17,7 @@ from storage.domain.material import Concept, Material
 from storage.domain.objective import Objective
 from storage.domain.orders import SubjectType
 from storage.domain.prior import Prior
+from storage.domain.taste import Judging, Taste, taste_of
 
 __all__ = [
     "Concept",
@@ -54,10 +55,10 @@ class PreviewPrompt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(Learning, Objective, Material, Prior):
+class Plan(Learning, Objective, Material, Prior, Judging):
     """Everything that decides what is learned. Numbers come from `recipes.plan_for`.
 
-    One flat list of fields; they stand in five files by what they are about. A field that came later has a default that
+    One flat list of fields; they stand in six files by what they are about. A field that came later has a default that
     leaves training as it was before, and that default never changes: stored plans leave it out.
     """
 
@@ -89,6 +90,11 @@ class Plan(Learning, Objective, Material, Prior):
             most=30.0,
         ),
     ]
+
+    @property
+    def taste(self) -> Taste:
+        """What makes its checkpoints and scales good."""
+        return taste_of(self, self.subject_type)
 
     def to_json(self) -> str:
         """The plan as stored: sorted keys, so that equal plans are equal texts; fields at their default are left out."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from storage.domain.habits import HOUSE, Rates, habit_of
+from storage.domain.lesson import Lesson, taught
 from storage.domain.orders import SubjectType
 from storage.domain.panels import captions_for, prompts_for, prompts_of_concepts
 from storage.domain.plan import Concept, Plan, Validation
@@ -65,8 +66,8 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def recipe_named(text: str) -> str:
-    """The recipe that `Plan.recipe` names ("house-1/sdxl/person" is house); house where it names none."""
-    name = text.partition("/")[0]
+    """The recipe that `Plan.recipe` names ("house-1+17/sdxl/person" is house); house where it names none."""
+    name = text.partition("/")[0].partition("+")[0]
     known_ones = (*recipe_names(), *PORTRAITS)
     return next((known for known in known_ones if name in (known, f"{known}-{VERSION}")), "house")
 
@@ -168,15 +169,23 @@ def plan_for(
     pictures: Sequence[PictureOf],
     recipe: str = "house",
     concepts: Sequence[Concept] = (),
+    lesson: Lesson | None = None,
 ) -> Plan:
-    """The whole plan of an order: a pure function of the two dials, the base and the order's words.
+    """The whole plan of an order: a pure function of the two dials, the base, the order's words, and what votes taught.
 
     Several concepts get the steps that each would get alone, added up: 250 steps for one and 500 for two in Kumari et al. 2023,
-    arXiv 2212.04488, section 3.2. The first one's words are the order's.
+    arXiv 2212.04488, section 3.2. The first one's words are the order's. A lesson changes the house recipe alone.
     """
     if recipe in PORTRAITS:
-        order = {"class_word": class_word, "trigger": trigger}
-        house = plan_for(base=base, subject_type=subject_type, **order, seed=seed, pictures=pictures, concepts=concepts)
+        house = plan_for(
+            base=base,
+            subject_type=subject_type,
+            class_word=class_word,
+            trigger=trigger,
+            seed=seed,
+            pictures=pictures,
+            concepts=concepts,
+        )
         return portrayed(house, recipe, VERSION)
     pocket = base == "pocket"
     rival, habit = Rival() if pocket else RIVALS.get(recipe, Rival()), habit_of(base)
@@ -184,7 +193,7 @@ def plan_for(
     groups = [[p for p in pictures if p.id in concept.pictures] for concept in concepts] or [[*pictures]]
     steps = sum(steps_for(recipe, subject_type, len(group), pocket=pocket, base=base) for group in groups)
     validation, count = validation_for(len(pictures))
-    return Plan(
+    plan = Plan(
         base=base,
         subject_type=subject_type,
         class_word=class_word,
@@ -220,3 +229,4 @@ def plan_for(
         preview_steps=POCKET_PREVIEW_STEPS if pocket else habit.preview_steps,
         guidance=POCKET_GUIDANCE if pocket else habit.guidance,
     )
+    return taught(plan, lesson) if lesson is not None and recipe == "house" else plan

@@ -4,7 +4,7 @@ Times are timezone-aware UTC. Ids that come from Discord are kept as text. Colum
 frozen types of `storage.domain` (`Plan.to_json` ...), so that SQLite and PostgreSQL hold the same.
 """
 
-from storage.tables.ballots import Ballot, Outcome, Vote
+from storage.tables.ballots import Ballot, Vote
 from storage.tables.checkpoints import Checkpoint
 from storage.tables.checkups import Checkup
 from storage.tables.installation import Lease, Switch
@@ -12,6 +12,7 @@ from storage.tables.instants import Instant, now
 from storage.tables.logs import LogEntry
 from storage.tables.members import Community, Member
 from storage.tables.orders import Order, Picture, PlanRow
+from storage.tables.outcomes import Outcome, Revision
 from storage.tables.posts import Delivery, Post
 from storage.tables.shares import Share
 from storage.tables.signs import SignRow
@@ -36,6 +37,7 @@ __all__ = [
     "PlanRow",
     "Post",
     "Progress",
+    "Revision",
     "Share",
     "SignRow",
     "Switch",

@@ -1,4 +1,4 @@
-"""The vote on checkpoints, and what it taught."""
+"""The vote on checkpoints."""
 
 from datetime import datetime
 
@@ -27,19 +27,3 @@ class Vote(SQLModel, table=True):
     order_id: str = Field(primary_key=True, foreign_key="orders.id")
     step: int = Field(primary_key=True)
     user_id: str = Field(primary_key=True)
-
-
-class Outcome(SQLModel, table=True):
-    """What a closed ballot taught: kept for recipes that learn, without pictures and names."""
-
-    __tablename__ = "outcomes"
-    order_id: str = Field(primary_key=True, foreign_key="orders.id")
-    base: str
-    subject_type: str
-    pictures: int
-    recipe: str
-    chosen_step: int
-    measured_best: int | None = None
-    votes_json: str = "{}"
-    measurements_json: str = "{}"
-    closed_at: datetime = instant(default_factory=now)

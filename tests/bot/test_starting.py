@@ -7,19 +7,23 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from sqlmodel import Session, select
+from sqlmodel import Session, delete, select
 
 from bot import starting
 from bot.answers import Declined
 from bot.loopback.member import Member
 from storage.domain.errors import Fault
+from storage.domain.learned import Learned
+from storage.domain.lesson import Dose
 from storage.domain.lifecycle import Stage
+from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan
+from storage.domain.taste import Taste
 from storage.drafts import add_links
 from storage.engine import Engine
 from storage.orders import fail
 from storage.switches import set_paused
-from storage.tables import Checkpoint, Delivery, Order, Piece, PlanRow, now
+from storage.tables import Checkpoint, Delivery, Order, Piece, PlanRow, Revision, now
 from tests.bot.living import House, drafted, house, order_of, photos
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -58,6 +62,22 @@ async def test_start_queues_the_order_with_its_plan_and_makes_a_thread(home: Hou
     assert (await home.ask(_plan, order.id)).trigger == row.trigger
     assert [p.kind for p in await home.ask(_pieces, order.id)] == ["train"]
     assert set(card.buttons()) == {"Cancel"}
+
+
+async def test_what_votes_taught_is_in_the_plan_and_on_the_card(home: House, ada: Member) -> None:
+    kinds = {("pocket", kind): Dose(steps=0.75) for kind in SubjectType}
+    values = Learned(doses=kinds, tastes={kind: Taste(likeness=0.5) for kind in SubjectType})
+    row = Revision(number=17, because="ballot", outcomes=60, values_json=values.to_json())
+    await home.ask(lambda session: session.add(row))
+    try:
+        order, card = await drafted(home, "Ada")
+        assert "Votes on earlier orders changed this recipe (revision 17" in card.text()
+        await home.reply(ada, await ada.click(card, "Start"), "Started: next in line")
+        plan = await home.ask(_plan, order.id)
+    finally:
+        await home.ask(lambda session: session.exec(delete(Revision)))
+    assert plan.recipe.startswith("house-1+17/pocket/")
+    assert plan.taste.likeness == 0.5
 
 
 async def test_start_pressed_twice_queues_once(home: House, ada: Member) -> None:

@@ -15,6 +15,7 @@ from bot.wording import escape
 from storage.domain.bases import BASES
 from storage.domain.choice import Because, Choice
 from storage.domain.errors import Fault, OrderFault, PictureFault
+from storage.domain.lesson import Dose, Lesson, taught
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import SubjectType
 from storage.domain.recipes import PictureOf, plan_for
@@ -206,6 +207,31 @@ def test_the_choice_says_why() -> None:
     said = wording_order.closed(name="blue cat", choice=choice)
     assert "step 80" in said
     assert "3 people" in said
+
+
+def test_the_choice_says_as_how_many_votes_measurement_counted() -> None:
+    against = Choice(
+        step=80, because=Because.VOTES, measured_best=60, votes=3, runner_up_votes=1, pseudo_votes=1.0, share=0.02
+    )
+    said = wording_order.closed(name="cat", choice=against)
+    assert "By measurement alone it would have been step 60, which counts as 1 vote; votes decide." in said
+    outweighed = replace(
+        against, because=Because.VOTES_AND_MEASUREMENT, votes=1, runner_up_votes=2, pseudo_votes=2.5, share=0.9
+    )
+    said = wording_order.closed(name="cat", choice=outweighed)
+    assert "1 person voted for it and 2 for another, but what was measured counts as 2.5 votes, 2.2 of them for" in said
+    nothing = replace(against, because=Because.LAST, measured_best=None, votes=2, runner_up_votes=2, pseudo_votes=0.0)
+    assert "Several checkpoints had 2 people each and nothing could be measured" in wording_order.closed(
+        name="cat", choice=nothing
+    )
+
+
+def test_the_plan_card_says_where_votes_changed_the_recipe() -> None:
+    lesson = Lesson(number=17, dose=Dose(steps=0.9), taste=None)
+    changed = replace(CARD, plan=taught(PLAN, lesson))
+    assert "Votes on earlier orders changed this recipe (revision 17" in wording_plan.text(changed)
+    assert "`house-1+17/" in wording_plan.text(changed)
+    assert "Votes on earlier orders" not in wording_plan.text(CARD)
 
 
 @pytest.mark.parametrize(

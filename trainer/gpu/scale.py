@@ -77,7 +77,12 @@ def _by_loss(bench: Bench, file: Path) -> list[ScalePoint]:
         likeness = max(0.0, 1.0 - (losses.ratio(now, base_loss) or 0.0))
         adherence, leakage = 1.0 / (1.0 + drift(plain)), drift(others)
         worth = utility(
-            likeness=likeness, adherence=adherence, leakage=leakage, variety=1.0, subject_type=plan.subject_type
+            likeness=likeness,
+            adherence=adherence,
+            leakage=leakage,
+            variety=1.0,
+            subject_type=plan.subject_type,
+            taste=plan.taste,
         )
         return ScalePoint(scale=scale, likeness=likeness, adherence=adherence, leakage=leakage, utility=worth)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlmodel import Session, select
 
-from bot import ballots, order
+from bot import ballots, clock, order
 from bot.loopback.reacting import react
 from storage.domain.lifecycle import Stage
 from storage.domain.measurement import Flag
@@ -66,7 +66,16 @@ async def test_the_ballot_opens_with_a_sheet_numbers_to_react_with_and_a_finish_
     assert (ballot.deadline_at - ballot.opened_at).total_seconds() == pytest.approx(12 * 3600, abs=1)
 
 
-async def test_votes_win_against_the_measured_best_and_the_choice_says_so(bench: Bench) -> None:
+async def test_votes_win_against_the_measured_best_and_the_choice_says_so_whatever_becomes_of_learning(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[str] = []
+
+    def refit(session: Session) -> None:
+        learned.extend(session.exec(select(Outcome.order_id)))
+        raise ValueError("an outcome of another version")
+
+    monkeypatch.setattr(clock.outcomes, "refit", refit)
     _, order_id = await voting(bench)
     for name in ("Bruno", "Chidi"):
         await vote(bench, name, await bench.grid(order_id, 4))
@@ -76,10 +85,12 @@ async def test_votes_win_against_the_measured_best_and_the_choice_says_so(bench:
     assert (done.chosen_step, done.chosen_because) == (4, "votes")
     said = await bench.said(order_id, "the vote is closed")
     assert "2 people voted for it, 1 for the next one" in said.content
-    assert "By measurement alone it would have been step 8" in said.content
+    assert "By measurement alone it would have been step 8, which counts as 1 vote; votes decide." in said.content
     assert said.button("Take the file")["custom_id"] == f"take:{order_id}:4"
     outcome = await bench.get(Outcome, order_id)
     assert json.loads(outcome.votes_json) == {"2": 0, "4": 2, "6": 0, "8": 1, "10": 0}
+    assert (outcome.steps, outcome.chosen_because, outcome.recipe) == (10, "votes", "house-1/pocket/character")
+    assert learned == [order_id]
 
 
 async def test_one_person_counts_once_per_checkpoint_over_grid_and_sheet_together(bench: Bench) -> None:

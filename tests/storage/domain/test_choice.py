@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from storage.domain.choice import (
     BAND_SHARE,
+    PSEUDO_VOTES,
     Because,
     Candidate,
     NothingToChoose,
     choose_checkpoint,
     choose_scale,
     measured_best,
+    shares,
     utility,
 )
 from storage.domain.measurement import Flag, Measurement, ScaleChoice, ScalePoint
@@ -64,6 +66,63 @@ def test_where_nothing_was_measured_and_nobody_voted_the_last_is_taken() -> None
     bare = [Candidate(step=s, votes=0, measurement=None) for s in (50, 100)]
     choice = choose_checkpoint(bare)
     assert (choice.step, choice.because, choice.measured_best) == (100, Because.LAST, None)
+
+
+SURE = ((0.2, 0.21, 0.2, 0.22), (0.8, 0.82, 0.8, 0.81))
+"""Utilities of two checkpoints that measurement does not doubt: the second is better."""
+UNSURE = ((0.60, 0.80, 0.70, 0.60), (0.75, 0.70, 0.75, 0.70))
+"""Here the difference is smaller than its own error."""
+
+
+def between(votes: tuple[int, int], measured: tuple[tuple[float, ...], ...], m: float) -> tuple[int, Because]:
+    pair = [candidate(50, votes[0], *measured[0]), candidate(100, votes[1], *measured[1])]
+    choice = choose_checkpoint(pair, m)
+    return choice.step, choice.because
+
+
+@pytest.mark.parametrize("m", [0.0, 0.5, 1.0, 1.5, 3.0])
+def test_a_lead_of_m_votes_is_never_overturned_whatever_was_measured(m: float) -> None:
+    for behind in range(4):
+        ahead = behind + max(1, math.ceil(m))
+        assert between((ahead, behind), SURE, m) == (50, Because.VOTES)
+
+
+def test_one_vote_is_enough_as_measurement_counts_now() -> None:
+    assert PSEUDO_VOTES <= 1.0
+    assert between((1, 0), SURE, PSEUDO_VOTES) == (50, Because.VOTES)
+    assert between((3, 1), SURE, PSEUDO_VOTES) == (50, Because.VOTES)
+
+
+def test_where_measurement_counts_more_a_lone_vote_beats_it_only_where_it_is_unsure() -> None:
+    assert between((1, 0), SURE, 2.5) == (100, Because.VOTES_AND_MEASUREMENT)
+    assert between((0, 1), UNSURE, 2.5) == (100, Because.VOTES)
+    assert between((1, 0), UNSURE, 2.5) == (50, Because.VOTES)
+
+
+def test_the_choice_says_as_how_much_measurement_counted() -> None:
+    choice = choose_checkpoint([candidate(50, 1, *SURE[0]), candidate(100, 0, *SURE[1])], 2.5)
+    assert choice.pseudo_votes == 2.5
+    assert 2.5 * choice.share > 1
+    assert (choice.votes, choice.runner_up_votes, choice.measured_best) == (0, 1, 100)
+    bare = choose_checkpoint([Candidate(step=50, votes=2, measurement=None)])
+    assert (bare.pseudo_votes, bare.share) == (0.0, 0.0)
+
+
+def test_shares_are_even_within_an_error_and_fall_with_the_certainty_of_a_difference() -> None:
+    even = shares([candidate(50, 0, *UNSURE[0]), candidate(100, 0, *UNSURE[1])])
+    assert even == {50: 0.5, 100: 0.5}
+    sure = shares([candidate(50, 0, *SURE[0]), candidate(100, 0, *SURE[1])])
+    assert sure[50] < 0.001
+    few = shares([candidate(50, 0, *SURE[0][:2]), candidate(100, 0, *SURE[1][:2])])
+    assert few[50] > sure[50], "two prompts say less than four"
+    assert shares([candidate(50), Candidate(step=100, votes=3, measurement=None)]) == {}
+
+
+def test_shares_follow_student_s_t() -> None:
+    """Differences 1, 2, 3: mean 2, error 1 / sqrt(3), so t squared is 12 with 2 degrees of freedom."""
+    found = shares([candidate(50, 0, 0.1, 0.1, 0.1), candidate(100, 0, 0.2, 0.3, 0.4)])
+    assert found[50] / found[100] == pytest.approx(((1 + 12 / 2) / (1 + 1 / 2)) ** -1.5)
+    assert sum(found.values()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("flag", [Flag.NAN, Flag.BLACK, Flag.COLLAPSED])

@@ -88,6 +88,9 @@ OTHERS: dict[str, dict[str, Any]] = {
     "continue_from": {"continue_from": "0" * 64},
     "preview_steps": {"preview_steps": 3},
     "guidance": {"guidance": 4.0},
+    "likeness_weight": {"likeness_weight": 0.2},
+    "variety_power": {"variety_power": 1.0},
+    "leakage_weight": {"leakage_weight": 0.9},
 }
 """Field -> what is changed; `steps` moves its last checkpoint along, `validation` its pictures. What a full voice changes is
 in test_judge."""

@@ -81,7 +81,14 @@ def seen(plan: Plan, drawn: Drawn, references: References, prompts: Sequence[Pre
     spread = _mean([variety(_rows(drawn, g.alone), _rows(references.base, g.alone)) for g in groups])
     leak = leakage(drawn, references.base, [row for row in range(len(rows)) if row not in triggered])
     utilities = tuple(
-        utility(likeness=of_row[row], adherence=adhere, leakage=leak, variety=spread, subject_type=plan.subject_type)
+        utility(
+            likeness=of_row[row],
+            adherence=adhere,
+            leakage=leak,
+            variety=spread,
+            subject_type=plan.subject_type,
+            taste=plan.taste,
+        )
         for row, adhere in zip(triggered, adherences, strict=True)
     )
     return Seen(
