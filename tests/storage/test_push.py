@@ -23,7 +23,7 @@ from storage.domain.errors import FileRefused
 from storage.domain.orders import SubjectType
 from storage.domain.recipes import PictureOf, plan_for
 from storage.hub import HubRefused, Upload, put, refusal
-from storage.lora_file import About, metadata_for, write_lora
+from storage.lora_file import About, Called, metadata_for, write_lora
 from storage.parcel import parcel_of
 from storage.push import run
 from tests.storage.hub_store import TOKEN, Repository, Store, serving
@@ -160,6 +160,16 @@ def test_the_card_says_what_it_is_how_to_use_it_and_what_was_measured(tmp_path: 
     assert "\n# Blue &lt;script&gt;alert(1)&lt;/script&gt; cat \\| \\[x\\](y)\n" in text.replace("\\(", "(").replace(
         "\\)", ")"
     )
+
+
+def test_the_card_of_several_concepts_names_all_of_them(tmp_path: Path) -> None:
+    words = (("zorvex", "cat"), ("kre", "<dog>"))
+    called = tuple(Called(trigger=t, class_word=c, pictures=4, repeats=1) for t, c in words)
+    file = delivered(tmp_path / "out", concepts=called)
+    text = bytes(parcel_of(file, "ann/both").uploads[0].what).decode()  # type: ignore[arg-type]
+    assert head_of(text)["instance_prompt"] == "zorvex cat, kre <dog>"
+    assert "Write **zorvex cat** or **kre &lt;dog&gt;** in the prompt." in text
+    assert "A LoRA of a cat and a &lt;dog&gt; (character)" in text.replace("\\", "")
 
 
 @pytest.mark.parametrize(

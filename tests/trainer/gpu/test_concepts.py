@@ -13,15 +13,19 @@ import pytest
 import torch
 from PIL import Image
 
+from storage.domain.doctor import Ailment, from_json
 from storage.domain.measurement import Measurement
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Concept, Plan, PreviewPrompt
 from storage.domain.recipes import PictureOf, plan_for
 from storage.lora_file import read_header
+from storage.words_doctor import finding_words
 from tests.builders import make_job, tiny_plan, without_validation
 from tests.trainer.gpu.conftest import Desk
 from trainer.events import Checkpointed, Failed, Finished
 from trainer.gpu import captions
+from trainer.gpu.bench import Loaded
+from trainer.gpu.examination import examined
 from trainer.gpu.job import JobRefused, read
 from trainer.gpu.judge.eye import Eye, eye_of
 from trainer.gpu.judge.sight import References, seen, toward
@@ -152,8 +156,19 @@ def test_all_concepts_stand_in_the_file_and_beside_it(desk: Any, tmp_path: Path,
     assert header["modelspec.trigger_phrase"] == "zorvex toy, kredax robot"
     assert header["lorasmith.concepts"] == '[["zorvex", "toy"], ["kredax", "robot"]]'
     assert '"3_kredax robot": {"kredax robot": ' in header["ss_tag_frequency"]
+    _each_trigger_is_looked_at(tmp_path, desk.child._loaded)
     done = one(desk.finish(tmp_path, 2), Finished)
     assert '"activation text": "zorvex toy, kredax robot"' in (tmp_path / done.files["sidecar"]).read_text()
+
+
+def _each_trigger_is_looked_at(folder: Path, loaded: Loaded) -> None:
+    task = read(folder)
+    known = [replace(concept, trigger=word) for concept, word in zip(task.plan.concepts, (ONE, "cat"), strict=True)]
+    for concepts, words in ((task.plan.concepts, []), (tuple(known), ["cat"])):
+        said = examined(replace(task, plan=replace(task.plan, concepts=concepts)), loaded, {})
+        found = [finding for finding in from_json(said.whole) if finding.ailment is Ailment.KNOWN_WORD]
+        assert [finding.word for finding in found] == words
+        assert all(f"knows the trigger {f.word} as a word" in finding_words(f) for f in found)
 
 
 def test_triggers_that_the_base_reads_as_one_word_are_refused(desk: Any, tmp_path: Path, random_base: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from torch.nn.functional import normalize
 
 from storage.domain.doctor import Ailment
 from storage.domain.orders import SubjectType
-from trainer.gpu.doctor import diagnosed, one_place, outliers, two_groups
+from storage.domain.plan import Concept
+from tests.builders import tiny_plan
+from trainer.gpu.doctor import diagnosed, diagnosed_by_concept, one_place, outliers, two_groups
 from trainer.gpu.judge.eye import Eye, eye_of
+from trainer.gpu.pictures import Framed, Shape
 from trainer.pocket.subjects import test_subject as drawn
 
 WEIGHTS = Path(__file__).parents[3] / "trainer/pocket/weights"
@@ -61,6 +65,25 @@ def test_drawn_sets_are_told_apart_by_the_pockets_judge(eye: Eye) -> None:
     stranger = pictures("character", 0, 7) + pictures("person", 1, 1)
     found = diagnosed(eye, stranger, ids, SubjectType.CHARACTER).pictures
     assert {i: f.ailment for i, f in found.items()} == {"p7": Ailment.OUTLIER}
+
+
+def test_several_concepts_are_looked_at_one_by_one(eye: Eye) -> None:
+    """Together they would be mixed subjects; a stranger is one among its own."""
+    images = pictures("character", 0, 7) + pictures("person", 1, 1) + pictures("person", 2, 8)
+    ids = [f"p{n:02}" for n in range(16)]
+    concepts = [
+        Concept(trigger=word, class_word="one", pictures=tuple(own)) for word, own in (("a", ids[:8]), ("b", ids[8:]))
+    ]
+    framed = [
+        Framed(id=id_, sha256=id_, image=i, shape=Shape(height=64, width=64), original=(64, 64), held_out=False)
+        for id_, i in zip(ids, images, strict=True)
+    ]
+    plan = replace(tiny_plan(16), subject_type=SubjectType.CHARACTER)
+    together = diagnosed_by_concept(eye, plan, framed)
+    assert [f.ailment for f in together.whole] == [Ailment.MIXED]
+    found = diagnosed_by_concept(eye, replace(plan, concepts=tuple(concepts)), framed)
+    assert found.whole == ()
+    assert {i: f.ailment for i, f in found.pictures.items()} == {"p07": Ailment.OUTLIER}
 
 
 def test_one_place_everywhere_is_noticed(eye: Eye) -> None:
