@@ -73,6 +73,7 @@ VERBS: dict[str, Verb] = {
     "demo": Verb(says="show a whole order on this machine: no token, no GPU, no download", module="bot.loopback.demo", needs=("bot", "trainer", "demo")),
     "train": Verb(says="train a LoRA from a folder of pictures, without Discord", module="trainer.alone", needs=("trainer",)),
     "plan": Verb(says="print the plan that the recipe makes of a folder of pictures, to change and train by", module="trainer.plans", needs=("trainer",)),
+    "evaluate": Verb(says="compare LoRAs and their base model on the same prompts: scores, likeness, a grid, a page", module="trainer.evaluation", needs=("trainer",)),
     "check": Verb(says="say whether a LoRA file loads, where, and what its header holds", call=_check),
     "convert": Verb(says="mend a LoRA file that tools misread: alpha, names, layout, dtype", call=_convert),
     "push": Verb(says="share a LoRA on a model hub, with a card that its order writes; private by default", call=_push, needs=("hub",)),

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from storage.domain.fit import DepartureKind, DeviceKind
+from trainer.comparison import Scored
 
 MAX_LINE_BYTES = 1 << 20
 """A longer line ends the child: something else is writing to the pipe."""
@@ -69,14 +70,21 @@ class Finish(_Line):
     """Write a compact version too, if the file is larger than this; None never."""
 
 
+class Evaluate(_Line):
+    """Draw and measure the LoRAs of the comparison in `folder`: `trainer.comparison`."""
+
+    command: Literal["evaluate"] = "evaluate"
+    folder: str
+
+
 class Quit(_Line):
     """End now."""
 
     command: Literal["quit"] = "quit"
 
 
-Command = Annotated[Train | Examine | Finish | Quit, Field(discriminator="command")]
-COMMAND: TypeAdapter[Train | Examine | Finish | Quit] = TypeAdapter(Command)
+Command = Annotated[Train | Examine | Finish | Evaluate | Quit, Field(discriminator="command")]
+COMMAND: TypeAdapter[Train | Examine | Finish | Evaluate | Quit] = TypeAdapter(Command)
 
 
 # --- events: child -> supervisor
@@ -201,6 +209,18 @@ class Finished(_Line):
     seconds: float
 
 
+class Evaluated(_Line):
+    """All LoRAs of a comparison are drawn and measured; pictures and grid are on disk."""
+
+    event: Literal["evaluated"] = "evaluated"
+    scores: list[Scored]
+    """In the order of the entrants."""
+    eyed: bool
+    """Whether there was an encoder to measure with."""
+    seconds: float
+    """Of this run alone."""
+
+
 class Failed(_Line):
     """The command could not be carried out. The child stays up unless it says otherwise by ending."""
 
@@ -213,12 +233,12 @@ class Failed(_Line):
 
 
 Event = Annotated[
-    Ready | Progressed | Logged | Departed | Checkpointed | Trained | Examined | Finished | Failed,
+    Ready | Progressed | Logged | Departed | Checkpointed | Trained | Examined | Finished | Evaluated | Failed,
     Field(discriminator="event"),
 ]
-EVENT: TypeAdapter[Ready | Progressed | Logged | Departed | Checkpointed | Trained | Examined | Finished | Failed] = (
-    TypeAdapter(Event)
-)
+EVENT: TypeAdapter[
+    Ready | Progressed | Logged | Departed | Checkpointed | Trained | Examined | Finished | Evaluated | Failed
+] = TypeAdapter(Event)
 
 
 class JobPicture(_Line):

@@ -57,6 +57,7 @@ print([name for name in {HEAVY!r} if name in sys.modules])
         "plan",
         "check",
         "convert",
+        "evaluate",
         "bases",
         "fetch",
         "migrate",

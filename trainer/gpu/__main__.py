@@ -29,7 +29,7 @@ from pydantic import ValidationError
 
 from storage.lifeline import end_with_parent
 from storage.system import KILL, Locked, lock
-from trainer.events import COMMAND, GPU_HELD, MAX_LINE_BYTES, Examine, Failed, Finish, Quit, Ready, Train
+from trainer.events import COMMAND, GPU_HELD, MAX_LINE_BYTES, Evaluate, Examine, Failed, Finish, Quit, Ready, Train
 
 LOCK_WAIT_S = 90.0
 """A child that is being killed lets go of its GPU within moments, an idle worker's after its `idle_s`: 60 s by default."""
@@ -41,7 +41,7 @@ def main() -> int:
     os.dup2(2, 1)  # what libraries print goes to the log
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     end_with_parent(KILL)  # elsewhere than on Linux the closed pipe ends it
-    commands: queue.Queue[Train | Examine | Finish | Quit | None] = queue.Queue()
+    commands: queue.Queue[Train | Examine | Finish | Evaluate | Quit | None] = queue.Queue()
     threading.Thread(target=_listen, args=(0, commands), daemon=True).start()
     held = _lock()
     warnings.simplefilter("ignore")
@@ -76,7 +76,7 @@ def main() -> int:
     return 0
 
 
-def _listen(descriptor: int, commands: queue.Queue[Train | Examine | Finish | Quit | None]) -> None:
+def _listen(descriptor: int, commands: queue.Queue[Train | Examine | Finish | Evaluate | Quit | None]) -> None:
     """Reads command lines; the end of the pipe is the end of the process."""
     waiting = b""
     while chunk := os.read(descriptor, 65536):
@@ -89,7 +89,7 @@ def _listen(descriptor: int, commands: queue.Queue[Train | Examine | Finish | Qu
     os._exit(0)
 
 
-def _command(line: bytes) -> Train | Examine | Finish | Quit | None:
+def _command(line: bytes) -> Train | Examine | Finish | Evaluate | Quit | None:
     try:
         return COMMAND.validate_json(line)
     except ValidationError as error:

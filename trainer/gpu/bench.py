@@ -33,18 +33,21 @@ class Loaded:
     base: Base
     eye: Eye | None
 
-    def serves(self, task: Task) -> bool:
-        """Whether this is the base that the task wants, placed as its fit says."""
-        placed = replace(task.fit, caches=self.fit.caches)
-        return (self.source, self.name, self.fit) == (task.job.base, task.plan.base, placed)
+    def serves(self, name: str, source: str, fit: Fit) -> bool:
+        """Whether this is the base that is wanted, placed as the fit says."""
+        placed = replace(fit, caches=self.fit.caches)
+        return (self.source, self.name, self.fit) == (source, name, placed)
 
 
 def load(task: Task) -> Loaded:
     """Loads the base model of a task. Raises `OSError` where it is not there."""
-    base = FAMILIES[task.plan.base](task.job.base, task.fit)
-    return Loaded(
-        source=task.job.base, name=task.plan.base, fit=task.fit, base=base, eye=eye_of(task.job.base, base.device)
-    )
+    return load_base(task.plan.base, task.job.base, task.fit)
+
+
+def load_base(name: str, source: str, fit: Fit) -> Loaded:
+    """Loads a base model with its judge. Raises `OSError` where it is not there."""
+    base = FAMILIES[name](source, fit)
+    return Loaded(source=source, name=name, fit=fit, base=base, eye=eye_of(source, base.device))
 
 
 class Bench:

@@ -6,18 +6,7 @@ import os
 import time
 from typing import Literal
 
-from trainer.events import (
-    MAX_LINE_BYTES,
-    Checkpointed,
-    Departed,
-    Examined,
-    Failed,
-    Finished,
-    Logged,
-    Progressed,
-    Ready,
-    Trained,
-)
+from trainer.events import MAX_LINE_BYTES, Event, Progressed
 
 Stage = Literal["loading", "caching", "training", "exporting", "previewing", "measuring", "sweeping", "packing"]
 PROGRESS_EVERY_S = 1.0
@@ -30,9 +19,7 @@ class Channel:
         self._descriptor = descriptor
         self._told_at = float("-inf")
 
-    def tell(
-        self, event: Ready | Progressed | Logged | Departed | Checkpointed | Trained | Examined | Finished | Failed
-    ) -> None:
+    def tell(self, event: Event) -> None:
         """Sends one event, whole. Raises `ValueError` for one that no reader would take."""
         line = event.model_dump_json().encode() + b"\n"
         if len(line) > MAX_LINE_BYTES:

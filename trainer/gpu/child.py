@@ -12,9 +12,10 @@ import torch
 
 from storage.disk import is_full, remove
 from storage.domain.errors import FileRefused
-from trainer.events import DISK_FULL, Examine, Failed, Finish, Finished, Train
-from trainer.gpu import examination, export, job, package, scale
-from trainer.gpu.bench import Bench, Loaded, load
+from storage.domain.plan import Fit
+from trainer.events import DISK_FULL, Evaluate, Examine, Failed, Finish, Finished, Train
+from trainer.gpu import evaluation, examination, export, job, package, scale
+from trainer.gpu.bench import Bench, Loaded, load_base
 from trainer.gpu.channel import Channel
 from trainer.gpu.compact import CannotShrink
 from trainer.gpu.device import is_lost, is_unsuited
@@ -42,13 +43,15 @@ class Child:
         self._bench: Bench | None = None
         self._training: Training | None = None
 
-    def obey(self, command: Train | Examine | Finish) -> None:
+    def obey(self, command: Train | Examine | Finish | Evaluate) -> None:
         """Carries out one command, or tells why it could not; never raises for an order's fault."""
         try:
             if isinstance(command, Train):
                 self._train(command)
             elif isinstance(command, Examine):
                 self._examine(command)
+            elif isinstance(command, Evaluate):
+                self._evaluate(command)
             else:
                 self._finish(command)
         except Exception as error:  # noqa: BLE001 -- whatever happens to one order, the child says so and stays
@@ -114,6 +117,15 @@ class Child:
             Finished(scale=choice.to_json(), files=files, compact_loss=loss, seconds=round(time.monotonic() - began, 3))
         )
 
+    def _evaluate(self, command: Evaluate) -> None:
+        folder = Path(command.folder)
+        asked, fit = evaluation.read(folder)
+        self._bench = self._training = None
+        _settle(fit)
+        self._channel.progress("loading", 0, 1)
+        loaded = self._loaded_base(asked.base, asked.source, fit)
+        self._channel.tell(evaluation.evaluated(folder, asked, fit, loaded, self._channel))
+
     def _let_go(self) -> None:
         """Drops the training: its adapter, moments and gradients make room for the next one, or for the sweep."""
         self._training = None
@@ -127,10 +139,7 @@ class Child:
         if self._bench is not None and _same(self._bench.task, task):
             return self._bench
         self._bench = self._training = None
-        torch.set_num_threads(task.fit.threads)
-        torch.use_deterministic_algorithms(task.fit.deterministic or task.fit.device == "cpu", warn_only=False)
-        # Nothing here reads memory that it has not written; torch declares no such attribute to type checkers.
-        setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
+        _settle(task.fit)
         self._channel.progress("loading", 0, task.plan.steps)
         loaded = self._base(task)
         require_apart(task.plan, tokenizers_of(getattr(loaded.base, "_pipeline", None)))
@@ -138,11 +147,22 @@ class Child:
         return self._bench
 
     def _base(self, task: job.Task) -> Loaded:
-        if self._loaded is None or not self._loaded.serves(task):
+        return self._loaded_base(task.plan.base, task.job.base, task.fit)
+
+    def _loaded_base(self, name: str, source: str, fit: Fit) -> Loaded:
+        if self._loaded is None or not self._loaded.serves(name, source, fit):
             self._loaded = None
             free()
-            self._loaded = load(task)
+            self._loaded = load_base(name, source, fit)
         return self._loaded
+
+
+def _settle(fit: Fit) -> None:
+    """Sums in the same order every time."""
+    torch.set_num_threads(fit.threads)
+    torch.use_deterministic_algorithms(fit.deterministic or fit.device == "cpu", warn_only=False)
+    # Nothing here reads memory that it has not written; torch declares no such attribute to type checkers.
+    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
 
 
 def _drop_parts(folder: Path) -> None:

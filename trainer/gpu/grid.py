@@ -29,9 +29,11 @@ class Row:
     cells: Sequence[Image.Image]
 
 
-def sheet(title: str, subtitle: str, heads: Sequence[str], rows: Sequence[Row]) -> Image.Image:
+def sheet(
+    title: str, subtitle: str, heads: Sequence[str], rows: Sequence[Row], *, most_pixels: int = MOST_PIXELS
+) -> Image.Image:
     """Rows of pictures with their labels on the left and the column heads above."""
-    cell = cell_px(heads, rows)
+    cell = cell_px(heads, rows, most_pixels)
     width = LABEL + len(heads) * (cell + GAP) + GAP
     height = TITLE + HEAD + len(rows) * (cell + GAP) + GAP
     paper = Image.new("RGB", (width, height), PAPER)
@@ -52,10 +54,10 @@ def sheet(title: str, subtitle: str, heads: Sequence[str], rows: Sequence[Row]) 
     return paper
 
 
-def cell_px(heads: Sequence[str], rows: Sequence[Row]) -> int:
-    """The side of a cell: as large as its pictures, unless that makes the sheet too large to post."""
+def cell_px(heads: Sequence[str], rows: Sequence[Row], most_pixels: int = MOST_PIXELS) -> int:
+    """The side of a cell: as large as its pictures, unless that makes the sheet too large, to post where nothing else is said."""
     drawn = max((max(image.size) for row in rows for image in row.cells), default=LEAST_CELL)
-    room = math.isqrt(MOST_PIXELS // max(1, len(heads) * len(rows)))
+    room = math.isqrt(most_pixels // max(1, len(heads) * len(rows)))
     return max(LEAST_CELL, min(drawn, room))
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol
 
 from PIL import Image
 
@@ -23,15 +24,33 @@ BATCH_PIXELS = 16 * 64 * 64
 """Pictures of so many pixels together are drawn at once on the CPU, and of 256 times as many on a GPU."""
 
 
-def shape_of(base: Base, plan: Plan) -> Shape:
+class Sampling(Protocol):
+    """How pictures are drawn: a plan says it, and a comparison of LoRAs."""
+
+    @property
+    def resolution(self) -> int: ...
+    @property
+    def preview_steps(self) -> int: ...
+    @property
+    def guidance(self) -> float: ...
+    @property
+    def prompts(self) -> Sequence[PreviewPrompt]: ...
+
+
+def shape_of(base: Base, plan: Sampling) -> Shape:
     """Previews are square: every prompt is drawn in the shape that bases know best."""
     square = [shape for shape in base.shapes(plan.resolution) if shape.height == shape.width]
     return square[0]
 
 
+def at_once(base: Base, shape: Shape) -> int:
+    """Pictures that are drawn together where memory allows it."""
+    return max(1, BATCH_PIXELS * (256 if base.device.type != "cpu" else 1) // (shape.height * shape.width))
+
+
 def panel(
     base: Base,
-    plan: Plan,
+    plan: Sampling,
     words: Mapping[str, Words],
     *,
     prompts: Sequence[PreviewPrompt] | None = None,
@@ -41,7 +60,6 @@ def panel(
     rows = plan.prompts if prompts is None else prompts
     wanted = [(row, seed) for row, prompt in enumerate(rows) for seed in prompt.seeds]
     shape = shape_of(base, plan)
-    at_once = max(1, BATCH_PIXELS * (256 if base.device.type != "cpu" else 1) // (shape.height * shape.width))
     drawn: dict[tuple[int, int], Image.Image] = {}
 
     def draw(most: int) -> None:
@@ -54,7 +72,7 @@ def panel(
             faults.gap("preview")
             tell()
 
-    halving(at_once, draw)
+    halving(at_once(base, shape), draw)
     return drawn
 
 
@@ -74,7 +92,7 @@ def base_panel(
     """The plan's panel without the LoRA: drawn once an order, then read from `cache`."""
     folder = cache / f"base-{_key(base, plan)}"
     wanted = [(row, seed) for row, prompt in enumerate(plan.prompts) for seed in prompt.seeds]
-    kept = {cell: _opened(folder / f"{cell[0]}-{cell[1]}.png") for cell in wanted}
+    kept = {cell: opened(folder / f"{cell[0]}-{cell[1]}.png") for cell in wanted}
     whole = {cell: image for cell, image in kept.items() if image is not None}
     if len(whole) == len(kept):
         return whole
@@ -94,7 +112,8 @@ def save(drawn: Panel, folder: Path, name: Callable[[int, int], str]) -> None:
         part.replace(file)
 
 
-def _opened(file: Path) -> Image.Image | None:
+def opened(file: Path) -> Image.Image | None:
+    """A picture that `save` wrote; None where it is not there or damaged."""
     try:
         with Image.open(file) as image:
             return image.convert("RGB")
