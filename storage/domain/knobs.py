@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,8 @@ def _field(name: str, hint: Any) -> Field:  # noqa: ANN401 -- an annotation
 def out_of_bounds(plan: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 -- any dataclass whose fields have knobs
     """(name, what is wrong with it) of every field beyond its bounds: far beyond any recipe, against hostile plans."""
     for field in knobs(type(plan)):
-        wrong = _wrong(getattr(plan, field.name), field.knob)
+        value = getattr(plan, field.name)
+        wrong = _unknown(value, field.type) or _wrong(value, field.knob)
         if wrong:
             yield field.name, wrong
 
@@ -72,6 +73,12 @@ def bounds(knob: Knob) -> str:
     if knob.least is not None:
         return f"at least {knob.least:g}"
     return "" if knob.most is None else f"at most {knob.most:g}"
+
+
+def _unknown(value: Any, kind: Any) -> str:  # noqa: ANN401 -- a field's value and annotation
+    if get_origin(kind) is not Literal or value in get_args(kind):
+        return ""
+    return f"{str(value)[:40]!r} is none of {', '.join(map(str, get_args(kind)))}"
 
 
 def _wrong(value: Any, knob: Knob) -> str:  # noqa: ANN401 -- a field's value

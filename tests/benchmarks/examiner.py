@@ -22,7 +22,9 @@ from trainer.pocket.subjects import Kind, TestSubject, test_subject
 from trainer.pocket.vocabulary import BACKGROUNDS, CLASSES, COLOURS
 
 WAYS = 20
-"""The classifier of a type knows this many subjects: the compared ones come first."""
+"""The classifier of a type knows this many subjects, the compared ones among them."""
+COMPARED = 8
+"""Compared subjects start here: recipe and judge were made while looking at earlier ones."""
 DEVELOPMENT = 40
 """Development subjects start here: never compared, and unknown to the classifiers of the comparison."""
 NEW_PLACES = ("in the desert", "in a room", "in the sky", "by a brick wall")

@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.recipes --subjects 20 --out runs/recipes` trains every recipe on every drawn subject (8 pictures
 each; the types take turns) and scores it (`study`). Before that, every rival gets the best of three learning rates on
-development subjects that the comparison never uses.
+development subjects that the comparison never uses; the compared ones were not looked at while recipe and judge were made.
 
 Equal compute: a rival takes its own number of steps, with the largest batch whose seconds stay within ours, and ends early
 where even batch 1 is too slow. Resumable; start it in as many terminals as there are cores, and they share the work. The last
@@ -14,19 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from tests.benchmarks.study import (
-    DEVELOPMENT,
-    Job,
-    Recipe,
-    Score,
-    Study,
-    chosen_subjects,
-    opened,
-    options,
-    report,
-    stepped,
-)
-from tests.benchmarks.trainings import PICTURES
+from tests.benchmarks.examiner import COMPARED, DEVELOPMENT, Score
+from tests.benchmarks.study import Job, Recipe, Study, chosen_subjects, opened, options, report, stepped
+from tests.benchmarks.trainings import PICTURES, plan_of
 from trainer.pocket.subjects import TestSubject
 
 RATES = (2.5e-4, 5e-4, 1e-3)
@@ -44,7 +34,14 @@ def compared(study: Study, subjects: Sequence[TestSubject], development: int) ->
     for name, recipe in RIVALS.items():
         rate = best_rate(study, name, recipe, chosen_subjects(development, DEVELOPMENT))
         jobs = [Job(name=name, subject=subject, recipe=recipe, rate=rate) for subject in subjects]
-        yield f"{name} ({rate:g})", study.scores(jobs)
+        yield f"{name}: {told(study, jobs[0])} at {rate:g}", study.scores(jobs)
+
+
+def told(study: Study, job: Job) -> str:
+    """What a rival really trained: its seconds are ours, so a long one is cut short, and two that are cut may be the same."""
+    plan, wanted = study.plan(job), job.recipe(plan_of(job.subject)).steps
+    cut = f", cut from {wanted}" if plan.steps < wanted else ""
+    return f"{plan.steps} steps of {plan.batch_size}{cut}"
 
 
 def best_rate(study: Study, name: str, recipe: Recipe, subjects: Sequence[TestSubject]) -> float:
@@ -60,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__, "runs/recipes")
     parser.add_argument("--development", type=int, default=3, help="subjects that rates are chosen on")
     asked = parser.parse_args(arguments)
-    report(dict(compared(opened(asked), chosen_subjects(asked.subjects), asked.development)))
+    report(dict(compared(opened(asked), chosen_subjects(asked.subjects, COMPARED), asked.development)))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,20 @@ KINDS: tuple[Kind, ...] = ("object", "character", "person")
 """Types of which a classifier can tell one subject from another; a style has no subject of its own."""
 MOST_BATCH = 8
 Recipe = Callable[[Plan], Plan]
-COSTLY = ("batch_size", "accumulation", "rank", "targets", "prior", "prior_share", "optimizer", "ema_decay")
+COSTLY = (
+    "batch_size",
+    "accumulation",
+    "rank",
+    "targets",
+    "prior",
+    "prior_share",
+    "optimizer",
+    "ema_decay",
+    "lora_dropout",
+    "latents",
+    "resolution",
+    "resolutions",
+)
 """The fields of a plan that change what a step costs."""
 
 
@@ -119,10 +132,14 @@ class Study:
         """All trained and scored, or read where they are kept."""
         return together([partial(self._run, job) for job in jobs])
 
-    def _run(self, job: Job, wait: bool) -> Score:  # noqa: FBT001 -- `together` calls it so
+    def plan(self, job: Job) -> Plan:
+        """What is trained: the recipe's plan within our seconds."""
         ours = plan_of(job.subject)
         plan = (in_steps if job.batch_stays else paced)(job.recipe(ours), ours, self.clock)
-        plan = plan if job.rate is None else replace(plan, learning_rate=job.rate)
+        return plan if job.rate is None else replace(plan, learning_rate=job.rate)
+
+    def _run(self, job: Job, wait: bool) -> Score:  # noqa: FBT001 -- `together` calls it so
+        plan = self.plan(job)
         folder = self.out / f"{in_a_path(job.name)}-{plan.learning_rate:g}" / f"{job.subject.kind}-{job.subject.index}"
         with held(folder.with_suffix(".lock"), wait=wait):
             fresh = not (folder / "score.json").is_file()
@@ -167,7 +184,7 @@ def chosen_subjects(count: int, first: int = 0) -> list[TestSubject]:
 
 def report(scores: Mapping[str, Sequence[Score]]) -> None:
     """The table, and how much ours is ahead, paired by subject."""
-    print("| recipe (learning rate) | score | likeness | obedience | others |\n| --- | --- | --- | --- | --- |")
+    print("| recipe | score | likeness | obedience | others |\n| --- | --- | --- | --- | --- |")
     for name, found in scores.items():
         cells = [in_words([score.whole for score in found])]
         cells += [

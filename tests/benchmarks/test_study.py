@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from storage.domain.plan import Plan
+from storage.plan_reading import require_sound
 from storage.system import Locked
 from tests.benchmarks.ablation import TECHNIQUES
-from tests.benchmarks.examiner import DEVELOPMENT, NEW_OTHERS, NEW_PLACES, Score
+from tests.benchmarks.examiner import COMPARED, DEVELOPMENT, NEW_OTHERS, NEW_PLACES, WAYS, Score
 from tests.benchmarks.recipes import RIVALS
 from tests.benchmarks.study import chosen_subjects, in_steps, paced
 from tests.benchmarks.trainings import held, plan_of, together
@@ -45,6 +46,7 @@ def test_a_rival_that_is_too_long_is_cut_short_at_batch_1(ours: Plan) -> None:
 def test_a_technique_changes_the_plan_and_keeps_its_batch(ours: Plan, name: str) -> None:
     changed = TECHNIQUES[name](ours)
     assert changed != ours
+    require_sound(changed)
     trained = in_steps(changed, ours, lambda plan: seconds(plan) * (1.5 if plan.prior != "none" else 1))
     assert trained.batch_size == changed.batch_size
     if changed.prior != "none":
@@ -59,8 +61,10 @@ def test_prompts_of_the_score_are_seen_by_no_training(ours: Plan) -> None:
 
 
 def test_rates_and_techniques_are_chosen_on_other_subjects() -> None:
-    compared, development = chosen_subjects(20), chosen_subjects(20, DEVELOPMENT)
-    assert len({(s.kind, s.index) for s in compared} | {(s.kind, s.index) for s in development}) == 40
+    compared, development = chosen_subjects(20, COMPARED), chosen_subjects(26, DEVELOPMENT)
+    assert len({(s.kind, s.index) for s in compared} | {(s.kind, s.index) for s in development}) == 46
+    assert {s.index for s in compared} <= set(range(COMPARED, WAYS))
+    assert {s.index for s in development} <= set(range(DEVELOPMENT, DEVELOPMENT + WAYS))
     assert {s.kind for s in compared} == {"object", "character", "person"}
 
 

@@ -31,6 +31,11 @@ def test_a_field_without_a_knob_is_an_error_of_the_program() -> None:
         knobs(Bare)
 
 
+def test_a_choice_that_nobody_knows_is_refused_with_those_there_are() -> None:
+    wrong = dict(out_of_bounds(replace(tiny_plan(), timestep_density="logit_normal")))  # type: ignore[arg-type]
+    assert wrong == {"timestep_density": "'logit_normal' is none of uniform, logit-normal"}
+
+
 @pytest.mark.parametrize(
     "field", [f for f in knobs(Plan) if f.knob.least is not None or f.knob.most is not None], ids=lambda f: f.name
 )
