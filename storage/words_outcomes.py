@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 
+from storage.domain.choice import PSEUDO_VOTES
 from storage.domain.learned import Evidence, Learned
 from storage.domain.lesson import Dose
 from storage.domain.orders import SubjectType
@@ -39,6 +40,9 @@ def _state(revisions: Sequence[Revision], ballots: int, *, frozen: bool) -> str:
         lines.append(f"Only ballots closed after {instant(revisions[-1].since)} count (reset).")
     lines.append(
         "Learning is frozen: what is in use stays as it is." if frozen else "Every ballot that closes is learned from."
+    )
+    lines.append(
+        f"In every choice, all that was measured counts as {PSEUDO_VOTES:g} vote{'' if PSEUDO_VOTES == 1 else 's'}."
     )
     return "\n".join(lines)
 

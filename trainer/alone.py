@@ -41,6 +41,8 @@ from storage.written import write_out
 from trainer import terminal
 from trainer.continued import Continued, looked_at
 from trainer.job import take_turn
+from trainer.lessons import HELP as LEARNED_HELP
+from trainer.lessons import lesson_or_usage
 from trainer.settings import WorkerSettings, writes_tensorboard
 from trainer.turn import Bench
 from trainer.weights import missing, present
@@ -218,6 +220,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
     )
     parser.add_argument("--json", action="store_true", help="print result.json to standard output at the end")
     parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan file, as `lorasmith plan` prints one")
+    parser.add_argument("--learned", action="store_true", help=LEARNED_HELP)
     parser.add_argument("--continue", type=Path, dest="continue_from", metavar="FILE", help="a LoRA to go on from")
     given = parser.parse_args(arguments)
     if given.steps is not None and not 1 <= given.steps <= 100_000:
@@ -230,6 +233,8 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
             parser.error(f"the plan file says {field} already; leave out --{name.replace('_', '-')} or that line")
     if given.subject is None and "subject_type" not in said:
         parser.error("the following arguments are required: --subject")
+    if given.learned and (plan or given.recipe not in (None, "house")):
+        parser.error("--learned changes the house recipe; leave it out beside --plan or another --recipe")
     wish = Wish(
         pictures=given.pictures,
         subject=SubjectType(said.get("subject_type", given.subject)),
@@ -247,7 +252,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         continue_from=_start_of(given.continue_from, parser) if given.continue_from else None,
         plan_sha256=hashlib.sha256(given.plan.read_bytes()).hexdigest() if plan else "",
     )
-    return wish, given.json
+    return replace(wish, lesson=lesson_or_usage(wish.base, wish.subject, parser)) if given.learned else wish, given.json
 
 
 def _name_of(given: str, pictures: Path, plan: Wanted | None) -> str:

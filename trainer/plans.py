@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -25,6 +26,8 @@ from storage.plan_order import exported, lasting_names
 from storage.settings import StorageSettings, wrong_settings
 from trainer import terminal
 from trainer.alone import settings_of
+from trainer.lessons import HELP as LEARNED_HELP
+from trainer.lessons import learned_here
 from trainer.wish import RECIPE_HELP, Wish, brought_together, drafted, plan_of_wish, require_enough, require_faces
 from trainer.worker import opened
 
@@ -80,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--class-word", default="", help="what it is in one word: dog, teapot, woman")
     parser.add_argument("--trigger", default="", help="the new word that calls the subject; made up if not given")
     parser.add_argument("--name", default="", help="what the LoRA is called; the folder's name if not given")
+    parser.add_argument("--learned", action="store_true", help=LEARNED_HELP)
     parser.add_argument("--order", metavar="ID", help="the plan of this order instead")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where that order was made with `lorasmith train`, if it was"
@@ -87,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if (given.order is None) == (given.pictures is None) or (given.pictures and not given.subject):
         parser.error("it takes a folder and --subject, or --order")
+    if given.learned and (given.order or given.recipe != "house"):
+        parser.error("--learned changes the house recipe of a folder; leave it out beside --order or another --recipe")
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         if given.order:
@@ -105,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _wish(pictures: Path, out: Path, said: dict[str, str]) -> Wish:
+def _wish(pictures: Path, out: Path, said: dict[str, Any]) -> Wish:
     return Wish(
         pictures=pictures,
         subject=SubjectType(said["subject"]),
@@ -115,6 +121,7 @@ def _wish(pictures: Path, out: Path, said: dict[str, str]) -> Wish:
         name=clean_word(said["name"] or pictures.resolve().name) or "lora",
         base=said["base"],
         recipe=said["recipe"],
+        lesson=learned_here(said["base"], SubjectType(said["subject"])) if said["learned"] else None,
     )
 
 

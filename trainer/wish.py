@@ -15,6 +15,7 @@ from storage import orders
 from storage.captions import write_captions
 from storage.doctor import admit, bring_back, leave_out
 from storage.domain.errors import LorasmithError, PictureRefused
+from storage.domain.lesson import Lesson
 from storage.domain.lifecycle import Stage
 from storage.domain.observers import OBSERVERS
 from storage.domain.orders import CLASS_WORDS, MIN_PICTURES, SubjectType
@@ -55,6 +56,8 @@ class Wish:
     steps: int | None = None
     """Fewer or more steps than the recipe says."""
     recipe: str = "house"
+    lesson: Lesson | None = None
+    """What votes taught; None takes the recipe as it comes."""
     plan: Wanted | None = None
     """What a plan file says, over the recipe."""
     plan_sha256: str = ""
@@ -168,6 +171,7 @@ def _fingerprint(wish: Wish, found: Gathered) -> str:
     said += [[asdict(concept) for concept in found.concepts]] if found.concepts else []
     said += [wish.continue_from.sha256] if wish.continue_from else []
     said += [wish.recipe, wish.plan_sha256] if wish.plan or wish.recipe != "house" else []
+    said += ["learned"] if wish.lesson else []  # by whatever revision: an order that was begun keeps its plan
     whole = hashlib.sha256(json.dumps(said).encode())
     for file in found.files:
         with file.open("rb") as opened_file:
@@ -248,6 +252,7 @@ def plan_of_wish(order: Order, kept: Sequence[Picture], wish: Wish, found: Gathe
         pictures=[PictureOf(id=p.id, dhash=int(p.dhash, 16)) for p in kept],
         recipe=wish.recipe,
         concepts=_concepts(kept, wish, found),
+        lesson=wish.lesson,
     )
     if wish.plan is not None:
         plan = filled(wish.plan, plan, kept)

@@ -14,10 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from storage.database import Database
 from storage.domain.errors import LorasmithError
+from storage.domain.learned import Learned
+from storage.domain.lesson import Dose, Lesson
 from storage.domain.orders import SubjectType
 from storage.lora_file import read_header, write_lora
 from storage.plan_reading import read
+from storage.settings import StorageSettings
+from storage.tables import Revision
 from tests.builders import drawn_pictures, tiny_base
 from tests.trainer.ordering import Scripted, script
 from trainer import plans
@@ -180,8 +185,18 @@ def _planned(wish: Wish, plan: Path, out: Path) -> Wish:
     return parse([str(wish.pictures), "--plan", str(plan), "--out", str(out)])[0]
 
 
+def _teach(file: Path, migrated: Path) -> None:
+    """An installation whose votes made plans for characters shorter."""
+    shutil.copy(migrated, file)
+    values = Learned(doses={("pocket", SubjectType.CHARACTER): Dose(steps=0.75)})
+    database = Database(StorageSettings(data_dir=file.parent))
+    with database.session() as session:
+        session.add(Revision(number=3, because="ballot", outcomes=60, values_json=values.to_json()))
+    database.close()
+
+
 async def test_the_plan_of_an_order_and_of_a_folder_are_printed(
-    wish: Wish, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    wish: Wish, tmp_path: Path, migrated_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = await train(wish, scripted(wish, tmp_path))
     capsys.readouterr()
@@ -196,6 +211,18 @@ async def test_the_plan_of_an_order_and_of_a_folder_are_printed(
     found = read(capsys.readouterr().out.encode())
     assert found.fields["recipe"] == "small-set-1250-1/pocket/character"
     assert (found.origin, found.fields["steps"]) == (None, 1250)
+    learned = [*asked, "--learned"]
+    with pytest.raises(SystemExit):
+        parse([*learned, "--out", "o", "--recipe", "small-set-1250"])
+    assert "leave it out beside --plan or another --recipe" in capsys.readouterr().err
+    monkeypatch.setenv("LORASMITH_DATA_DIR", str(tmp_path))
+    assert await asyncio.to_thread(plans.main, learned) == 1
+    assert "there is no database" in capsys.readouterr().err
+    _teach(tmp_path / "lorasmith.db", migrated_file)
+    assert await asyncio.to_thread(plans.main, learned) == 0
+    taught = read(capsys.readouterr().out.encode())
+    assert (taught.fields["recipe"], taught.fields["steps"]) == ("house-1+3/pocket/character", 120)
+    assert parse([*learned, "--out", "o"])[0].lesson == Lesson(number=3, dose=Dose(steps=0.75), taste=None)
     (held_out,) = found.fields["held_out"]
     assert (wish.pictures / held_out).is_file(), "pictures are called by the names of their files"
 
