@@ -51,6 +51,9 @@ VAE: dict[str, Any] = {
 """https://huggingface.co/stabilityai/sdxl-vae/blob/main/config.json; the others have more latent channels and else the same."""
 
 
+NO_CUDA = "rungs: PyTorch finds no CUDA GPU here, so there is nothing to measure; --device cpu runs the same code without measuring"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """One rung on one device: GiB at most, and seconds of a step."""
@@ -218,6 +221,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.base is None:
         print("\n".join(estimates()))
         return
+    if given.device == "cuda" and not torch.cuda.is_available():
+        print(NO_CUDA, file=sys.stderr)
+        sys.exit(2)
     px = given.px or BASES[given.base].native_px
     print("\n".join(compared(given.base, given.device, px, given.steps, given.out)))
 
