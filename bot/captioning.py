@@ -13,7 +13,7 @@ from typing import Any
 import discord
 from sqlmodel import Session
 
-from bot.answers import UNREACHABLE, Declined, Interaction, acknowledge, log, say
+from bot.answers import UNREACHABLE, Declined, Interaction, acknowledge, log
 from bot.download import Downloads
 from bot.parts import Parts
 from bot.plan_card import PlanCards
@@ -27,6 +27,7 @@ from bot.wording_captions import (
     FILE_LABEL,
     FILE_LABEL_ABOUT,
     NOTHING_SENT,
+    captions_label_cut,
     captions_refused,
     captions_saved,
 )
@@ -82,7 +83,7 @@ class Captioning:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_UP_S):
                 text = await self._parts.database.transact(_lines, arguments[0], str(interaction.user.id))
-        await interaction.response.send_modal(captions_modal(arguments[0], text if len(text) <= TEXT_LIMIT else ""))
+        await interaction.response.send_modal(captions_modal(arguments[0], text))
 
     async def submit(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
         """What came back: a file counts before the text. Until Start, and while training waits for its owner."""
@@ -92,7 +93,8 @@ class Captioning:
         try:
             raw = await self._fetch(interaction, *file) if file else text.encode()
             if not raw.strip():
-                return await say(interaction, NOTHING_SENT)
+                lines = await self._parts.database.transact(_lines, order_id, member)
+                return await _say_with_file(interaction, _Saved(text=NOTHING_SENT, lines=lines))
             name = file[1] if file else ""
             saved = await self._parts.database.transact(_save, order_id, member, raw, name)
         except CaptionsRefused as refused:
@@ -116,8 +118,19 @@ class Captioning:
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
 
+def _fitting(text: str) -> tuple[str, str]:
+    """As many whole lines as the field holds, and what is said of it."""
+    lines, kept = text.splitlines(keepends=True), ""
+    for number, line in enumerate(lines):
+        if len(kept) + len(line) > TEXT_LIMIT:
+            return kept, captions_label_cut(number, len(lines))
+        kept += line
+    return kept, CAPTIONS_LABEL_ABOUT
+
+
 def captions_modal(order_id: str, text: str) -> discord.ui.Modal:
     """One field with a line a picture, and a place for a file."""
+    text, about = _fitting(text)
     modal = discord.ui.Modal(title=CAPTIONS_TITLE, timeout=60.0, custom_id=f"captions:{order_id}")
     field: discord.ui.TextInput[Any] = discord.ui.TextInput(
         custom_id="lines",
@@ -129,7 +142,7 @@ def captions_modal(order_id: str, text: str) -> discord.ui.Modal:
     upload: discord.ui.FileUpload[Any] = discord.ui.FileUpload(
         custom_id="file", min_values=0, max_values=1, required=False
     )
-    modal.add_item(discord.ui.Label(text=CAPTIONS_LABEL, description=CAPTIONS_LABEL_ABOUT, component=field))
+    modal.add_item(discord.ui.Label(text=CAPTIONS_LABEL, description=about, component=field))
     modal.add_item(discord.ui.Label(text=FILE_LABEL, description=FILE_LABEL_ABOUT, component=upload))
     return forgettable(modal)
 

@@ -25,12 +25,12 @@ async def show_checkup(posting: Posting, it: Shown) -> None:
     if it.checkup is None or it.stage not in (Stage.QUEUED, Stage.TRAINING):
         return
     seen = await posting.parts.database.transact(_read, it.order.id, it.order.trigger)
-    if not seen.lines and not seen.captions:
+    if not seen.lines and not seen.captioned:
         return
     row = it.checkup
     open_ = not row.answer and row.answer_by is not None and row.answer_by > now()
     answer_by = row.answer_by if open_ else None
-    text = checkup_text(seen.lines, answer_by=answer_by, answer=row.answer, captions=seen.captions)
+    text = checkup_text(seen.lines, answer_by=answer_by, answer=row.answer, captioned=seen.captioned)
     if open_ and it.mention:
         text = f"{wording.mention(it.order.owner_id)} {text}"
     view = row_of(_answers(it.order.id, seen) if open_ else [])
@@ -49,8 +49,8 @@ class _Seen:
     """In words that are safe to show."""
 
     lines: list[str]
-    captions: list[tuple[str, str]]
-    """What a captioner wrote, by file name."""
+    captioned: int
+    """Of how many pictures a captioner said what they show."""
     out: int
     """How many pictures are proposed to be left out."""
 
@@ -60,9 +60,5 @@ def _read(session: Session, order_id: str, trigger: str) -> _Seen:
     found, whole = checkups.findings(row)
     named = [(wording.escape(p.source_name, 60), found[p.id]) for p in pictures_of(session, order_id) if p.id in found]
     lines = checkup_lines(named, whole, trigger=trigger, like=row.trigger_like, pieces=row.trigger_pieces)
-    written = checkups.captioned(session, order_id)
-    return _Seen(
-        lines=lines,
-        captions=[(wording.escape(p.source_name, 60), wording.escape(p.caption, 120)) for p in written],
-        out=len(checkups.doubted(session, order_id)),
-    )
+    captioned = len(checkups.captioned(session, order_id))
+    return _Seen(lines=lines, captioned=captioned, out=len(checkups.doubted(session, order_id)))

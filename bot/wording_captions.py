@@ -13,7 +13,7 @@ CAPTIONS_LABEL = "A line a picture"
 CAPTIONS_LABEL_ABOUT = "#1 name: what it shows. Nothing after the colon takes the standard captions."
 FILE_LABEL = "Or a file with captions"
 FILE_LABEL_ABOUT = "captions.txt as I send it back, or metadata.jsonl"
-NOTHING_SENT = "There was nothing in that; the captions are as they were."
+NOTHING_SENT = "The captions are as they were: all of them are in the attached file."
 CAPTIONS_FILE = "captions.txt"
 MOST_LINES = 10
 STILL_WAITING = "Training still waits: **Go on** begins it with these captions."
@@ -24,6 +24,11 @@ _ADVICE: dict[SubjectType, str] = {
     SubjectType.OBJECT: "Say where it is, the view and the light; leave out what it looks like itself.",
     SubjectType.STYLE: "Say what is shown; leave out the style, the technique and the mood.",
 }
+
+
+def captions_label_cut(shown: int, count: int) -> str:
+    """Over a field that cannot hold all captions; at most 100 characters, by Discord."""
+    return f"The first {shown} of {count} pictures. Empty the field and submit for a file with all of them."
 
 
 def captions_saved(

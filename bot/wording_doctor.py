@@ -9,12 +9,9 @@ from bot.wording import escape, listed, pictures, when
 from storage.doctor import can_return, findings_of
 from storage.domain.doctor import worth_dropping
 from storage.tables import Picture
-from storage.words_captions import said_words
 from storage.words_doctor import examined_words, finding_words
 
 MOST_LINES = 6
-MOST_FOUND, MOST_SAID = 12, 5
-"""Lines of the post about the look at all pictures: with both it stays one message."""
 MOST_CHOICES = 25
 """Of one select, by Discord."""
 LABEL_LIMIT = 100
@@ -64,27 +61,24 @@ def changed(out: int, back: int) -> str:
     return f"Done: {' and '.join(parts)}. The plan above is made anew." if parts else NOTHING_CHANGED
 
 
-def checkup_text(
-    lines: Sequence[str], *, answer_by: datetime | None, answer: str, captions: Sequence[tuple[str, str]] = ()
-) -> str:
-    """What the look at all pictures found, what was said of them, and until when training waits; all are safe already."""
+def checkup_text(lines: Sequence[str], *, answer_by: datetime | None, answer: str, captioned: int = 0) -> str:
+    """What the look at all pictures found, and until when training waits; `lines` are safe already.
+
+    What a captioner wrote of `captioned` pictures is for their owner alone: everybody reads a thread.
+    """
     begin = ["Before the first step I looked at your pictures together:"] if lines else []
     said = {"go": "You said to train as it is.", "drop": "What I proposed to leave out is left out, as you said."}
     end = said.get(answer, "")
     if not end and answer_by is not None:
         end = f"Training waits for your word until {when(answer_by)}, then it goes on as it is."
-    found = [f"- {line}" for line in listed(lines, MOST_FOUND // 2 if captions else MOST_FOUND)]
-    return "\n".join([*begin, *found, *_said(captions), *([end] if end else [])])
+    said_of = [wrote_captions(captioned, asks=not answer and answer_by is not None)] if captioned else []
+    return "\n".join([*begin, *(f"- {line}" for line in listed(lines, 12)), *said_of, *([end] if end else [])])
 
 
-def _said(captions: Sequence[tuple[str, str]]) -> list[str]:
-    """What a captioner wrote, as far as a message holds it; the form and its file have all of it."""
-    if not captions:
-        return []
-    lines = [f"- {said_words(name, caption)}" for name, caption in captions]
-    which = f"{pictures(len(captions))} that had none"
-    begin = f"I wrote captions for {which}. Look whether they are right; **Captions** shows all of them and takes corrections:"
-    return [begin, *listed(lines, MOST_SAID)]
+def wrote_captions(count: int, *, asks: bool) -> str:
+    """A captioner said what pictures show; `asks` while it can be corrected."""
+    look = " Are they right? **Captions** shows them to their owner alone, and takes corrections." if asks else ""
+    return f"I wrote captions for {pictures(count)} that had none.{look}"
 
 
 GOING_ON = "All right, training goes on."

@@ -5,7 +5,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY bot/__init__.py bot/py.typed bot/
 COPY storage storage
 COPY trainer trainer
-RUN python -m venv /opt/lorasmith && /opt/lorasmith/bin/pip install --no-cache-dir -c constraints.txt ".[trainer,small]"
+RUN python -m venv /opt/lorasmith && /opt/lorasmith/bin/pip install --no-cache-dir -c constraints.txt ".[trainer,small,tags]"
 
 FROM python:3.12.12-slim-bookworm
 RUN useradd --create-home --uid 10001 lorasmith && mkdir /data && chown lorasmith /data

@@ -143,11 +143,16 @@ def plan_sentences(plan: Plan, pictures: int) -> list[str]:
         f"Recipe {plan.recipe}: {plan.steps} steps of {_pictures(plan.batch_size)} each, from {pictures} in all.",
         *taught_sentences(plan),
         f"Learning rate {plan.learning_rate:g} ({plan.schedule}), rank {plan.rank}, {_targets(plan.targets)}.",
-        f"Views of about {plan.resolution} x {plan.resolution} px{', half of them mirrored' if plan.flip else ''}.",
+        f"Views of about {plan.resolution} x {plan.resolution} px{_shown(plan)}.",
         f"Checkpoints after steps {', '.join(map(str, plan.checkpoint_steps))}.",
         kept_aside[plan.validation],
         *concept_lines(plan),
     ]
+
+
+def _shown(plan: Plan) -> str:
+    alone = ", of head and shoulders alone" if plan.crop == "face" else ""
+    return alone + (", half of them mirrored" if plan.flip else "")
 
 
 def taught_sentences(plan: Plan) -> list[str]:

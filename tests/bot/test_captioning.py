@@ -74,8 +74,27 @@ async def test_captions_that_cannot_be_used_change_nothing_and_say_why(home: Hou
     line = json.dumps({"file_name": "nobody.png", "text": "x"}).encode()
     await answer({"file": [("metadata.jsonl", line)]}, "has a caption for nobody.png, and there is no such picture")
     await answer({"lines": "#9: too far"}, "line 1 is for picture #9")
-    await answer({"lines": ""}, "the captions are as they were")
+    await answer({"lines": ""}, "The captions are as they were")
     assert await captions(home, order.id) == ["", "", "", ""]
+
+
+async def test_more_captions_than_the_form_holds_come_in_whole_lines_and_all_of_them_in_a_file(
+    home: House, ada: Member
+) -> None:
+    order, card = await drafted(home, "Ada", first=1030)
+    names = [p.source_name for p in await home.pictures(order.id)]
+    long = "".join(f"#{n} {name}: {'a word ' * 140}{n}\n" for n, name in enumerate(names, 1))
+    sent = await ada.submit_modal(await ada.click(card, "Captions"), {"file": [("captions.txt", long.encode())]})
+    await home.reply(ada, sent, "4 of 4 pictures have words of their own")
+    opened = await ada.click(await home.card("Ada", order.id, "4 of 4 pictures"), "Captions")
+    shown = json.dumps(opened.modal)
+    assert "The first 3 of 4 pictures" in shown
+    assert f"#3 {names[2]}: a word" in shown
+    assert f"#4 {names[3]}" not in shown
+    said = await home.reply(ada, await ada.submit_modal(opened, {"lines": ""}), "The captions are as they were")
+    (file,) = said.files
+    assert (await ada.download(file)).decode().count("a word") == 560
+    assert all(len(caption) > 900 for caption in await captions(home, order.id))
 
 
 async def test_captions_are_the_owners_alone(home: House, ada: Member) -> None:
