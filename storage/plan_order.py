@@ -70,6 +70,8 @@ def filled(wanted: Wanted, recipe: Plan, pictures: Sequence[Picture]) -> Plan:
         said[field] = tuple(_found(field, name, pictures) for name in said[field])
     if "concepts" in said:
         said["concepts"] = found_concepts(said["concepts"], pictures)
+    if "recipe" in said:
+        said["recipe"] = _recipe(said["recipe"], recipe)
     if "held_out" not in said and said.get("validation") is Validation.NONE:
         said["held_out"] = ()
     steps = said.get("steps", recipe.steps)
@@ -80,6 +82,15 @@ def filled(wanted: Wanted, recipe: Plan, pictures: Sequence[Picture]) -> Plan:
     if len(plan.held_out) >= len(pictures):
         raise PlanRefused("held_out: no picture is left to learn from")
     return plan
+
+
+def _recipe(text: str, recipe: Plan) -> str:
+    """What a file calls its recipe; of its name alone, what it is called here. Raises `PlanRefused` for another plan's."""
+    _, slash, made_for = text.partition("/")
+    own = recipe.recipe.partition("/")[2]
+    if slash and made_for != own:
+        raise PlanRefused(f"recipe: it made a plan of {made_for[:80]}, and this one is of {own}; leave the field out")
+    return text if slash else recipe.recipe
 
 
 def found_concepts(concepts: Sequence[Concept], pictures: Sequence[Picture]) -> tuple[Concept, ...]:

@@ -19,6 +19,8 @@ from storage.domain.errors import Refusal
 from storage.domain.knobs import knobs, out_of_bounds
 from storage.domain.orders import MAX_PICTURES
 from storage.domain.plan import Plan
+from storage.domain.portraits import PORTRAITS
+from storage.domain.recipes import recipe_names, recipe_of
 from storage.plan_file import ORDER, Origin
 
 MAX_BYTES = 1 << 18
@@ -65,6 +67,10 @@ def read(data: bytes) -> Wanted:
             wrong.append(f"{name}: {error}")
     if "base" in taken and taken["base"] not in BASES:
         wrong.append(f"base: {_shown(taken['base'])} is no base model that is known here{near(taken['base'], BASES)}")
+    if "recipe" in taken and recipe_of(taken["recipe"]) is None:
+        known_ones = [*recipe_names(), *PORTRAITS]
+        named = taken["recipe"].partition("/")[0].partition("+")[0]
+        wrong.append(f"recipe: {_shown(taken['recipe'])} is no recipe that is known here{near(named, known_ones)}")
     if wrong:
         raise PlanRefused(*wrong)
     return Wanted(fields=taken, origin=origin)

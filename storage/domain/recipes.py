@@ -67,9 +67,16 @@ def recipe_names() -> tuple[str, ...]:
 
 def recipe_named(text: str) -> str:
     """The recipe that `Plan.recipe` names ("house-1+17/sdxl/person" is house); house where it names none."""
-    name = text.partition("/")[0].partition("+")[0]
-    known_ones = (*recipe_names(), *PORTRAITS)
-    return next((known for known in known_ones if name in (known, f"{known}-{VERSION}")), "house")
+    return recipe_of(text) or "house"
+
+
+def recipe_of(text: str) -> str | None:
+    """The same; None where there is no recipe of that name, or no such version of it."""
+    name, _, revision = text.partition("/")[0].partition("+")
+    if "+" in text.partition("/")[0] and not (revision.isascii() and revision.isdigit()):
+        return None
+    versions = ["", *(f"-{version}" for version in range(1, VERSION + 1))]
+    return next((known for known in (*recipe_names(), *PORTRAITS) if name.removeprefix(known) in versions), None)
 
 
 def steps_for(

@@ -98,8 +98,8 @@ async def test_an_order_made_again_has_the_faces_of_the_first_and_is_not_looked_
         for number, row in enumerate(orders.pictures_of(session, again.id)):
             row.sha256 = f"{3 - number:064x}"
         faces = {f"{first.id}-p1": (0.1, 0.30000000000000004, 1.0, 1e-05), f"{first.id}-p3": (0.0, 0.25, 0.5, 0.75)}
-        looked = {"pictures": {}, "whole": (), "captions": {}, "trigger_like": None, "trigger_pieces": 0}
-        checkups.note(session, first.id, checkups.Seen(**looked, faces=faces), wait_s=0)
+        looked = checkups.Seen(pictures={}, whole=(), captions={}, trigger_like=None, trigger_pieces=0, faces=faces)
+        checkups.note(session, first.id, looked, wait_s=0)
         rows = orders.pictures_of(session, first.id)
         origin = origin_of(first, plan_of("pocket"), rows, checkups.faces_of(session, first.id))
         back = read(written(plan_of("pocket"), origin=origin).encode()).origin
@@ -175,6 +175,7 @@ def test_what_a_file_leaves_out_comes_from_the_recipe() -> None:
     assert plan == replace(recipe, rank=7, learning_rate=1e-4)
     shorter = filled(read(b"steps: 40\n"), recipe, PICTURES)
     assert (shorter.steps, shorter.checkpoint_steps[-1]) == (40, 40)
+    assert filled(read(b"recipe: house\n"), recipe, PICTURES) == recipe, "a name alone is that recipe, as it is here"
     without = filled(read(b"validation: none\n"), recipe, PICTURES)
     assert (without.validation, without.held_out) == (Validation.NONE, ())
 
@@ -185,6 +186,10 @@ def test_what_a_file_leaves_out_comes_from_the_recipe() -> None:
         ("lerning_rate: 1", "'lerning_rate' is no field of a plan; learning_rate is near to it"),
         ("learning-rate: 1", "learning_rate is near to it"),
         ("base: sdxxl", "base: 'sdxxl' is no base model that is known here; sdxl is near to it"),
+        ("recipe: hundred-a-pictur", "recipe: 'hundred-a-pictur' is no recipe that is known here; hundred-a-picture is near"),
+        ("recipe: hous-1/sdxl/person", "house is near to it"),
+        ("recipe: house-9/sdxl/person", "'house-9/sdxl/person' is no recipe"),
+        ("recipe: house-1+x/sdxl/person", "is no recipe"),
         ("base: no", "base: False is not a text; put it in quotes"),
         ("rank: 3.5", "rank: 3.5 is not a whole number"),
         ("rank: true", "rank: True is not a whole number"),
@@ -232,6 +237,17 @@ def test_files_that_are_no_texts_or_too_long_are_refused(data: bytes, answer: st
 @pytest.mark.parametrize(
     ("base", "text", "answer"),
     [
+        (
+            "sdxl",
+            "recipe: house-1/pocket/character",
+            "recipe: it made a plan of pocket/character, and this one is of sdxl/char",
+        ),
+        (
+            "sdxl",
+            "recipe: house-1+17/sdxl/style",
+            "recipe: it made a plan of sdxl/style, and this one is of sdxl/character",
+        ),
+        ("sdxl", "recipe: house-1/sdxl", "recipe: it made a plan of sdxl, and this one is of sdxl/character"),
         ("sdxl", "rank: 500", "rank: 500 is not from 1 to 128"),
         ("sdxl", "warmup_steps: 5000", "warmup_steps: it is longer than the training"),
         ("sdxl", "steps: 50\ncheckpoint_steps: [10, 20]", "checkpoint_steps: the first is at least 1 and the last"),
