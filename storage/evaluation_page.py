@@ -21,6 +21,7 @@ STYLE = """
 td small, th small { display: block; color: var(--soft); font-weight: 400; }
 .prompt { margin: 1rem 0 0; }
 .cells { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 13rem), 1fr)); gap: .5rem; }
+@media (max-width: 700px) { .cells.threes { grid-template-columns: repeat(3, 1fr); } }
 .cells figure { padding: .35rem; } .cells figcaption { margin-top: .2rem; font-size: .82rem; line-height: 1.3; }
 .charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
 .charts section { max-width: none; } .charts .chart { max-width: none; }
@@ -95,8 +96,9 @@ def _row(one: Contestant) -> str:
 def _pictures(found: Evaluation, shown: Mapping[tuple[int, int], bytes]) -> str:
     many = len(found.seeds[0])
     which = f" The first of {many} seeds is shown; all are in the folder drawn." if many > 1 else ""
+    kind = "cells threes" if len(found.contestants) in (3, 5, 6, 9) else "cells"  # on a phone: no row of one
     rows = "".join(
-        f'<section><h3 class="prompt">{escape(label)}</h3><div class="cells">{_cells(found.contestants, label, row, shown)}</div>'
+        f'<section><h3 class="prompt">{escape(label)}</h3><div class="{kind}">{_cells(found.contestants, label, row, shown)}</div>'
         "</section>"
         for row, label in enumerate(found.labels)
     )

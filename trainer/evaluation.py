@@ -104,7 +104,7 @@ async def evaluate(asked: Asked) -> Evaluation:
 def _tell(found: Sequence[Entry], asked: Asked) -> None:
     """How each LoRA is used, and a style on prompts that are not for styles. Raises `LorasmithError`."""
     for entry in found:
-        how = {"command": "as you said", "habit": "no file says another"}.get(
+        how = {"command": "as you said", "habit": "nothing recommends another"}.get(
             entry.scale_from, f"from its {entry.scale_from}"
         )
         terminal.say(f'{entry.name}: "{entry.trigger} {entry.class_word}", scale {entry.scale:g} ({how})')
