@@ -68,7 +68,7 @@ async def _train(wish: Wish, settings: WorkerSettings) -> OrderView:
     await asyncio.to_thread(migrate, settings)
     async with opened(settings, f"alone:{secrets.token_hex(4)}", serves=False) as bench:
         try:
-            await bench.seat.prove()
+            await bench.seat.meet()
             order_id = await ordered(bench, wish)
             await _trained(bench, order_id)
             await bench.database.transact(terminal.checkup, order_id)

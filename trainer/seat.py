@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from storage.domain.fit import DeviceKind
+from storage.domain.plan import Plan
 from storage.domain.rungs import rung_of
 from trainer.child import Child, Launch, NeverReady
 from trainer.fit import Device, fit_for, largest_recipe
@@ -34,14 +35,24 @@ class Seat:
         self._working = False
         self._since = time.monotonic()
 
-    async def prove(self) -> None:
-        """Look before the first order comes whether bases that need a GPU find one here. Raises `NeverReady`, `TooSmall`."""
+    async def meet(self) -> None:
+        """Look whether bases that need a GPU find one here. Raises `NeverReady`."""
         if self._need_gpu:
-            device = self.device(await self.child())
+            await self.child()
             self.rest()
-            for base in self._need_gpu:
-                fit = fit_for(largest_recipe(base), device)
-                log.info("%s trains here with: %s", base, rung_of(fit))
+
+    async def prove(self) -> None:
+        """The same before the first order comes, and whether whatever members may order fits on it. Raises `TooSmall` too."""
+        await self.meet()
+        for base in self._need_gpu:
+            fit = fit_for(largest_recipe(base), self.device(await self.child()))
+            log.info("%s trains here with: %s", base, rung_of(fit))
+        self.rest()
+
+    def require_fit(self, plan: Plan, pictures: int) -> None:
+        """Before an order is queued: whether this one plan fits on the device that was met. Raises `TooSmall`."""
+        if self._child is not None:
+            fit_for(plan, self.device(self._child), pictures=pictures)
 
     async def child(self) -> Child:
         """The child that sits here, or a new one; it stays until `rest` and then for a while. Raises `NeverReady`."""

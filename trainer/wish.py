@@ -234,7 +234,9 @@ def _set_going(session: Session, bench: Bench, order_id: str, wish: Wish, found:
     """Start a draft; try a failed one again; let be what is under way."""
     order = orders.locked_order(session, order_id)
     if order.stage == Stage.DRAFT.value:
-        plan = plan_of_wish(order, orders.kept(session, order_id), wish, found)
+        kept = orders.kept(session, order_id)
+        plan = plan_of_wish(order, kept, wish, found)
+        bench.seat.require_fit(plan, len(kept))
         return orders.start(session, bench.engine, order_id, plan)
     if order.stage == Stage.FAILED.value:
         return orders.retry(session, bench.engine, order_id)

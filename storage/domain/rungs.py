@@ -132,10 +132,12 @@ def runs(plan: Plan, fit: Fit, device: Device, pictures: int = MAX_PICTURES) -> 
     return device.memory_gib is None or device.kind == "cpu" or fits(plan, fit, device, pictures)
 
 
-def least_gib(plan: Plan, kind: DeviceKind = "cuda") -> int:
-    """The smallest card that some rung fits on."""
+def least_gib(plan: Plan, kind: DeviceKind = "cuda", main: float | None = None) -> int:
+    """The smallest card that some rung fits on, with `main` GiB of main memory free beside it; None has all that it takes."""
     small = Device(kind=kind, memory_gib=1.0, threads=1)
-    return min(_card(plan, fit) for _, fit in ladder(plan, small))
+    rungs = [replace(fit, caches="disk") for _, fit in ladder(plan, small)]
+    beside = [fit for fit in rungs if main is None or main_gib(plan, fit) <= main - MAIN_SPARE_GIB]
+    return min(_card(plan, fit) for fit in beside or rungs)
 
 
 def whole_gib(plan: Plan, kind: DeviceKind = "cuda") -> int:
@@ -167,7 +169,7 @@ def _what_would_fit(plan: Plan, device: Device, pictures: int) -> str:
         for other in (replace(plan, base=name, targets="attention") for name in FOOTPRINTS if name != plan.base)
         if _could(other, device, pictures)
     )
-    offers = [f"a GPU of {least_gib(plan, device.kind)} GiB"]
+    offers = [f"a GPU of {least_gib(plan, device.kind, device.main_gib)} GiB"]
     smaller = [
         px for px in (768, 512) if px < plan.resolution and _could(replace(plan, resolution=px), device, pictures)
     ]

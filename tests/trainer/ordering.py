@@ -57,6 +57,8 @@ class Scripted(WorkerSettings):
     script: str = "[]"
     memory: Path = Path()
     step_s: float = 0.002
+    ready: str = '{"device": "cpu"}'
+    """What it says that it computes on."""
     seen: str = '{"pictures": {}, "whole": "[]", "captions": {}}'
     """What the look at the pictures finds."""
 
@@ -67,6 +69,7 @@ class Scripted(WorkerSettings):
             "SCRIPT_MEMORY": str(self.memory),
             "STEP_S": str(self.step_s),
             "SCRIPT_SEEN": self.seen,
+            "SCRIPT_READY": self.ready,
             "PYTHONPATH": str(ROOT),
         }
         return replace(super().launch(), program=PROGRAM, environment=environment, nice=0)

@@ -41,6 +41,7 @@ from trainer.events import (
 
 SCRIPT = json.loads(os.environ.get("SCRIPT", "[]"))
 MEMORY = Path(os.environ.get("SCRIPT_MEMORY", "."))
+READY = json.loads(os.environ.get("SCRIPT_READY", '{"device": "cpu"}'))
 SEEN = json.loads(os.environ.get("SCRIPT_SEEN", '{"pictures": {}, "whole": "[]", "captions": {}}'))
 LOG_EVERY = int(os.environ.get("LOG_EVERY", "2"))
 STEP_S = float(os.environ.get("STEP_S", "0.005"))
@@ -219,7 +220,7 @@ def main() -> None:
     threading.Thread(target=listen, daemon=True).start()
     if misbehave("start"):
         return
-    say(Ready(pid=os.getpid(), device="cpu", versions={"scripted": "1"}))
+    say(Ready(pid=os.getpid(), versions={"scripted": "1"}, **READY))
     while True:
         match COMMAND.validate_json(heard.get()):
             case Train() as command:

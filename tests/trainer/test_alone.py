@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import shutil
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,8 @@ def wish(tmp_path: Path, migrated_file: Path) -> Wish:
 def scripted(wish: Wish, tmp_path: Path, rules: str = "[]", **given: object) -> Scripted:
     memory = tmp_path / "memory"
     memory.mkdir(exist_ok=True)
-    return Scripted(
-        data_dir=wish.out / ".lorasmith", device="cpu", threads=1, lease_s=1e9, script=rules, memory=memory, **given
-    )  # type: ignore[arg-type]
+    usual = {"data_dir": wish.out / ".lorasmith", "device": "cpu", "threads": 1, "lease_s": 1e9}
+    return Scripted(**usual | {"script": rules, "memory": memory} | given)  # type: ignore[arg-type]
 
 
 async def test_a_folder_of_pictures_becomes_a_folder_with_a_lora(
@@ -401,6 +401,29 @@ async def test_a_base_that_needs_a_gpu_is_refused_without_one_before_any_picture
     with pytest.raises(LorasmithError, match="sdxl cannot be trained without one"):
         await train(asked, scripted(asked, tmp_path, bases=("sdxl",)))
     assert not list((asked.out / ".lorasmith").glob("artifacts/orders/*"))
+
+
+async def test_a_plan_that_no_fit_is_known_for_is_refused_before_it_is_queued_and_a_smaller_one_is_not(
+    wish: Wish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.worker.main_memory_gib", lambda: None)
+    ready = json.dumps({"device": "RTX 2060", "kind": "cuda", "memory_gib": 6.0})
+    for n, picture in enumerate(drawn_pictures(6, 300)):
+        picture.save(wish.pictures / f"{n}.png")
+    asked = replace(wish, base="flux1-dev", keep=tuple(f"{n}.png" for n in range(6)))
+    settings = scripted(asked, tmp_path, bases=("flux1-dev",), device="cuda", ready=ready)
+    with pytest.raises(LorasmithError, match=r"does not fit on this GPU, which has 6 GiB.*768 px instead of 1024"):
+        await train(asked, settings)
+    assert stage_of(asked) == "draft"
+    smaller = replace(asked, plan=read(b"base: flux1-dev\nresolution: 768\nsteps: 10\n"))
+    assert (await train(smaller, settings)).stage == "delivered"
+
+
+def stage_of(wish: Wish) -> str:
+    """Of the newest order in its folder."""
+    with sqlite3.connect(wish.out / ".lorasmith" / "lorasmith.db") as connection:
+        (stage,) = connection.execute("SELECT stage FROM orders ORDER BY created_at DESC").fetchone()
+    return str(stage)
 
 
 def test_words_of_the_command_line_are_cleaned() -> None:

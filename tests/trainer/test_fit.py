@@ -217,6 +217,17 @@ def test_a_base_that_main_memory_has_no_room_for_is_refused_with_what_it_takes()
     assert fit_for(plan, replace(least, main_gib=float(said))).offload, "what it says is true"
 
 
+def test_the_card_that_is_named_is_one_for_the_main_memory_that_there_is() -> None:
+    plan, tight = largest_recipe("flux1-dev"), replace(gpu(6.0), main_gib=16.0)
+    with pytest.raises(TooSmall) as refused:
+        fit_for(plan, tight)
+    (said,) = re.findall(r"a GPU of (\d+) GiB", str(refused.value))
+    assert int(said) > least_gib(plan), "the base cannot lie in so little main memory"
+    assert not fit_for(plan, replace(tight, memory_gib=float(said))).offload
+    with pytest.raises(TooSmall):
+        fit_for(plan, replace(tight, main_gib=1.0))
+
+
 def test_departures_hold_from_their_step_on() -> None:
     fit = replace(fit_for(plan_of("pocket"), CPU), micro_batch=8)
     left = (
