@@ -11,7 +11,7 @@ JOBS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-acknowledgement clean chromium
+.PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-acknowledgement bench-learning clean chromium
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,7 @@ faults: $(VENV)/.dev ## kill bot, supervisor and child at every gap (KILLS=20)
 	$(BIN)/python -m tests.faults.series --kills $(KILLS)
 
 SUBJECTS ?= 20
+COMMUNITIES ?= 8
 bench-identification: $(VENV)/.dev ## does each LoRA draw its own subject and no other (SUBJECTS=20)? kept in runs/, resumable
 	$(BIN)/python -m tests.benchmarks.identification --subjects $(SUBJECTS)
 
@@ -67,6 +68,9 @@ bench-rungs: $(VENV)/.dev ## memory that every base takes on every rung, estimat
 
 bench-acknowledgement: $(VENV)/.dev ## how fast the bot answers, and its size, while a worker trains
 	$(BIN)/python -m tests.benchmarks.acknowledgement
+
+bench-learning: $(VENV)/.dev ## what learning from votes is worth, on made-up members (COMMUNITIES=8); a minute
+	$(BIN)/python -m tests.benchmarks.learning --communities $(COMMUNITIES)
 
 clean: ## remove what was built, keep what was trained
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -35,6 +35,7 @@ def result_of(view: OrderView, files: Mapping[str, str]) -> dict[str, Any]:
         "chosen_step": choice.step if choice else None,
         "chosen_because": choice.because.value if choice else None,
         "measured_best": choice.measured_best if choice else None,
+        "pseudo_votes": choice.pseudo_votes if choice else None,
         "scale": json.loads(scale.to_json()) if scale else None,
         "recommended_scale": scale.recommended if scale else None,
         "scale_band": [scale.low, scale.high] if scale else None,
