@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from storage.domain.doctor import Ailment, Finding
+from storage.domain.orders import MOST_PIECES
 
 _SENTENCES: dict[Ailment, str] = {
     Ailment.BLURRED: "looks blurred; a LoRA learns the blur too",
@@ -49,4 +50,9 @@ def checkup_lines(
         )
     elif pieces == 1:
         lines.append(f"The base knows {trigger} as a word. A made-up trigger such as zorvex works better.")
+    elif pieces > MOST_PIECES:
+        lines.append(
+            f"The base reads the trigger {trigger} in {pieces} pieces, nearly letter by letter, and each means something "
+            "already. A short made-up word such as zorvex works better."
+        )
     return lines

@@ -49,30 +49,36 @@ def order_id(interaction_id: str) -> str:
     return "".join(_ALPHABET[(number // 30**k) % 30] for k in range(8))
 
 
-_SYLLABLES = (
-    "zor",
-    "vex",
-    "qua",
-    "lix",
-    "mub",
-    "kre",
-    "dax",
-    "fyn",
-    "jov",
+MOST_PIECES = 3
+"""Into so many tokens a trigger may be cut: 1 to 3 in Ruiz et al. 2023, arXiv 2208.12242, section 3.2; strings that tokenizers
+cut letter by letter bring the meanings of their letters along."""
+
+_FIRST = (
+    "vor",
+    "qui",
+    "wex",
+    "jor",
+    "tyr",
+    "byn",
     "nul",
-    "pyx",
-    "ryn",
-    "sko",
-    "tev",
-    "wub",
-    "yol",
+    "myr",
+    "zim",
+    "fex",
+    "gly",
+    "zul",
+    "kov",
+    "lum",
+    "gor",
+    "vul",
 )
+_LAST = ("vex", "dax", "ryn", "vik", "tov", "rix", "zyk", "dov", "nyk", "tez", "mek", "rox", "lek", "rez", "daq", "tuk")
+"""Every pair is two tokens of CLIP's vocabulary (that of SD 1.5, SDXL and FLUX.1), measured; others were not at hand."""
 
 
 def trigger_for(order_id_: str) -> str:
-    """A new word for the subject, unlike any word of a language, from the order's id: e.g. "zorvex"."""
+    """A new word for the subject, unlike any word of a language, from the order's id: e.g. "jorvex"."""
     digest = hashlib.sha256(f"trigger:{order_id_}".encode()).digest()
-    return _SYLLABLES[digest[0] % 16] + _SYLLABLES[digest[1] % 16]
+    return _FIRST[digest[0] % 16] + _LAST[digest[1] % 16]
 
 
 def seed_for(order_id_: str) -> int:

@@ -108,7 +108,7 @@ def examined(task: Task, loaded: Loaded, said: dict[str, str], seen: dict[str, F
         whole=to_json([*found.whole, *_known_words(task, loaded)]),
         captions=said,
         trigger_like=word.like,
-        trigger_pieces=min(word.pieces, default=0),
+        trigger_pieces=word.cut,
         faces={id_: face.box for id_, face in seen.items()},
     )
 
@@ -136,7 +136,7 @@ def _known_words(task: Task, loaded: Loaded) -> list[Finding]:
     return [
         Finding(ailment=Ailment.KNOWN_WORD, measure=min(word.pieces, default=0), word=trigger)
         for trigger, word in known
-        if not word.new
+        if word.known
     ]
 
 

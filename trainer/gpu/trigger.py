@@ -1,8 +1,8 @@
 """Whether a trigger is a new word to a base: rare in its tokenizer, and close to nothing it knows.
 
-A known word brings its meaning along and fights what is learned (Ruiz et al. 2023, arXiv 2208.12242, section 4.1, asks for
-rare tokens). A word that a tokenizer keeps as one piece is common; one that the judge's text end hears almost as it hears a
-common noun means that noun.
+A known word brings its meaning along and fights what is learned (Ruiz et al. 2023, arXiv 2208.12242, section 3.2, asks for
+rare tokens, one to three of them). A word that a tokenizer keeps as one piece is common; one that it spells nearly letter by
+letter ("xxy5syt00" there) means its letters; one that the judge's text end hears almost as a common noun means that noun.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from storage.domain.orders import MOST_PIECES
 from storage.domain.plan import Plan
 from trainer.gpu.judge.eye import Eye
 
@@ -25,6 +26,10 @@ CLOSEST = 0.97
 made-up words reach 0.95, so only spellings of the same word are caught there; tokens tell the rest. Other judges: not measured."""
 
 
+WORDS = 10_000
+"""Entries from which a vocabulary holds words: CLIP's 49408, T5's 32100, Qwen's 151643. The pocket's spells the rest."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Heard:
     """What a base makes of a trigger."""
@@ -34,16 +39,33 @@ class Heard:
     like: str | None
     """The common word that it means nearly the same as; None where none does, or nobody could be asked."""
 
+    spelled: int = 0
+    """Pieces of the tokenizer of words that cuts it into most, where those are more than `MOST_PIECES`."""
+
+    @property
+    def known(self) -> bool:
+        """Whether it has a meaning already: a tokenizer knows it whole, or it is like a common word."""
+        return min(self.pieces, default=2) == 1 or self.like is not None
+
     @property
     def new(self) -> bool:
-        """Whether it can carry a meaning of its own: no tokenizer knows it whole, and it is like no common word."""
-        return min(self.pieces, default=2) > 1 and self.like is None
+        """Whether it can carry a meaning of its own."""
+        return not self.known and not self.spelled
+
+    @property
+    def cut(self) -> int:
+        """Pieces to tell of: 1 where it is known whole, more than `MOST_PIECES` where it is spelled; 0 where nobody was asked."""
+        least = min(self.pieces, default=0)
+        return least if least < 2 else self.spelled or min(least, MOST_PIECES)
 
 
 def heard(trigger: str, tokenizers: Iterable[Any], eye: Eye | None) -> Heard:
     """Ask the base's tokenizers, and the judge beside it where there is one."""
-    pieces = tuple(len(t(trigger, add_special_tokens=False).input_ids) for t in tokenizers)
-    return Heard(pieces=pieces, like=_like(trigger, eye) if eye else None)
+    asked = list(tokenizers)
+    pieces = tuple(len(t(trigger, add_special_tokens=False).input_ids) for t in asked)
+    most = max((cut for cut, t in zip(pieces, asked, strict=True) if len(t) >= WORDS), default=0)
+    like = _like(trigger, eye) if eye else None
+    return Heard(pieces=pieces, like=like, spelled=most if most > MOST_PIECES else 0)
 
 
 def _like(trigger: str, eye: Eye) -> str | None:
