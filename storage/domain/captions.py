@@ -2,7 +2,7 @@
 
 What a caption names is learned as something apart that a prompt can change; what it leaves out is learned as part of the
 subject. So a caption of a person or a thing says everything but what makes it that one, and a caption of a style says what is
-shown and never how (kohya-ss/sd-scripts, docs/train_README-en.md; Ruiz et al. 2023, arXiv 2208.12242, section 4.1 for the trigger
+shown and never how (kohya-ss/sd-scripts, docs/train_README-en.md; Ruiz et al. 2023, arXiv 2208.12242, section 3.2 for the trigger
 with its class word).
 """
 

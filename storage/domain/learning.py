@@ -108,7 +108,8 @@ class Learning:
         Knob(
             meaning="Share by which weights shrink at every step, times the rate",
             change="more against overfitting; seldom felt in short runs",
-            source="Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2",
+            source="Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2; times the rate as in PyTorch"
+            ", whose default is 0.01",
             least=0.0,
             most=100.0,
         ),
@@ -224,7 +225,7 @@ class Learning:
         Knob(
             meaning="Size of an optimiser step of the text encoders' own adapters, under the same schedule; 0 leaves them alone",
             change="a tenth to a half of learning_rate where the base has no word for the thing; prompts suffer from it first",
-            source="Ruiz et al. 2023, arXiv 2208.12242, section 3.2 (fine-tunes them too); 5e-6 in diffusers' SDXL script",
+            source="--text_encoder_lr of diffusers' train_dreambooth_lora_sdxl.py: 5e-6",
             least=0.0,
             most=10.0,
             only="diffusion",

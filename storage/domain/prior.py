@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from storage.domain.knobs import Knob
 
-DREAMBOOTH = "Ruiz et al. 2023, arXiv 2208.12242, section 3.2"
+DREAMBOOTH = "Ruiz et al. 2023, arXiv 2208.12242, section 3.3"
 
 
 @dataclass(frozen=True, kw_only=True)

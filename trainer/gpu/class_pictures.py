@@ -1,6 +1,6 @@
 """Pictures of the class that the base itself draws: what DreamBooth's prior is learned on.
 
-Ruiz et al. 2023, arXiv 2208.12242, section 3.2: x_pr is what the frozen base draws for the class prompt from its own noise.
+Ruiz et al. 2023, arXiv 2208.12242, section 3.3: x_pr is what the frozen base draws for the class prompt from its own noise.
 
 Each is kept under a name made of all that decides it, so that another base, prompt, sampler or size never finds it, and the
 same one never draws it twice. Seeds are 0, 1, 2 ... whatever the run's seed: a second run finds the first one's pictures.

@@ -34,8 +34,10 @@ class Draw:
 
 
 class Dropout(nn.Module):
-    """Sets a share of each view's numbers to zero and scales the others up (Srivastava et al. 2014, JMLR 15, section 10).
+    """Sets a share p of each view's numbers to zero and scales the others up: y = r x / (1 - p), r 0 with chance p, else 1.
 
+    So the mean of y is x, and nothing is scaled when drawing (Srivastava et al. 2014, JMLR 15, section 4; scaled while training
+    as in its section 10).
     Where LoRA has it: on the input of A, never on what the base sees
     (https://github.com/microsoft/LoRA/blob/0771c1e30d86035f17cd189878165305cc3a5e33/loralib/layers.py).
     """

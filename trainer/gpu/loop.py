@@ -61,6 +61,8 @@ def train_step(
 ) -> StepLoss:
     """One optimiser step over the batches of one step, their gradients added up. Raises `NotFinite` before it changes anything.
 
+    With g the gradient of all parameters together and c the plan's largest norm, the optimiser gets g min(1, c / |g|)
+    (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1).
     `draw` is what the adapter's dropout is drawn for; none where it has none.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

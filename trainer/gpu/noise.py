@@ -42,7 +42,11 @@ def shuffled(count: int, seed: int, step: int, what: str) -> list[int]:
 
 
 def step_noise(shape: tuple[int, ...], plan: Plan, *, step: int, view: int) -> Tensor:
-    """The noise of one view (C, H, W): white, with a constant of its own for each channel or coarser layers if planned."""
+    """The noise of one view (C, H, W): white, with a constant of its own for each channel or coarser layers if planned.
+
+    With an offset o it is e_chw + o d_c, e and d standard normal: a channel's mean then has the variance o^2 + 1 / (H W)
+    instead of 1 / (H W) (Guttenberg 2023, crosslabs.org/blog/diffusion-with-offset-noise).
+    """
     noise = normal(shape, plan.seed, step, f"noise-{view}")
     if plan.noise_offset:
         noise = noise + plan.noise_offset * normal((shape[0], 1, 1), plan.seed, step, f"offset-{view}")

@@ -38,12 +38,25 @@ def groups(parameters: Mapping[str, nn.Parameter], plan: Plan) -> list[Group]:
 def optimizer_for(parameters: Iterable[nn.Parameter] | Iterable[Group], plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser; the rate is set at every step. Raises `JobRefused` for one that this machine does not have.
 
-    - adamw: Loshchilov and Hutter 2019 (arXiv 1711.05101), algorithm 2.
-    - adamw8bit: the same with both moments in blocks of 256 numbers of 8 bits and a scale (Dettmers et al. 2021, arXiv
-      2110.02861, section 2.1). bitsandbytes on a GPU and on the CPU; tensors under 4096 numbers keep 32 bits there.
-    - prodigy: the step is d times the rate, with d a growing lower bound on the distance to the solution (Mishchenko and
-      Defazio 2023, arXiv 2306.06101, algorithm 4). Bias correction and the safeguard for warm-up are on, as its README
-      advises for diffusion models.
+    With g the gradient, k the step from 1, b1 and b2 the betas, all by coordinate:
+
+    - adamw (Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2; the decay times the rate as PyTorch has it, where the
+      paper keeps it apart from the rate):
+
+          m <- b1 m + (1 - b1) g      v <- b2 v + (1 - b2) g^2
+          w <- w - rate decay w - rate (m / (1 - b1^k)) / (sqrt(v / (1 - b2^k)) + eps)
+
+    - adamw8bit: the same with m and v kept in blocks, each number as one of 256 fixed ones q times the block's largest size:
+      x_i ~ q[c_i] max|x|, c_i the nearest (Dettmers et al. 2021, arXiv 2110.02861, section 2.1). Blocks have 2048 numbers in
+      the paper and 256 in bitsandbytes, which is used on a GPU and on the CPU; tensors under 4096 numbers keep 32 bits there.
+    - prodigy (Mishchenko and Defazio 2023, arXiv 2306.06101, "Adam version": algorithm 4 of v1): d grows as a lower bound on
+      the distance to the solution, from w_0 where the run started:
+
+          m <- b1 m + (1 - b1) d g    v <- b2 v + (1 - b2) d^2 g^2    w <- w - rate d m / (sqrt(v) + d eps)
+          r <- sqrt(b2) r + (1 - sqrt(b2)) rate d^2 <g, w_0 - w>    s <- sqrt(b2) s + (1 - sqrt(b2)) rate d^2 g
+          d <- max(d, r / |s|_1)
+
+      Bias correction and the safeguard for warm-up are on, as its README advises for diffusion models.
     """
     settings: dict[str, Any] = {
         "lr": plan.learning_rate,

@@ -1,6 +1,6 @@
 """What keeps the class itself: views that ask for it without the trigger, learned beside the order's pictures.
 
-Ruiz et al. 2023 (DreamBooth, arXiv 2208.12242, section 3.2, equation 2) add to the loss of a picture x with caption c that of
+Ruiz et al. 2023 (DreamBooth, arXiv 2208.12242, section 3.3, equation 2) add to the loss of a picture x with caption c that of
 a picture x_pr that the frozen base drew for the class prompt c_pr, with noise and timestep of their own:
 
     E[ w_t |f(a_t x + s_t e, c) - x|^2 + lambda w_t' |f(a_t' x_pr + s_t' e', c_pr) - x_pr|^2 ]

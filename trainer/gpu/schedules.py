@@ -54,14 +54,21 @@ class Diffusion:
         return signal_B111 * latents_BCHW + sigma_B111 * noise_BCHW
 
     def target(self, latents_BCHW: Tensor, noise_BCHW: Tensor, t_B: Tensor) -> Tensor:
-        """What the model should say: the noise, or the velocity (Salimans and Ho 2022, arXiv 2202.00512, appendix D)."""
+        """What the model should say: the noise e, or the velocity v = sqrt(a_t) e - sqrt(1 - a_t) x_0.
+
+        The latter from Salimans and Ho 2022, arXiv 2202.00512, appendix D.
+        """
         if self.prediction == "epsilon":
             return noise_BCHW
         signal_B111, sigma_B111 = self._parts(t_B, latents_BCHW)
         return signal_B111 * noise_BCHW - sigma_B111 * latents_BCHW
 
     def weight(self, t_B: Tensor, gamma: float | None) -> Tensor:
-        """Loss weight of each timestep: 1, or min-SNR (Hang et al. 2023, arXiv 2303.09556, section 3.4)."""
+        """Loss weight of each timestep: 1, or min-SNR (Hang et al. 2023, arXiv 2303.09556, section 3.4).
+
+        With SNR = a_t / (1 - a_t) that is min(SNR, gamma) / SNR for the noise, min(SNR, gamma) / (SNR + 1) for the velocity:
+        both weigh the error of the picture x_0 by min(SNR, gamma).
+        """
         if gamma is None:
             return torch.ones(len(t_B), device=t_B.device)
         a_B = self.alphas_cumprod_T.to(t_B.device)[t_B]

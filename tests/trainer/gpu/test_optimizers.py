@@ -50,7 +50,7 @@ def test_the_first_step_of_adam_is_the_rate_in_the_direction_of_each_gradients_s
 
 
 def test_weight_decay_shrinks_by_rate_times_decay_and_no_gradient_scales_it() -> None:
-    """Decoupled: w <- w - rate * decay * w (Loshchilov and Hutter 2019, algorithm 2, line 12)."""
+    """Decoupled: w <- w - rate * decay * w, as PyTorch has it (Loshchilov and Hutter 2019, algorithm 2, without the rate there)."""
     weight, plain = large(), large()
     before = weight.detach().clone()
     gradient = gradients(1)[0]
@@ -60,7 +60,7 @@ def test_weight_decay_shrinks_by_rate_times_decay_and_no_gradient_scales_it() ->
 
 
 def test_eight_bits_hold_both_moments_in_a_quarter_of_the_memory_and_follow_the_same_path() -> None:
-    """One byte a number and a scale for each 256 (Dettmers et al. 2021, section 2.1), with the same optima (table 1)."""
+    """One byte a number and a scale for each 256, bitsandbytes' block; with the same optima (Dettmers et al. 2021, table 1)."""
     small, full = large(), large()
     eight, thirty_two = optimizer_for([small], plan("adamw8bit")), optimizer_for([full], plan("adamw"))
     start = small.detach().clone()
@@ -79,7 +79,7 @@ def test_eight_bits_hold_both_moments_in_a_quarter_of_the_memory_and_follow_the_
 
 @pytest.mark.parametrize("distance", [1.0, 100.0])
 def test_prodigy_finds_the_distance_to_the_solution_from_below(distance: float) -> None:
-    """d_k <= D for every k (Mishchenko and Defazio 2023, section 3), here in the largest coordinate, and comes near it."""
+    """d_k <= D for every k (Mishchenko and Defazio 2023: a lower bound), here in the largest coordinate, and comes near it."""
     weight = nn.Parameter(torch.zeros(64))
     optimizer = optimizer_for([weight], plan("prodigy"))
     found = []
@@ -88,8 +88,8 @@ def test_prodigy_finds_the_distance_to_the_solution_from_below(distance: float) 
         found.append(optimizer.param_groups[0]["d"])
     assert found[0] < 1e-3 * distance
     assert found == sorted(found)
-    assert 0.1 * distance < found[-1] <= distance
-    assert float((weight.detach() - distance).abs().mean()) < 0.5 * distance
+    assert 0.15 * distance < found[-1] < 0.3 * distance, "within a factor of seven over eight orders of magnitude"
+    assert float((weight.detach() - distance).abs().mean()) < 0.05 * distance
 
 
 def test_the_factor_on_what_prodigy_finds_is_a_factor_on_its_steps() -> None:

@@ -180,6 +180,7 @@ LEARNED = (
     "weight_decay",
     "max_grad_norm",
     "resolution",
+    "crop",
     "flip",
     "caption_dropout",
     "min_snr_gamma",
