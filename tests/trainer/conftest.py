@@ -47,8 +47,14 @@ async def make_bench(data_dir: Path, tmp_path: Path) -> AsyncIterator[MakeBench]
             count += 1
             memory = tmp_path / "memory"
             memory.mkdir(exist_ok=True)
-            given = {"work_dir": tmp_path / f"work-{count}", "watch_s": 0.05, "memory": memory, **settings}
-            scripted = Scripted(data_dir=data_dir, device="cpu", threads=1, **given)  # type: ignore[arg-type]
+            given = {
+                "work_dir": tmp_path / f"work-{count}",
+                "watch_s": 0.05,
+                "memory": memory,
+                "device": "cpu",
+                **settings,
+            }
+            scripted = Scripted(data_dir=data_dir, threads=1, **given)  # type: ignore[arg-type]
             bench = await stack.enter_async_context(opened(scripted, f"test:{count}", serves=False))
             stack.push_async_callback(bench.engine.close)
             stack.push_async_callback(bench.seat.clear)

@@ -81,9 +81,9 @@ def script(*rules: dict[str, object]) -> str:
 
 
 def a_plan(order: Order, picture_ids: list[str], steps: int = STEPS) -> Plan:
-    """The pocket's plan with few steps and evenly spaced checkpoints."""
+    """The recipe of an order's base with few steps and evenly spaced checkpoints."""
     plan = plan_for(
-        base="pocket",
+        base=order.base,
         subject_type=SubjectType.OBJECT,
         class_word="toy",
         trigger=order.trigger,
@@ -102,9 +102,10 @@ async def order_of(
     community: str = "A",
     pictures: int = 6,
     steps: int = STEPS,
+    base: str = "pocket",
 ) -> str:
     """A started order with stored pictures; gives back its id."""
-    order = await database.transact(_draft, interaction, community, pictures)
+    order = await database.transact(_draft, interaction, community, pictures, base)
     for n in range(pictures):
         data = _jpeg(n)
         key = f"orders/{order.id}/pictures/{n}.jpg"
@@ -115,7 +116,7 @@ async def order_of(
     return order.id
 
 
-def _draft(session: Session, interaction: str, community: str, pictures: int) -> Order:
+def _draft(session: Session, interaction: str, community: str, pictures: int, base: str) -> Order:
     return orders.open_draft(
         session,
         interaction_id=interaction,
@@ -126,7 +127,7 @@ def _draft(session: Session, interaction: str, community: str, pictures: int) ->
         name="blue cat",
         subject_type="object",
         class_word="toy",
-        base="pocket",
+        base=base,
         links=[(f"https://cdn/{n}.png", f"{n}.png", 1000) for n in range(pictures)],
     )
 

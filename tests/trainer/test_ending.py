@@ -277,3 +277,16 @@ async def test_an_order_that_the_disk_has_no_room_for_is_refused_before_its_firs
     assert (order.stage, order.fault) == ("failed", "machine")
     assert "of disk, and 0.0 GB are free" in order.fault_reason
     assert not (bench.settings.work / id_).exists()
+
+
+async def test_an_order_that_no_fit_is_known_for_fails_at_once_with_what_would_fit(make_bench: MakeBench) -> None:
+    ready = '{"device": "RTX 2060", "kind": "cuda", "memory_gib": 5.0}'
+    bench = await make_bench(bases="flux1-dev", device="cuda", ready=ready)
+    id_ = await an_order(bench, base="flux1-dev")
+    await trained(bench, id_)
+    order = await bench.database.transact(order_row, id_)
+    assert (order.stage, order.fault) == ("failed", "machine")
+    assert "does not fit on this GPU, which has 5 GiB" in order.fault_reason
+    assert "What would: a GPU of" in order.fault_reason
+    with bench.database.session() as session:
+        assert [outcome for _, outcome in attempts(session)] == ["failed"], "another turn would find the same"
