@@ -11,7 +11,7 @@ JOBS ?= 2
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-acknowledgement bench-learning clean chromium
+.PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-full-size bench-acknowledgement bench-learning clean chromium
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,9 @@ bench-ablation: $(VENV)/.dev ## which techniques help the pocket, each at equal 
 
 bench-rungs: $(VENV)/.dev ## memory that every base takes on every rung, estimated; with BASE=sdxl the CUDA peaks beside it, on a GPU
 	$(BIN)/python -m tests.benchmarks.rungs $(if $(BASE),--base $(BASE))
+
+bench-full-size: $(VENV)/.dev ## a whole order on random weights of full size: 20 steps, kill, resume, previews, export (BASE=sdxl); needs a GPU
+	$(BIN)/python -m tests.benchmarks.full_size --base $(or $(BASE),sdxl) $(ARGS)
 
 bench-acknowledgement: $(VENV)/.dev ## how fast the bot answers, and its size, while a worker trains
 	$(BIN)/python -m tests.benchmarks.acknowledgement

@@ -77,7 +77,7 @@ def tiny_flux1(folder: Path, seed: int = 0) -> Path:
             axes_dims_rope=(4, 6, 6),
         )
         pipeline = FluxPipeline(
-            scheduler=_moving_shift(),
+            scheduler=moving_shift(),
             vae=_flux_vae(),
             text_encoder=CLIPTextModel(_clip_of_77_tokens()),
             tokenizer=CLIPTokenizer(vocab=tokens, merges=merges, model_max_length=77),
@@ -92,12 +92,7 @@ def tiny_flux1(folder: Path, seed: int = 0) -> Path:
                     feed_forward_proj="gated-gelu",
                 )
             ),
-            tokenizer_2=T5TokenizerFast(
-                vocab=[("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -1.0)]
-                + [(letter, -2.0) for letter in string.printable if not letter.isspace()],
-                extra_ids=0,
-                model_max_length=TOKENS,
-            ),
+            tokenizer_2=t5_tokenizer(),
             transformer=transformer,
         )
     return _saved(pipeline, folder)
@@ -117,10 +112,10 @@ def tiny_flux2(folder: Path, seed: int = 0) -> Path:
             mid_block_add_attention=False,
         )
         pipeline = Flux2KleinPipeline(
-            scheduler=_moving_shift(),
+            scheduler=moving_shift(),
             vae=vae,
             text_encoder=Qwen3ForCausalLM(_qwen()),
-            tokenizer=_qwen_tokenizer(),
+            tokenizer=qwen_tokenizer(),
             transformer=Flux2Transformer2DModel(
                 in_channels=4 * CHANNELS,
                 num_layers=1,
@@ -145,7 +140,7 @@ def tiny_zimage(folder: Path, seed: int = 0) -> Path:
             scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
             vae=_flux_vae(),
             text_encoder=Qwen3Model(_qwen()),
-            tokenizer=_qwen_tokenizer(),
+            tokenizer=qwen_tokenizer(),
             transformer=ZImageTransformer2DModel(
                 in_channels=CHANNELS,
                 dim=64,
@@ -233,7 +228,7 @@ def _flux_vae() -> AutoencoderKL:
     return AutoencoderKL(**{**config, "shift_factor": 0.1, "scaling_factor": 0.9})
 
 
-def _moving_shift() -> FlowMatchEulerDiscreteScheduler:
+def moving_shift() -> FlowMatchEulerDiscreteScheduler:
     """FLUX.1's and FLUX.2's configuration."""
     return FlowMatchEulerDiscreteScheduler(
         shift=3.0,
@@ -258,8 +253,18 @@ def _qwen() -> Qwen3Config:
     )
 
 
-def _qwen_tokenizer() -> Qwen2TokenizerFast:
-    """Bytes as tokens, and ChatML's marks."""
+def t5_tokenizer(tokens: int = TOKENS) -> T5TokenizerFast:
+    """Printable letters as tokens; `tokens` is the longest text."""
+    letters = [(letter, -2.0) for letter in string.printable if not letter.isspace()]
+    return T5TokenizerFast(
+        vocab=[("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -1.0), *letters],
+        extra_ids=0,
+        model_max_length=tokens,
+    )
+
+
+def qwen_tokenizer(tokens: int = TOKENS) -> Qwen2TokenizerFast:
+    """Bytes as tokens, and ChatML's marks; `tokens` is the longest text."""
     vocab = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     inner = Tokenizer(models.BPE(vocab=vocab, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -271,7 +276,7 @@ def _qwen_tokenizer() -> Qwen2TokenizerFast:
         ]
     )
     tokenizer = Qwen2TokenizerFast(
-        tokenizer_object=inner, pad_token="<|endoftext|>", eos_token="<|im_end|>", model_max_length=TOKENS
+        tokenizer_object=inner, pad_token="<|endoftext|>", eos_token="<|im_end|>", model_max_length=tokens
     )
     tokenizer.chat_template = CHAT
     return tokenizer
@@ -352,3 +357,5 @@ TINY: dict[str, Callable[[Path], Path]] = {
     "z-image": tiny_zimage,
 }
 """Base in a plan -> what writes a tiny pipeline of its class into a folder."""
+ALIKE = {"flux2-klein-9b": "flux2-klein-4b"}
+"""Bases that differ from another in sizes alone (`families/test_full_size.py`): one tiny pipeline serves both."""
