@@ -1,4 +1,4 @@
-"""The objective is right, not only consistent: what it teaches, the stock pipeline draws.
+"""The objective of v-prediction is right, not only consistent: what it teaches, the stock pipeline draws.
 
 All weights of a small denoiser are trained with the loop's own step on one picture; then the stock pipeline, which knows
 nothing of our loop, draws that picture back from noise.
@@ -57,13 +57,14 @@ def drawn_back(folder: Path, weights: dict[str, torch.Tensor]) -> Image.Image:
     return image
 
 
-def test_what_the_loop_teaches_the_stock_pipeline_draws(tmp_path: Path) -> None:
+def test_what_the_loop_teaches_of_velocities_the_stock_pipeline_draws(tmp_path: Path) -> None:
     if not (WEIGHTS / "vae").is_dir():
         pytest.skip("the pocket's weights are not there")
     folder = base_folder(tmp_path / "base")
     base = Sdxl(str(folder), replace(CPU_FIT, micro_batch=8), squares_only=True)
+    assert base.schedule.prediction == "v_prediction"
     wanted = drawn_pictures(1)[0].resize((PX, PX), Image.Resampling.LANCZOS)
-    latents = base.encode_pictures(pixels(wanted)[None])[0]
+    latents = base.posteriors(pixels(wanted)[None]).mean_BCHW[0]
     shape = Shape(height=PX, width=PX)
     framed = Framed(id="p", sha256="0" * 64, image=wanted, shape=shape, original=(PX, PX), held_out=False)
     picture = Encoded(picture=framed, kept={"plain": latents, "mirrored": latents})

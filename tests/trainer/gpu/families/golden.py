@@ -3,15 +3,20 @@
 The scripts' own step is run, as it stands in their files: everything inside `accelerator.accumulate(...)` up to the backward
 pass, with our pipeline, pictures and timesteps under the names that it uses. Get a checkout of diffusers, then:
 
-    python -m tests.trainer.gpu.families.golden /path/to/diffusers
+    python -m tests.trainer.gpu.families.golden /path/to/diffusers                  the commit that golden.json names
+    python -m tests.trainer.gpu.families.golden /path/to/diffusers --commit SHA     another one, from now on
+
+Wherever the checkout stands, the files are read at that commit; one that lacks it is refused.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import copy
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,7 +30,9 @@ import diffusers
 import torch
 from diffusers.training_utils import compute_loss_weighting_for_sd3
 
+from storage.base_file import BaseFile
 from tests.tiny_bases import TINY, TOKENS, filled
+from trainer.gpu.families import published
 from trainer.gpu.noise import uniform
 
 FILE = Path(__file__).with_name("golden.json")
@@ -34,6 +41,7 @@ SCRIPTS = {
     "flux2-klein-4b": "train_dreambooth_lora_flux2_klein.py",
     "sd15": "train_dreambooth_lora.py",
     "sdxl": "train_dreambooth_lora_sdxl.py",
+    "sdxl-v": "train_dreambooth_lora_sdxl.py",
     "z-image": "train_dreambooth_lora_z_image.py",
 }
 PROMPTS = ("a zorvex toy on grass", "")
@@ -41,6 +49,23 @@ INDICES = (280, 999)
 """Places in the scheduler's timesteps, which fall from 1000."""
 NOISE_SEED = 7
 PX = 32
+
+
+def epsilon_sdxl(folder: Path) -> Path:
+    """The tiny SDXL under SDXL's published clock: it predicts noise."""
+    TINY["sdxl"](folder)
+    about = BaseFile(family="sdxl", prediction="epsilon", zero_terminal=False)
+    published.scheduler(about).save_pretrained(folder / "scheduler")
+    return folder
+
+
+BUILDS: dict[str, Callable[[Path], Path]] = {**TINY, "sdxl": epsilon_sdxl, "sdxl-v": TINY["sdxl"]}
+"""The pocket's clock, which the tiny SDXL has else, is that of v-prediction checkpoints: zero terminal SNR."""
+
+
+def family_of(name: str) -> str:
+    """The base in a plan."""
+    return name.removesuffix("-v")
 
 
 def pictures() -> torch.Tensor:
@@ -223,17 +248,36 @@ RUNS: dict[str, Callable[[str, Any], dict[str, Any]]] = {
     "flux2-klein-4b": flux2,
     "sd15": sd15,
     "sdxl": sdxl,
+    "sdxl-v": sdxl,
     "z-image": zimage,
 }
 
 
-def golden(name: str, checkout: Path) -> dict[str, Any]:
+def named_commit() -> str:
+    """The one commit that `golden.json` was written from."""
+    sources = [entry["source"] for entry in json.loads(FILE.read_text()).values()]
+    (commit,) = {found[1] for source in sources if (found := re.search(r"/blob/([0-9a-f]{40})/", source))}
+    return str(commit)
+
+
+def require_commit(checkout: Path, commit: str) -> str:
+    """The commit's whole name. Ends with a sentence where the checkout lacks it."""
+    git = ["git", "-C", str(checkout), "rev-parse", "--verify", "--quiet"]
+    found = subprocess.run([*git, f"{commit}^{{commit}}"], capture_output=True, text=True, check=False)
+    if found.returncode:
+        head = subprocess.run([*git, "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+        sys.exit(
+            f"{checkout} is at {head or 'no commit'} and lacks {commit}: fetch that one, or name another with --commit"
+        )
+    return found.stdout.strip()
+
+
+def golden(name: str, checkout: Path, commit: str) -> dict[str, Any]:
     """The numbers of one family, with where they come from."""
     path = f"examples/dreambooth/{SCRIPTS[name]}"
-    script = subprocess.check_output(["git", "-C", checkout, "show", f"HEAD:{path}"], text=True)
-    commit = subprocess.check_output(["git", "-C", checkout, "rev-parse", "HEAD"], text=True).strip()
+    script = subprocess.check_output(["git", "-C", checkout, "show", f"{commit}:{path}"], text=True)
     with tempfile.TemporaryDirectory() as folder:
-        pipeline = diffusers.DiffusionPipeline.from_pretrained(filled(Path(folder), TINY[name]))
+        pipeline = diffusers.DiffusionPipeline.from_pretrained(filled(Path(folder), BUILDS[name]))
         torch.manual_seed(NOISE_SEED)
         with torch.no_grad():
             left = RUNS[name](script, pipeline)
@@ -246,6 +290,16 @@ def golden(name: str, checkout: Path) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
+def main(arguments: list[str] | None = None) -> None:
+    """Writes the file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkout", type=Path, help="a clone of diffusers")
+    parser.add_argument("--commit", help="the one that golden.json names, if not given")
+    given = parser.parse_args(arguments)
+    commit = require_commit(given.checkout, given.commit or named_commit())
     torch.set_num_threads(1)
-    FILE.write_text(json.dumps({name: golden(name, Path(sys.argv[1])) for name in SCRIPTS}, indent=1) + "\n")
+    FILE.write_text(json.dumps({name: golden(name, given.checkout, commit) for name in SCRIPTS}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
