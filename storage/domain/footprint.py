@@ -92,8 +92,9 @@ VAE_MILLIONS = 83.7
 """Of SD's, SDXL's, FLUX's: one architecture in several widths of latent. It is in fp32."""
 DECODE_MIB = 3077.0
 """Of a square of 1024 px through that autoencoder in fp32, counted; a tile of 512 px takes a quarter, encoding a little less."""
-BITS: Mapping[str, float] = {"none": 16.0, "int8": 8.02, "nf4": 4.5}
-"""Of one number of a matrix: 4 bits and a scale of 32 for every 64 (Dettmers et al. 2023, arXiv 2305.14314, section 3)."""
+BITS: Mapping[str, float] = {"none": 16.0, "int8": 8.02, "nf4": 4.127}
+"""Of one number of a matrix: 8 bits and a scale of 32 for every row; 4 bits, a scale of 8 for every 64 and for every 256 of these
+one of 32 (Dettmers et al. 2023, arXiv 2305.14314, section 3, "Double Quantization")."""
 KEPT_BY_INT8 = 1.25
 """Over the activations of a whole base: bitsandbytes' 8-bit layers keep their input too. An estimate."""
 OPTIMISER_BYTES: Mapping[str, int] = {"adamw": 8, "adamw8bit": 2, "prodigy": 16}

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from storage.domain.fit import Fit
+from storage.domain.footprint import BITS
 from storage.domain.plan import Plan
 from tests.builders import CPU_FIT, make_job, tiny_plan
 from trainer.events import Departed, Failed, Finished
@@ -262,6 +263,10 @@ def test_a_quantised_matrix_says_nearly_the_same_and_is_shared_by_the_copy(how: 
     error = float((after.detach() - before).float().norm() / before.float().norm())
     assert 0 < error < most
     assert small[0].weight.data.element_size() == 1
+    if how == "nf4":
+        scales = small[0].weight.quant_state
+        held = (small[0].weight.data, scales.absmax, scales.state2.absmax)
+        assert sum(tensor.nbytes for tensor in held) * 8 / 256**2 == pytest.approx(BITS["nf4"], abs=0.001)
 
 
 def test_a_quantised_base_is_refused_by_name_where_there_is_no_cuda(random_base: Path, desk: Any, job: Job) -> None:
