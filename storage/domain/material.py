@@ -32,6 +32,7 @@ class Material:
             change="the size that the base was made for; less to save memory",
             least=16,
             most=2048,
+            source="habits.py: the side of the base's own training, as Podell et al. 2023, arXiv 2307.01952, section 2.3",
         ),
     ]
     crop: Annotated[
@@ -39,6 +40,7 @@ class Material:
         Knob(
             meaning="Whole pictures, or head and shoulders of those in which a face was found",
             change="face for a LoRA of a face alone, beside another of the whole person; it needs a face detector",
+            source="a choice of this program for persons as two LoRAs (portraits.py); not measured",
         ),
     ] = "whole"
     flip: Annotated[
@@ -46,6 +48,7 @@ class Material:
         Knob(
             meaning="Mirror half of the views",
             change="off where the subject has a left and a right: people, lettering",
+            source="flip_aug of kohya-ss/sd-scripts, docs/train_README-en.md; off for persons, whose faces have sides",
         ),
     ]
     caption_dropout: Annotated[
@@ -65,6 +68,8 @@ class Material:
             least=1,
             most=32,
             longest=300,
+            change="where they say something untrue of pictures that have no captions of their own",
+            source="panels.py, a choice of this program; one drawn at random as in Gal et al. 2022, arXiv 2208.01618",
         ),
     ]
     caption_shuffle: Annotated[
@@ -97,6 +102,7 @@ class Material:
             change="for the best pictures of a mixed set, or to balance few close-ups against many others",
             most=512,
             longest=300,
+            source="repeats of kohya-ss/sd-scripts, docs/train_README-en.md, of single pictures instead of folders",
         ),
     ] = ()
     concepts: Annotated[

@@ -70,6 +70,7 @@ class Objective:
             source="Esser et al. 2024, arXiv 2403.03206, section 3.1",
             least=0.05,
             most=10.0,
+            change="smaller to learn from a narrow band of timesteps, larger to come near to uniform",
         ),
     ] = 1.0
     timestep_shift: Annotated[

@@ -62,25 +62,93 @@ class Plan(Learning, Objective, Material, Prior, Judging):
     leaves training as it was before, and that default never changes: stored plans leave it out.
     """
 
-    base: Annotated[str, Knob(meaning="Name of the base model; `lorasmith bases` lists them", least=1, most=100)]
-    subject_type: Annotated[SubjectType, Knob(meaning="What the pictures show; it chose the numbers of the recipe")]
-    class_word: Annotated[
-        str, Knob(meaning="What kind of thing it is, in a word that the base knows", least=1, most=200)
+    base: Annotated[
+        str,
+        Knob(
+            meaning="Name of the base model; `lorasmith bases` lists them",
+            least=1,
+            most=100,
+            change="for another base model: leave out what the recipe should choose anew for it",
+            source="storage/domain/bases.py",
+        ),
     ]
-    trigger: Annotated[str, Knob(meaning="The new word that calls it", least=1, most=200)]
-    recipe: Annotated[str, Knob(meaning="Name of the recipe that made this plan, with its version", least=1, most=200)]
+    subject_type: Annotated[
+        SubjectType,
+        Knob(
+            meaning="What the pictures show; it chose the numbers of the recipe",
+            change="where it says something else than the pictures show",
+            source="recipes.py and habits.py: tables by base and subject type",
+        ),
+    ]
+    class_word: Annotated[
+        str,
+        Knob(
+            meaning="What kind of thing it is, in a word that the base knows",
+            least=1,
+            most=200,
+            change="to the most common word for it: the trigger is always heard beside it",
+            source="Ruiz et al. 2023, arXiv 2208.12242, section 3.2: a unique identifier with a class noun",
+        ),
+    ]
+    trigger: Annotated[
+        str,
+        Knob(
+            meaning="The new word that calls it",
+            least=1,
+            most=200,
+            change="to another made-up word of one to three tokens; a known word brings its meaning along",
+            source="Ruiz et al. 2023, arXiv 2208.12242, section 3.2: rare tokens",
+        ),
+    ]
+    recipe: Annotated[
+        str,
+        Knob(
+            meaning="Name of the recipe that made this plan, with its version",
+            least=1,
+            most=200,
+            change="never by hand: leave it out beside another base or subject; its name alone takes that recipe",
+            source="recipes.py; rivals.py for those of others",
+        ),
+    ]
     validation: Annotated[
-        Validation, Knob(meaning="What held-out pictures are for: under 6 none, 6 to 19 a veto, from 20 a full voice")
+        Validation,
+        Knob(
+            meaning="What held-out pictures are for: under 6 none, 6 to 19 a veto, from 20 a full voice",
+            change="none to learn from every picture; it takes held_out along",
+            source="recipes.py, by the number of pictures: a choice of this program, since a loss on one or two pictures is noise",
+        ),
     ]
     held_out: Annotated[
         tuple[str, ...],
-        Knob(meaning="Pictures that are never trained on: ids, in a plan file names or hashes", most=256, longest=300),
+        Knob(
+            meaning="Pictures that are never trained on: ids, in a plan file names or hashes",
+            most=256,
+            longest=300,
+            change="to name typical pictures yourself; outliers say little about the others",
+            source="recipes.py: those nearest to all others, by difference hash; a choice of this program",
+        ),
     ]
     prompts: Annotated[
         tuple[PreviewPrompt, ...],
-        Knob(meaning="The rows of every grid, and what the measurements are taken on", least=1, most=16),
+        Knob(
+            meaning="The rows of every grid, and what the measurements are taken on",
+            least=1,
+            most=16,
+            change="to see and measure what you will draw; some without the trigger show whether others stay themselves",
+            source="panels.py, a choice of this program: near the pictures, elsewhere, and others without the trigger",
+        ),
     ]
-    preview_steps: Annotated[int, Knob(meaning="Sampler steps of a preview", unit="steps", least=1, most=100)]
+    preview_steps: Annotated[
+        int,
+        Knob(
+            meaning="Sampler steps of a preview",
+            unit="steps",
+            least=1,
+            most=100,
+            change="fewer for speed, more where previews look unfinished",
+            source="habits.py for each base; 14 on the pocket, as its gates are measured",
+        ),
+    ]
     guidance: Annotated[
         float,
         Knob(
@@ -88,6 +156,7 @@ class Plan(Learning, Objective, Material, Prior, Judging):
             source="Ho and Salimans 2022, arXiv 2207.12598",
             least=0.0,
             most=30.0,
+            change="to what you will draw with; high values hide what a LoRA lacks",
         ),
     ]
 

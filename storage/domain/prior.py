@@ -30,6 +30,7 @@ class Prior:
             change="less for speed: such a step takes twice as long, with base_prediction a little more",
             least=0.01,
             most=1.0,
+            source="1 is what diffusers' DreamBooth scripts do: each batch brings as many class pictures along",
         ),
     ] = 1.0
     prior_weight: Annotated[
@@ -50,6 +51,7 @@ class Prior:
             change="a dozen different things and places keep more than the class alone",
             most=256,
             longest=300,
+            source="a choice of this program, measured on one subject alone (EXPERIMENTS.md, Keeping the class: a first look)",
         ),
     ] = ()
     prior_pictures: Annotated[

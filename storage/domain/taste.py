@@ -59,6 +59,7 @@ class Judging:
             change="up where it should above all look like the pictures, down where it should above all do as it is told",
             least=0.05,
             most=0.95,
+            source="taste.py: a first choice by subject type; votes move it (EXPERIMENTS.md, Learning from votes)",
         ),
     ] = None
     variety_power: Annotated[
@@ -68,6 +69,7 @@ class Judging:
             change="up where all pictures come out alike, 0 to ignore it",
             least=0.0,
             most=1.0,
+            source="taste.py: a first choice, not measured; votes move it (EXPERIMENTS.md, Learning from votes)",
         ),
     ] = None
     leakage_weight: Annotated[
@@ -77,6 +79,7 @@ class Judging:
             change="up where others must stay as they are, 0 to ignore it",
             least=0.0,
             most=1.0,
+            source="EXPERIMENTS.md, What likeness measures; votes move it",
         ),
     ] = None
 

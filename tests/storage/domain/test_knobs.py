@@ -14,9 +14,13 @@ from storage.domain.plan import Plan, Validation
 from tests.builders import tiny_plan
 
 
-def test_every_field_has_a_meaning_and_every_number_a_bound() -> None:
+def test_every_field_says_what_it_means_when_to_change_it_and_where_it_comes_from_and_every_number_has_a_bound() -> (
+    None
+):
     for field in knobs(Plan):
         assert field.knob.meaning, field.name
+        assert field.knob.change, field.name
+        assert field.knob.source, field.name
         if field.type in (int, float) or set(get_args(field.type)) & {int, float}:
             assert field.knob.least is not None, field.name
             assert field.knob.most is not None, field.name
