@@ -95,9 +95,6 @@ class Sparing:
             mean_BCHW=torch.cat([one.mean_BCHW for one in found]), std_BCHW=torch.cat([one.std_BCHW for one in found])
         )
 
-    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
-        return self.posteriors(pixels_B3HW).mean_BCHW
-
     def encode_texts(self, texts: Sequence[str]) -> Words:
         return self._done("texts", lambda: self.base.encode_texts(texts))
 

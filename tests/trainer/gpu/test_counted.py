@@ -111,7 +111,7 @@ def test_caches_take_what_is_planned_for_them(pocket: Base, tmp_path: Path) -> N
     said = ENCODINGS["pocket"]
     words = pocket.encode_texts(["a toy of a toy"])
     assert words.hidden_BLD.nbytes + words.pooled.nbytes == said.text_bytes(4)
-    assert pocket.encode_pictures(torch.zeros(1, 3, 64, 64)).nbytes == said.latent_bytes(64)
+    assert pocket.posteriors(torch.zeros(1, 3, 64, 64)).mean_BCHW.nbytes == said.latent_bytes(64)
 
 
 @pytest.mark.parametrize("prior", ["none", "base_prediction"])

@@ -139,7 +139,6 @@ def test_the_spread_is_scaled_as_the_latents_are(loaded: Loaded, tmp_path: Path)
     there = said.std > 1e-9
     ratio = (found.std_BCHW / said.std)[there]
     assert float(ratio.mean()) == pytest.approx(vae.config.scaling_factor / _norm(vae), rel=1e-4)
-    assert torch.equal(loaded.base.encode_pictures(shown), found.mean_BCHW)
 
 
 def _norm(vae: Any) -> float:

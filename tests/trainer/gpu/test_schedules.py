@@ -10,8 +10,8 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
-from trainer.gpu.families.flux import size_dependent
 from trainer.gpu.families.flux2 import SAMPLER_STEPS, _shift
+from trainer.gpu.families.transformer import size_dependent
 from trainer.gpu.schedules import Flow, Shift
 
 MOVING = {"use_dynamic_shifting": True, "base_shift": 0.5, "max_shift": 1.15}

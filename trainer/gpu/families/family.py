@@ -124,9 +124,6 @@ class Base(Protocol):
     def posteriors(self, pixels_B3HW: Tensor) -> Posteriors:
         """Pixels in [-1, 1] to what the autoencoder says of their latents, scaled as the denoiser wants them; float32."""
 
-    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
-        """The most likely latents of those: the means of `posteriors`."""
-
     def encode_texts(self, texts: Sequence[str]) -> Words:
         """Texts to what the denoiser is conditioned on; the empty text as sampling without a prompt has it."""
 

@@ -6,20 +6,16 @@ Shapes as in `family`; N tokens of a picture, each 2 x 2 latent pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import FluxPipeline
 from PIL import Image
 from torch import Tensor, nn
 
-from storage.domain.plan import Fit
 from trainer.gpu.families import stock
-from trainer.gpu.families.family import Drawing, Posteriors, Targets, Words, Worn
-from trainer.gpu.families.fingerprints import of_encoders
-from trainer.gpu.pictures import Framing, Shape, shapes
-from trainer.gpu.schedules import Flow, Shift
+from trainer.gpu.families.family import Drawing, Words
+from trainer.gpu.families.transformer import Presets, Transformer
+from trainer.gpu.pictures import Framing, Shape
 
 _ATTENTION = (
     *("attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0"),
@@ -29,7 +25,7 @@ _FEED_FORWARD = (
     *("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2"),
     *("proj_mlp", "proj_out"),
 )
-_PRESETS: dict[str, tuple[str, ...]] = {"attention": _ATTENTION, "attention+ff": (*_ATTENTION, *_FEED_FORWARD)}
+_PRESETS: Presets = {"attention": _ATTENTION, "attention+ff": (*_ATTENTION, *_FEED_FORWARD)}
 """`proj_out` of a single block takes attention and feed-forward together."""
 TRAINING_GUIDANCE = 1.0
 """What the guidance embedding is told in training: at 1 the adapter does not unlearn the distilled guidance (diffusers'
@@ -38,46 +34,12 @@ MAX_TOKENS = 512
 """T5 tokens of the dev model."""
 
 
-class Flux:
+class Flux(Transformer):
     """One loaded base of the FLUX.1 class; see `family.Base` for what each part is."""
 
-    def __init__(self, source: str, fit: Fit) -> None:
-        """Raises `OSError` where there is no such model. Only safetensors are read, and no code of the model's."""
-        self.device = torch.device(fit.device)
-        self._dtype = torch.bfloat16 if fit.precision == "bf16" else torch.float32
-        self._pipeline = stock.loaded(FluxPipeline, source, fit, self._dtype)
-        self._wears = False
-        self.schedule = Flow(shift=size_dependent(self._pipeline.scheduler.config))
-        self.vae_sha256 = stock.fingerprint(self._pipeline.vae)
-        self.words_sha256 = of_encoders(self._pipeline)
-
-    @property
-    def denoiser(self) -> nn.Module:
-        return self._pipeline.transformer
-
-    @property
-    def parts(self) -> dict[str, nn.Module]:
-        return stock.parts(self._pipeline)
-
-    def trainee(self) -> nn.Module:
-        self.wear(None)
-        return stock.copied(self._pipeline.transformer)
-
-    def shapes(self, resolution: int) -> tuple[Shape, ...]:
-        step = self._pipeline.vae_scale_factor * 2
-        return shapes(resolution, max(step, 64) if resolution >= 512 else step)
-
-    @torch.no_grad()
-    def posteriors(self, pixels_B3HW: Tensor) -> Posteriors:
-        vae = self._pipeline.vae
-        said = vae.encode(pixels_B3HW.to(self.device, torch.float32)).latent_dist
-        return Posteriors(
-            mean_BCHW=((said.mean - vae.config.shift_factor) * vae.config.scaling_factor).float(),
-            std_BCHW=(said.std * vae.config.scaling_factor).float(),
-        )
-
-    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
-        return self.posteriors(pixels_B3HW).mean_BCHW
+    STOCK = FluxPipeline
+    TITLE = "FLUX.1"
+    PRESETS = _PRESETS
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Words:
@@ -109,18 +71,6 @@ class Flux:
             return_dict=False,
         )
         return self._unpacked(out[0].float(), height, width)
-
-    def lora_targets(self, targets: Targets) -> tuple[str, ...]:
-        return stock.targets(self._pipeline.transformer, _PRESETS, targets, "FLUX.1")
-
-    def wear(self, file: Path | None) -> dict[str, Worn]:
-        if self._wears:
-            self._pipeline.unload_lora_weights()
-        self._wears = file is not None
-        return {} if file is None else stock.wear(self._pipeline, self._pipeline.transformer, file)
-
-    def weigh(self, scale: float) -> None:
-        self._pipeline.set_adapters([stock.ADAPTER], [scale])
 
     @torch.no_grad()
     def draw(
@@ -158,16 +108,3 @@ class Flux:
 def positions(height: int, width: int) -> Tensor:
     """(0, row, column) of every token of a picture, (N, 3)."""
     return torch.cartesian_prod(torch.zeros(1), torch.arange(height).float(), torch.arange(width).float())
-
-
-def size_dependent(config: Any) -> Shift:  # noqa: ANN401 -- diffusers ships no types
-    """The shift of a scheduler's configuration, as the stock pipelines of FLUX.1 and Z-Image draw with it."""
-    if not config.use_dynamic_shifting:
-        return Shift.constant(config.shift)
-    return Shift(
-        least=config.base_shift,
-        most=config.max_shift,
-        least_tokens=config.base_image_seq_len,
-        most_tokens=config.max_image_seq_len,
-        latents_per_token=4,
-    )

@@ -7,7 +7,6 @@ is one token. Shapes as in `family`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,10 +17,10 @@ from torch import Tensor, nn
 
 from storage.domain.plan import Fit
 from trainer.gpu.families import stock
-from trainer.gpu.families.family import Drawing, Posteriors, Targets, Words, Worn
-from trainer.gpu.families.fingerprints import of_encoders
-from trainer.gpu.pictures import Framing, Shape, shapes
-from trainer.gpu.schedules import Flow, Shift
+from trainer.gpu.families.family import Drawing, Posteriors, Words
+from trainer.gpu.families.transformer import Presets, Transformer
+from trainer.gpu.pictures import Framing, Shape
+from trainer.gpu.schedules import Shift
 
 _ATTENTION = (
     *("attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0"),
@@ -29,45 +28,30 @@ _ATTENTION = (
     *("attn.to_qkv_mlp_proj", "attn.to_out"),
 )
 _FEED_FORWARD = ("ff.linear_in", "ff.linear_out", "ff_context.linear_in", "ff_context.linear_out")
-_PRESETS: dict[str, tuple[str, ...]] = {"attention": _ATTENTION, "attention+ff": (*_ATTENTION, *_FEED_FORWARD)}
+_PRESETS: Presets = {"attention": _ATTENTION, "attention+ff": (*_ATTENTION, *_FEED_FORWARD)}
 """Single blocks have attention and feed-forward in one matrix: they come with attention, as in diffusers' klein script."""
 MAX_TOKENS = 512
 SAMPLER_STEPS = 50
 """The stock pipeline's default; its shift depends on how many steps are drawn."""
 
 
-class Flux2Klein:
+class Flux2Klein(Transformer):
     """One loaded base of the FLUX.2 klein class; see `family.Base` for what each part is."""
 
+    STOCK = Flux2KleinPipeline
+    TITLE = "FLUX.2 klein"
+    PRESETS = _PRESETS
+
     def __init__(self, source: str, fit: Fit) -> None:
-        """Raises `OSError` where there is no such model. Only safetensors are read, and no code of the model's."""
-        self.device = torch.device(fit.device)
-        self._dtype = torch.bfloat16 if fit.precision == "bf16" else torch.float32
-        self._pipeline = stock.loaded(Flux2KleinPipeline, source, fit, self._dtype)
+        """As `Transformer`; raises `WrongBase` for the distilled one too."""
+        super().__init__(source, fit)
         if self._pipeline.config.is_distilled:
             raise stock.WrongBase(
                 "this FLUX.2 klein is the distilled one: train the base model, and use the file on both"
             )
-        self._wears = False
-        self.schedule = Flow(shift=_shift(self._pipeline.scheduler.config))
-        self.vae_sha256 = stock.fingerprint(self._pipeline.vae)
-        self.words_sha256 = of_encoders(self._pipeline)
 
-    @property
-    def denoiser(self) -> nn.Module:
-        return self._pipeline.transformer
-
-    @property
-    def parts(self) -> dict[str, nn.Module]:
-        return stock.parts(self._pipeline)
-
-    def trainee(self) -> nn.Module:
-        self.wear(None)
-        return stock.copied(self._pipeline.transformer)
-
-    def shapes(self, resolution: int) -> tuple[Shape, ...]:
-        step = self._pipeline.vae_scale_factor * 2
-        return shapes(resolution, max(step, 64) if resolution >= 512 else step)
+    def _shift(self, config: Any) -> Shift:  # noqa: ANN401 -- diffusers ships no types
+        return _shift(config)
 
     @torch.no_grad()
     def posteriors(self, pixels_B3HW: Tensor) -> Posteriors:
@@ -79,9 +63,6 @@ class Flux2Klein:
         return Posteriors(
             mean_BCHW=((fold(said.mean) - mean_1C11) / std_1C11).float(), std_BCHW=(fold(said.std) / std_1C11).float()
         )
-
-    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
-        return self.posteriors(pixels_B3HW).mean_BCHW
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Words:
@@ -112,18 +93,6 @@ class Flux2Klein:
             return_dict=False,
         )
         return out[0].float().transpose(1, 2).reshape(-1, channels, height, width)
-
-    def lora_targets(self, targets: Targets) -> tuple[str, ...]:
-        return stock.targets(self._pipeline.transformer, _PRESETS, targets, "FLUX.2 klein")
-
-    def wear(self, file: Path | None) -> dict[str, Worn]:
-        if self._wears:
-            self._pipeline.unload_lora_weights()
-        self._wears = file is not None
-        return {} if file is None else stock.wear(self._pipeline, self._pipeline.transformer, file)
-
-    def weigh(self, scale: float) -> None:
-        self._pipeline.set_adapters([stock.ADAPTER], [scale])
 
     @torch.no_grad()
     def draw(

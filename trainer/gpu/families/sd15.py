@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from storage.domain.plan import Fit
 from trainer.gpu.families import single, stock
 from trainer.gpu.families.family import Words
+from trainer.gpu.families.pipeline import dtype_of
 from trainer.gpu.families.unet import Unet, tokens
 from trainer.gpu.pictures import Framing
 
@@ -28,12 +29,12 @@ class Sd15(Unet):
 
     def __init__(self, source: str, fit: Fit, *, config: Path | None = None) -> None:
         """From a folder, hub id or single file; `config` as in `single.loaded`. Raises `WrongBase`."""
-        device, dtype = torch.device(fit.device), torch.bfloat16 if fit.precision == "bf16" else torch.float32
+        dtype = dtype_of(fit)
         if single.is_file(source):
             pipeline = single.loaded(StableDiffusionPipeline, "sd15", source, fit, dtype, config=config, **_UNCHECKED)
         else:
             pipeline = stock.loaded(StableDiffusionPipeline, source, fit, dtype, denoiser="unet", **_UNCHECKED)
-        super().__init__(pipeline, device, dtype)
+        super().__init__(pipeline, fit)
 
     def hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:
         """The last layer, normalised."""

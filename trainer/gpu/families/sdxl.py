@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from storage.domain.plan import Fit
 from trainer.gpu.families import single, stock
 from trainer.gpu.families.family import Words
+from trainer.gpu.families.pipeline import dtype_of
 from trainer.gpu.families.unet import Unet, tokens
 from trainer.gpu.pictures import Framing, Shape
 
@@ -30,14 +31,14 @@ class Sdxl(Unet):
 
         The empty text is encoded, as ComfyUI and sd-scripts do; A1111 and Forge put zeros for an empty negative prompt.
         """
-        device, dtype = torch.device(fit.device), torch.bfloat16 if fit.precision == "bf16" else torch.float32
+        dtype = dtype_of(fit)
         if single.is_file(source):
             pipeline = single.loaded(
                 StableDiffusionXLPipeline, "sdxl", source, fit, dtype, config=config, **_UNWATERMARKED
             )
         else:
             pipeline = stock.loaded(StableDiffusionXLPipeline, source, fit, dtype, denoiser="unet", **_UNWATERMARKED)
-        super().__init__(pipeline, device, dtype)
+        super().__init__(pipeline, fit)
         self._squares_only = squares_only
 
     def shapes(self, resolution: int) -> tuple[Shape, ...]:

@@ -5,7 +5,7 @@ Shapes as in `family`.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from storage.domain.plan import Fit
 from trainer.gpu.families import stock
 from trainer.gpu.families.family import Drawing, Posteriors, Targets, Words, Worn
-from trainer.gpu.families.fingerprints import of_encoders
-from trainer.gpu.pictures import Framing, Shape, shapes
+from trainer.gpu.families.pipeline import Pipeline
+from trainer.gpu.pictures import Shape
 from trainer.gpu.schedules import Diffusion, zero_terminal
 
 _ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -34,25 +35,19 @@ _WORD_FEED_FORWARD = ("fc1", "fc2")
 """Of CLIP's text encoders: what sd-scripts adapts there."""
 
 
-class Unet(ABC):
+class Unet(Pipeline):
     """One loaded base with a UNet; see `family.Base` for what each part is."""
 
-    def __init__(self, pipeline: Any, device: torch.device, dtype: torch.dtype) -> None:  # noqa: ANN401 -- diffusers ships no types
-        """Of a frozen pipeline whose autoencoder is in fp32: SDXL's overflows in fp16, and bf16's rounding is visible."""
-        self.device, self._dtype, self._pipeline = device, dtype, pipeline
-        if device.type == "cpu":
+    DENOISER = "unet"
+    schedule: Diffusion
+
+    def __init__(self, pipeline: Any, fit: Fit) -> None:  # noqa: ANN401 -- diffusers ships no types
+        super().__init__(pipeline, fit)
+        if self.device.type == "cpu":
             pipeline.unet.to(memory_format=torch.channels_last)
-        self._wears = self._speaks_as_worn = False
+        self._speaks_as_worn = False
         self._layers = _layers(pipeline.unet)
         self.schedule = schedule_of(pipeline.scheduler.config)
-        self.vae_sha256 = stock.fingerprint(pipeline.vae)
-        self.words_sha256 = of_encoders(pipeline)
-
-    @abstractmethod
-    def predict(
-        self, denoiser: nn.Module, noisy_BCHW: Tensor, t_B: Tensor, words: Words, framing: Sequence[Framing]
-    ) -> Tensor:
-        """See `family.Base`."""
 
     @abstractmethod
     def hear(self, encoders: Mapping[str, nn.Module], texts: Sequence[str]) -> Words:
@@ -67,24 +62,7 @@ class Unet(ABC):
         """What the stock pipeline is called with for these words."""
 
     @property
-    def denoiser(self) -> nn.Module:
-        return self._pipeline.unet
-
-    @property
-    def parts(self) -> dict[str, nn.Module]:
-        return stock.parts(self._pipeline)
-
-    def trainee(self) -> nn.Module:
-        self.wear(None)
-        return stock.copied(self._pipeline.unet)
-
-    def shapes(self, resolution: int) -> tuple[Shape, ...]:
-        # SDXL was trained on multiples of 64 (Podell et al. 2023, appendix I); four levels of SD 1.5 need them
-        return shapes(resolution, max(self._step, 64) if resolution >= 512 else self._step)
-
-    @property
     def _step(self) -> int:
-        """Sides of pictures are multiples of so many px."""
         return int(self._pipeline.vae_scale_factor) * 2 ** (len(self._pipeline.unet.config.block_out_channels) - 1)
 
     @torch.no_grad()
@@ -96,9 +74,6 @@ class Unet(ABC):
             mean_BCHW=((said.mean - mean_1C11) / std_1C11 * vae.config.scaling_factor).float(),
             std_BCHW=(said.std / std_1C11 * vae.config.scaling_factor).float(),
         )
-
-    def encode_pictures(self, pixels_B3HW: Tensor) -> Tensor:
-        return self.posteriors(pixels_B3HW).mean_BCHW
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Words:
@@ -115,12 +90,10 @@ class Unet(ABC):
         return tuple(path for path in self._layers if path.endswith(endings))
 
     def wear(self, file: Path | None) -> dict[str, Worn]:
-        if self._wears:
-            self._pipeline.unload_lora_weights()
-        self._wears, self._speaks_as_worn = file is not None, False
+        self._speaks_as_worn = False
+        worn = super().wear(file)
         if file is None:
-            return {}
-        worn = stock.wear(self._pipeline, self._pipeline.unet, file)
+            return worn
         said = {
             f"{name}.{path}": one
             for name, encoder in self._encoders.items()
@@ -148,9 +121,6 @@ class Unet(ABC):
         return tuple(
             sorted(path for path, layer in heard.items() if isinstance(layer, nn.Linear) and path.endswith(endings))
         )
-
-    def weigh(self, scale: float) -> None:
-        self._pipeline.set_adapters([stock.ADAPTER], [scale])
 
     @torch.no_grad()
     def draw(

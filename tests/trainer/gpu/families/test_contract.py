@@ -45,7 +45,7 @@ def lora(folder: Path, step: int = STEPS) -> Path:
 def noisy_pair(base: Base) -> dict[str, Any]:
     """Arguments of `predict` for two pictures under different texts at different times."""
     pictures = torch.stack([pixels(p.resize((PX, PX))) for p in drawn_pictures(2)])
-    latents = base.encode_pictures(pictures)
+    latents = base.posteriors(pictures).mean_BCHW
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(3))
     t = torch.tensor([100, 700])
     return {

@@ -104,7 +104,7 @@ def test_what_the_loss_teaches_the_stock_pipeline_draws(name: str, tmp_path: Pat
     folder = with_the_pockets_eye(folder) if lesson.scaling is None else as_published(folder, lesson.scaling)
     base = FAMILIES[name](str(folder), replace(CPU_FIT, micro_batch=lesson.batch))
     wanted = drawn_pictures(1)[0].resize((PX, PX), Image.Resampling.LANCZOS)
-    latents = base.encode_pictures(pixels(wanted)[None])[0]
+    latents = base.posteriors(pixels(wanted)[None]).mean_BCHW[0]
     shape = Shape(height=PX, width=PX)
     framed = Framed(id="p", sha256="0" * 64, image=wanted, shape=shape, original=(PX, PX), held_out=False)
     picture = Encoded(picture=framed, kept={"plain": latents, "mirrored": latents})

@@ -51,7 +51,7 @@ def test_an_autoencoder_that_overflows_in_fp16_gives_sound_pictures(name: str, t
     seen: list[float] = []
     for side in (base._pipeline.vae.encoder, base._pipeline.vae.decoder):
         side.conv_in.register_forward_hook(lambda _, __, out: seen.append(float(out.abs().max())))
-    latents = base.encode_pictures(pixels(drawn_pictures(1)[0].resize((32, 32)))[None])
+    latents = base.posteriors(pixels(drawn_pictures(1)[0].resize((32, 32)))[None]).mean_BCHW
     words = base.encode_texts(["a toy"])
     (picture,) = base.draw([Drawing(words=words, seed=1)], words, shape=SHAPE, steps=2, guidance=1.0)
     assert min(seen) > 65504
