@@ -14,6 +14,7 @@ from typing import Any, get_origin
 
 import yaml
 
+from storage.domain.fit import Departure, Fit
 from storage.domain.knobs import Field, bounds, knobs
 from storage.domain.learning import Learning
 from storage.domain.material import Material
@@ -41,7 +42,7 @@ ORDER = "order"
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Which order a plan was exported from. With the same plan and pictures it is made again, to the byte."""
+    """Which order a plan was exported from, and what else decided its bytes: how its numbers were summed, and its departures."""
 
     id: str
     name: str
@@ -52,7 +53,12 @@ class Origin:
     captions: str
     """SHA-256 of what its pictures say."""
     pictures: tuple[str, ...]
-    """Place and SHA-256 of every picture that it used, stripped as it was kept."""
+    """Place and SHA-256 of every picture that it used, stripped as it was kept; and the box around its face, where it was cut
+    around one."""
+    fit: Fit | None = None
+    """How it was run; None where it was not yet, or where it changed machines and no one machine gives those bytes again."""
+    departures: tuple[Departure, ...] = ()
+    """Where its run left the plan: run again, it leaves it there too."""
 
 
 OF_PICTURES = ("held_out", "repeats")
@@ -84,7 +90,9 @@ def renamed(plan: Plan, called: Mapping[str, str]) -> Plan:
 
 ORIGIN = (
     "The order that this plan was exported from. While plan, pictures and captions are the same, a training by this file is "
-    "that order again and gives the same files on a CPU. Anything else is an order of its own."
+    "that order again: it is run by the same fit and departs where that one did, and on a CPU with the same versions of the "
+    "libraries it gives the same files. Anything else is an order of its own. Where fit is null, that order was not run yet or "
+    "changed machines: its bytes cannot be had again."
 )
 
 

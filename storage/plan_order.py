@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,10 +12,14 @@ from datetime import UTC, datetime
 from sqlmodel import Session, col, select, update
 
 from storage.checkups import Box, Seen, faces_of, note
-from storage.domain.plan import Concept, Plan, Validation, shortened
+from storage.domain.plan import Concept, Fit, Plan, Validation, shortened
+from storage.orders import departures_of
 from storage.plan_file import OF_PICTURES, Origin, renamed, written
 from storage.plan_reading import PlanRefused, Wanted, near, require_sound
-from storage.tables import Order, Picture, PlanRow
+from storage.tables import Attempt, DepartureRow, Order, Picture, Piece, PlanRow, now
+
+ELSEWHERE = "elsewhere"
+"""Who gave the turn whose fit an order that is made again goes on with."""
 
 
 def exported(session: Session, order_id: str) -> str:
@@ -24,7 +29,17 @@ def exported(session: Session, order_id: str) -> str:
         raise LookupError(f"there is no plan of an order {order_id}")
     plan, pictures = Plan.from_json(row.plan_json), used(session, order_id)
     hashes = {p.id: p.sha256 for p in pictures}  # whoever has the pictures may call them otherwise
-    return written(plan, called=hashes, origin=origin_of(order, plan, pictures, faces_of(session, order_id)))
+    origin = origin_of(order, plan, pictures, faces_of(session, order_id))
+    ran = replace(origin, fit=_fit(session, order_id), departures=departures_of(session, order_id))
+    return written(plan, called=hashes, origin=ran)
+
+
+def _fit(session: Session, order_id: str) -> Fit | None:
+    """What all turns of its training were run by; caches may have lain anywhere."""
+    asked = select(Attempt.fit_json).join(Piece, col(Piece.id) == col(Attempt.piece_id))
+    rows = session.exec(asked.where(Attempt.order_id == order_id, Piece.kind == "train", Attempt.fit_json != "{}"))
+    found = {replace(Fit.from_json(text), caches="memory") for text in rows}
+    return found.pop() if len(found) == 1 else None
 
 
 def used(session: Session, order_id: str) -> list[Picture]:
@@ -152,6 +167,35 @@ def placed(session: Session, order_id: str, origin: Origin) -> None:
         pictures={}, whole=(), captions={}, trigger_like=None, trigger_pieces=0, faces=_faces(origin, order_id)
     )
     note(session, order_id, looked, wait_s=0.0)
+
+
+def run_so(session: Session, order_id: str, origin: Origin) -> None:
+    """An order that was just started is to be run as the one that it is again: by its fit where this machine can, leaving the
+    plan where that one left it.
+    """
+    piece = session.exec(select(Piece).where(Piece.order_id == order_id, Piece.kind == "train")).first()
+    if piece is not None and origin.fit is not None:
+        at = now()
+        session.add(
+            Attempt(
+                id=f"{piece.id}:0",
+                piece_id=piece.id,
+                order_id=order_id,
+                executor_id=ELSEWHERE,
+                fit_json=origin.fit.to_json(),
+                started_at=at,
+                ended_at=at,
+                outcome="more",
+            )
+        )
+    seen: Counter[tuple[int, str]] = Counter()
+    for left in origin.departures:
+        place = left.step, left.kind
+        session.add(
+            DepartureRow(order_id=order_id, step=left.step, kind=left.kind, ordinal=seen[place], reason=left.reason)
+        )
+        session.flush()
+        seen[place] += 1
 
 
 def _renumber(session: Session, order_id: str, places: Mapping[str, int]) -> None:

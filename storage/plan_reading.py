@@ -16,6 +16,7 @@ import yaml
 from storage.domain.bases import BASES
 from storage.domain.contradictions import contradictions
 from storage.domain.errors import Refusal
+from storage.domain.fit import Fit
 from storage.domain.knobs import knobs, out_of_bounds
 from storage.domain.orders import MAX_PICTURES
 from storage.domain.plan import Plan
@@ -27,6 +28,8 @@ MAX_BYTES = 1 << 18
 """A plan of ours has 12 kB, two thirds of them comments."""
 MAX_EVENTS = 20_000
 MAX_DEPTH = 8
+MOST_DEPARTURES = 64
+"""Halvings of rates and batches, and steps down in memory: a dozen are all there are."""
 _SHARE = r"(0(\.\d+)?|1(\.0)?|\d(\.\d+)?e-\d+)"
 _PICTURE = re.compile(rf"\d{{1,4}} [0-9a-f]{{64}}( {_SHARE}(,{_SHARE}){{3}})?")
 """Place, hash, and the box around its face, where one was found."""
@@ -156,8 +159,17 @@ def _origin(block: object) -> tuple[Origin | None, list[str]]:
         and 0 < len(origin.name) <= 64
         and len(set(origin.pictures)) == len(origin.pictures) <= MAX_PICTURES
         and all(_PICTURE.fullmatch(line) for line in origin.pictures)
+        and (origin.fit is None or _can_be(origin.fit))
+        and len(origin.departures) <= MOST_DEPARTURES
+        and all(0 <= each.step <= 100_000 and len(each.reason) <= 1000 for each in origin.departures)
     )
     return (origin, []) if right else (None, [f"{ORDER}: it is not as it was exported; leave the block out"])
+
+
+def _can_be(fit: Fit) -> bool:
+    """Whether some machine has this fit."""
+    sizes = ((fit.micro_batch, 1, 256), (fit.threads, 1, 1024), (fit.looks_at_once, 0, 4096))
+    return fit.contradiction is None and all(least <= size <= most for size, least, most in sizes)
 
 
 def typed(value: Any, kind: Any) -> Any:  # noqa: ANN401 -- a YAML value and an annotation

@@ -25,7 +25,7 @@ from storage.domain.recipes import PictureOf, plan_for
 from storage.drafts import twins
 from storage.pictures import Checker, limits_for, near_twin
 from storage.plan_file import Origin
-from storage.plan_order import day_of, different, filled, found_concepts, placed
+from storage.plan_order import day_of, different, filled, found_concepts, placed, run_so
 from storage.plan_reading import Wanted
 from storage.tables import Order, Picture
 from trainer import terminal
@@ -237,7 +237,10 @@ def _set_going(session: Session, bench: Bench, order_id: str, wish: Wish, found:
         kept = orders.kept(session, order_id)
         plan = plan_of_wish(order, kept, wish, found)
         bench.seat.require_fit(plan, len(kept))
-        return orders.start(session, bench.engine, order_id, plan)
+        started = orders.start(session, bench.engine, order_id, plan)
+        if wish.plan is not None and wish.plan.origin is not None and wish.plan.origin.id == order_id:
+            run_so(session, order_id, wish.plan.origin)
+        return started
     if order.stage == Stage.FAILED.value:
         return orders.retry(session, bench.engine, order_id)
     return order

@@ -15,6 +15,7 @@ from sqlmodel import Session
 from storage import checkups, orders
 from storage.database import Database
 from storage.domain.bases import BASES
+from storage.domain.fit import Departure
 from storage.domain.knobs import knobs
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan, Validation
@@ -23,6 +24,7 @@ from storage.plan_file import Origin, written
 from storage.plan_order import filled, origin_of, placed
 from storage.plan_reading import MAX_BYTES, PlanRefused, read, require_sound
 from storage.tables import Picture
+from tests.builders import CPU_FIT
 from tests.storage.making import draft
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +87,9 @@ def test_an_export_names_its_order_and_is_read_back() -> None:
     called = {plan.held_out[0]: "0.png", "abcd2345-p1": "1.png"}
     found = read(written(plan, called=called, origin=origin).encode())
     assert found.origin == origin
+    left = (Departure(step=3, kind="learning_rate_halved", reason="loss nan: 1"),) * 2
+    ran = replace(origin, fit=CPU_FIT, departures=left)
+    assert read(written(plan, origin=ran).encode()).origin == ran
     assert found.fields["held_out"] == ("0.png",)
     assert found.fields["repeats"] == ("1.png", "1.png")
     assert filled(found, plan, PICTURES) == replace(plan, held_out=("abcd2345-p0",))
@@ -169,6 +174,13 @@ def test_what_is_wrong_with_concepts_in_a_file_is_named(old: str, new: str, answ
     assert answer in str(refused.value)
 
 
+RAN = (
+    "order:\n  {id: abcd2345, name: x, made: '2026-01-02', plan: a, captions: b, pictures: []}\n".replace("{", "")
+    .replace(", ", "\n  ")
+    .replace("}", "")
+)
+
+
 def test_what_a_file_leaves_out_comes_from_the_recipe() -> None:
     recipe = plan_of("sdxl")
     plan = filled(read(b"rank: 7\nlearning_rate: 1e-4\n"), recipe, PICTURES)
@@ -216,6 +228,11 @@ def test_what_a_file_leaves_out_comes_from_the_recipe() -> None:
         ("captions: [" + "a," * 30_000 + "]", "holds more"),
         ("order: {id: abcd2345}", "order: name is missing; the block is as it was exported, or left out"),
         ("order: 5", "order: "),
+        (RAN + "  fit: {device: cpu, precision: fp32, micro_batch: 0, gradient_checkpointing: false, threads: 1, "
+         "deterministic: true}", "order: it is not as it was exported"),
+        (RAN + "  fit: {device: tpu}", "order: precision is missing; the block is as it was exported"),
+        (RAN + "  departures: [{step: -1, kind: vae_tiled, reason: x}]", "order: it is not as it was exported"),
+        (RAN + "  departures: [{step: 1, kind: vae_tilde, reason: x}]", "vae_tiled is near to it"),
         ("order: {id: ../../x, name: x, made: '2026-01-01', plan: a, captions: b, pictures: []}", "leave the block out"),
     ],
 )  # fmt: skip

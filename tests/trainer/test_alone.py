@@ -288,7 +288,8 @@ async def test_several_subfolders_become_one_lora_with_several_triggers_and_are_
             picture.save(root / folder / f"{n}.png")
     (root / "20_ohwx man" / "1.txt").write_text("on grass")
     several = replace(wish, pictures=root, class_word="")
-    view = await train(several, scripted(several, tmp_path))
+    left = script({"at": "train", "step": 3, "do": "depart"})
+    view = await train(several, scripted(several, tmp_path, left))
     said = capsys.readouterr().err.replace("\n", " ")
     assert '"sks dog" calls one of them: 5 pictures, 33 % of all views.' in said, "4 of 12: one is held out"
     assert "Write in a prompt what you want to see: sks dog or ohwx man." in said
@@ -308,8 +309,13 @@ async def test_several_subfolders_become_one_lora_with_several_triggers_and_are_
         if file.with_suffix(".txt").is_file():
             shutil.copy(file.with_suffix(".txt"), flat / f"{n}.txt")
     again = _planned(replace(wish, pictures=flat), wish.out / "plan.yaml", tmp_path / "calm")
-    assert (await train(again, scripted(again, tmp_path))).id == view.id
-    assert _told(again.out) == told
+    faster = scripted(again, tmp_path).model_copy(update={"threads": 2})
+    made_again = await train(again, faster)
+    assert made_again.id == view.id
+    assert _told(again.out) == told, "also its fit, and where it left its plan"
+    assert json.loads(told["fit"])["threads"] == 1
+    assert [(d["step"], d["kind"]) for d in told["departures"]] == [(3, "learning_rate_halved")]
+    assert (made_again.plan_file, made_again.departures) == (view.plan_file, view.departures)
     with pytest.raises(LorasmithError, match="leave out --trigger and --class-word"):
         await train(replace(several, trigger="zorvex"), scripted(several, tmp_path))
     (root / "20_ohwx man" / "0.png").unlink()
@@ -442,6 +448,7 @@ def test_the_real_child_trains_a_lora_that_loads(
     folder.mkdir()
     for n, picture in enumerate(drawn_pictures(6)):
         picture.save(folder / f"{n}.png")
+    (folder / "1.txt").write_text("on a blue table")
     out = tmp_path / "out"
     for name, value in {"BASE_POCKET": str(base), "THREADS": "1", "NICE": "0"}.items():
         monkeypatch.setenv(f"LORASMITH_{name}", value)
@@ -461,19 +468,22 @@ def test_the_real_child_trains_a_lora_that_loads(
     assert header.metadata["ss_output_name"]
     assert json.loads(Path(result["sidecar"]).read_text())["preferred weight"] == result["recommended_scale"]
     assert set(result["files"]) == {"lora", "sidecar", "preview", "strip"}
-    _is_made_again_to_the_byte(out, folder, tmp_path, capsys)
+    _is_made_again_to_the_byte(out, folder, tmp_path, monkeypatch, capsys)
 
 
-def _is_made_again_to_the_byte(out: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def _is_made_again_to_the_byte(
+    out: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """By the plan that the order left, from the same pictures under other names: the order's own id, day and files."""
     others = tmp_path / "elsewhere"
     others.mkdir()
     for file in folder.iterdir():
-        shutil.copy(file, others / f"{9 - int(file.stem)}.png")
+        shutil.copy(file, others / f"{9 - int(file.stem)}{file.suffix}")
+    monkeypatch.setenv("LORASMITH_THREADS", "2")  # by one thread all the same: others sum in another order
     assert main([str(others), "--plan", str(out / "plan.yaml"), "--out", str(tmp_path / "again")]) == 0
     assert "order of its own" not in capsys.readouterr().err
     first, again = (json.loads((place / "result.json").read_text()) for place in (out, tmp_path / "again"))
-    assert (again["order"], again["plan"]) == (first["order"], first["plan"])
+    assert (again["order"], again["plan"], again["fit"]) == (first["order"], first["plan"], first["fit"])
     assert [c["lora_sha256"] for c in again["checkpoints"]] == [c["lora_sha256"] for c in first["checkpoints"]]
     for role in ("lora", "sidecar"):
         assert Path(again[role]).name == Path(first[role]).name
