@@ -10,7 +10,7 @@ from trainer.pocket.scenes import PAIRS
 
 CENTRED_UNTIL = 0.22  # share of the run with centred scenes only
 WIDE_FROM = 0.5  # from here on the mixture stays as it is
-LAST_MIXTURE = (0.12, 0.08, 0.1, 0.28, 0.42)  # shares of the spreads below at the end
+LAST_MIXTURE = (0.12, 0.08, 0.1, 0.36, 0.34)  # shares of the spreads below at the end
 
 
 @dataclass(frozen=True, kw_only=True)
