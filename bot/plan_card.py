@@ -13,9 +13,9 @@ from sqlmodel import Session
 
 from bot.answers import UNREACHABLE
 from bot.delivery import can_link
+from bot.marks import must_be_readable
 from bot.parts import Parts
 from bot.plan_buttons import buttons_of
-from bot.posting import must_be_readable
 from bot.prospects import prospect_of
 from bot.settings import BotSettings
 from bot.wording_doctor import choices_of, examined_lines

@@ -8,33 +8,30 @@ place's recent messages are read and what is there already is taken over.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import discord
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session
 
+from bot import posted
+from bot.marks import marked, marks_at
 from bot.parts import Parts
-from bot.shown import LIVE, Face, Shown
-from bot.wording import clip, escape
+from bot.shown import Face, Shown
+from bot.wording import escape
 from storage.domain.orders import mark
-from storage.drafts import locked_order
 from storage.faults import gap
-from storage.tables import Order, Post, now
+from storage.tables import Post, now
 
 log = logging.getLogger(__name__)
 
-READ_BACK = 100
-"""Messages that are read to find marks."""
 MOST_PLACES = 1000
 """Places whose marks are remembered; what is forgotten is read again."""
-MARK_ROOM = 40
-"""Characters kept free for the mark in a text of at most 2000."""
 THREAD_EXISTS = 160004
 UNKNOWN_CHANNEL = 10003
 UNKNOWN_MESSAGE = 10008
@@ -102,7 +99,7 @@ class Posting:
         """The order's thread; made from its plan message where it is missing."""
         if it.order.thread_id is None:
             thread_id = await self._make_thread(it)
-            await self.parts.database.transact(_keep_thread, it.order.id, str(thread_id))
+            await self.parts.database.transact(posted.keep_thread, it.order.id, str(thread_id))
             it.order.thread_id = str(thread_id)
         return self.place(it, it.order.thread_id)
 
@@ -136,7 +133,7 @@ class Posting:
         post = Post(
             mark=name, order_id=it.order.id, channel_id=str(place.id), message_id=str(message_id), shown_json=said
         )
-        it.posts[what] = await self.parts.database.transact(_record, post, also)
+        it.posts[what] = await self.parts.database.transact(posted.record, post, also)
         return it.posts[what]
 
     async def edit(self, it: Shown, what: str, text: str, *, view: discord.ui.View | None = None) -> None:
@@ -144,14 +141,19 @@ class Posting:
         post = it.posts[what]
         try:
             await self._message(post).edit(
-                content=_marked(text, post.mark), view=view, allowed_mentions=discord.AllowedMentions.none()
+                content=marked(text, post.mark), view=view, allowed_mentions=discord.AllowedMentions.none()
             )
         except discord.HTTPException as error:
             if error.code not in (UNKNOWN_MESSAGE, TOO_MANY_EDITS):
                 raise
             await self.forget(it, what)
             return
-        it.posts[what] = await self.parts.database.transact(_shown, post.mark, text)
+        it.posts[what] = await self.parts.database.transact(posted.say, post.mark, text)
+
+    def may_edit(self, post: Post) -> bool:
+        """Whether a message that changes by itself may change again: not oftener than the operator wants."""
+        last = post.edited_at or post.posted_at
+        return now() - last >= timedelta(seconds=self.parts.settings.status_s)
 
     async def forget(self, it: Shown, what: str) -> None:
         """Let a message be made anew: it is gone, or too old to be edited (then it is deleted)."""
@@ -161,7 +163,7 @@ class Posting:
         except discord.HTTPException as error:
             if error.code != UNKNOWN_MESSAGE:
                 raise
-        await self.parts.database.transact(_forget, post.mark)
+        await self.parts.database.transact(posted.forget, post.mark)
         self._seen.get(int(post.channel_id), {}).pop(post.mark, None)
 
     async def seed(self, it: Shown, what: str, emoji: Iterable[str]) -> None:
@@ -179,7 +181,7 @@ class Posting:
             log.warning("no first reactions in channel %s: %s", post.channel_id, error)
             self._seed_after[post.channel_id] = at + SEED_AGAIN_S
         else:
-            it.posts[what] = await self.parts.database.transact(_seeded, post.mark)
+            it.posts[what] = await self.parts.database.transact(posted.seeded, post.mark)
 
     async def _seed(self, post: Post, emoji: Iterable[str]) -> None:
         message = self._message(post)
@@ -213,7 +215,7 @@ class Posting:
         log.warning("the thread of order %s is gone; another one is made", it.order.id)
         self._lost.add(lost)
         self._seen.pop(int(lost), None)
-        await self.parts.database.transact(_forget_thread, it.order.id, lost)
+        await self.parts.database.transact(posted.forget_thread, it.order.id, lost)
         it.order.thread_id = None
         it.posts = {what: post for what, post in it.posts.items() if post.channel_id != lost}
 
@@ -221,7 +223,7 @@ class Posting:
         """Discord says that a thread is gone: whether it was that of an order that goes on, which gets another one."""
         self._lost.add(thread_id)
         self._seen.pop(int(thread_id), None)
-        return await self.parts.database.transact(_forget_deleted, thread_id)
+        return await self.parts.database.transact(posted.forget_deleted, thread_id)
 
     async def _make_thread(self, it: Shown) -> int:
         place = self.place(it, it.order.channel_id)
@@ -248,7 +250,7 @@ class Posting:
         **more: Any,  # noqa: ANN401  # what discord.py takes besides
     ) -> int:
         in_a_file = any(f.name.partition(".")[0] == name for f in files)
-        content = text if in_a_file else _marked(text, name)
+        content = text if in_a_file else marked(text, name)
         opened = [f.open() for f in files]
         try:
             sent = await place.send(content, files=opened, nonce=name, suppress_embeds=True, **more)
@@ -268,88 +270,7 @@ class Posting:
         return self._seen[place.id]
 
 
-async def marks_at(parts: Parts, place: discord.PartialMessageable) -> dict[str, int]:
-    """Which of this bot's marks stand in a place's recent messages, with the messages' ids. Raises what Discord answers."""
-    me = parts.discord.user
-    found: dict[str, int] = {}
-    empty = True
-    async for message in place.history(limit=READ_BACK):
-        empty = False
-        if me is not None and message.author.id == me.id:
-            found.update(dict.fromkeys(_marks_in(message), message.id))
-    if empty:
-        await must_be_readable(place)
-    return found
-
-
-async def must_be_readable(place: discord.PartialMessageable) -> None:
-    """Raise `discord.Forbidden` where the bot may not read what was said before.
-
-    Without that permission Discord shows no message and no error, so that everything would seem to be missing; asking for one
-    message is refused.
-    """
-    with contextlib.suppress(discord.NotFound):
-        await place.fetch_message(place.id)
-
-
-def _marks_in(message: discord.Message) -> list[str]:
-    last = message.content.rsplit("\n", 1)[-1]
-    named = [a.filename.partition(".")[0] for a in message.attachments]
-    return [*named, last.removeprefix("-# ")] if last.startswith("-# ") else named
-
-
-def _marked(text: str, name: str) -> str:
-    return f"{clip(text, 2000 - MARK_ROOM)}\n-# {name}"
-
-
 def _mentions(it: Shown, *, mention: bool) -> discord.AllowedMentions:
     if not (mention and it.mention):
         return discord.AllowedMentions.none()
     return discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(int(it.order.owner_id))])
-
-
-def _keep_thread(session: Session, order_id: str, thread_id: str) -> None:
-    order = session.get_one(Order, order_id)
-    order.thread_id = thread_id
-
-
-def _forget_deleted(session: Session, thread_id: str) -> bool:
-    live = [s.value for s in LIVE]
-    wanted = select(Order.id).where(Order.thread_id == thread_id, Order.channel_id != thread_id)
-    found = session.exec(wanted.where(col(Order.stage).in_(live))).first()
-    if found is not None:
-        _forget_thread(session, found, thread_id)
-    return found is not None
-
-
-def _forget_thread(session: Session, order_id: str, thread_id: str) -> None:
-    order = locked_order(session, order_id)
-    if order.thread_id != thread_id:
-        return
-    order.thread_id = None
-    session.exec(delete(Post).where(col(Post.order_id) == order_id, col(Post.channel_id) == thread_id))
-
-
-def _record(session: Session, post: Post, also: Callable[[Session, Post], None] | None) -> Post:
-    kept = session.merge(post)
-    if also is not None:
-        also(session, kept)
-    return kept
-
-
-def _shown(session: Session, name: str, text: str) -> Post:
-    post = session.get_one(Post, name)
-    post.shown_json, post.edited_at = replace(Face.of(post), text=text).to_json(), now()
-    return post
-
-
-def _seeded(session: Session, name: str) -> Post:
-    post = session.get_one(Post, name)
-    post.shown_json = replace(Face.of(post), seeded=True).to_json()
-    return post
-
-
-def _forget(session: Session, name: str) -> None:
-    post = session.get(Post, name)
-    if post is not None:
-        session.delete(post)

@@ -13,8 +13,9 @@ import aiohttp
 import discord
 from sqlmodel import Session, col, delete, select
 
+from bot.marks import marks_at
 from bot.parts import Parts
-from bot.posting import UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, marks_at
+from bot.posting import UNKNOWN_CHANNEL, UNKNOWN_MESSAGE
 from bot.shown import Shown, look_at
 from bot.wording_order import VOTE_EMOJI
 from storage.domain.lifecycle import Stage
