@@ -12,12 +12,8 @@ import pytest
 from PIL import Image
 from sqlmodel import Session
 
-from bot import posting, threads
-from bot.cancelling import cancel_order
-from bot.loopback.threads import remove_channel
+from bot import posting
 from bot.shown import look_at
-from storage import orders
-from storage.domain.errors import Fault
 from storage.domain.lifecycle import Stage
 from storage.tables import PlanRow, Post, now
 
@@ -105,66 +101,6 @@ async def test_errors_of_the_service_lose_no_post_and_double_none(bench: Bench) 
     assert sorted(names) == [f"{order_id}-2.png", f"{order_id}-4.png"]
 
 
-async def test_a_forbidden_thread_is_left_alone_and_the_order_goes_on(bench: Bench) -> None:
-    running = await bench.bot()
-    order_id = await bench.order()
-    await bench.said(order_id, "-status")
-    thread = await bench.thread(order_id)
-    before = len(await bench.director.transcript())
-    await bench.director.direct(
-        "overwrite", channel_id=str(bench.server.channel_id("lora")), deny=["SEND_MESSAGES_IN_THREADS", "VIEW_CHANNEL"]
-    )
-    await bench.trained(order_id)
-    await bench.vote(running, order_id)
-    await asyncio.sleep(0.6)
-    refused = [t for t in (await bench.director.transcript())[before:] if t["status"] in (401, 403, 429)]
-    assert 1 <= len(refused) <= 3
-    assert order_id in running.story.announcer.blocked
-    await bench.director.direct("overwrite", channel_id=str(bench.server.channel_id("lora")), allow=["VIEW_CHANNEL"])
-    running.story.announcer._not_before.clear()
-    for step in (2, 4, 6, 8, 10):
-        await bench.grid(order_id, step)
-    await bench.said(order_id, f"{order_id}-sheet.png")
-    assert sum(bool(m.files) for m in await bench.director.messages(thread)) == 6, "five grids and the sheet"
-
-
-async def test_an_order_whose_thread_is_gone_is_delivered_all_the_same(bench: Bench) -> None:
-    running = await bench.bot()
-    order_id = await bench.order(name="Lost")
-    await bench.said(order_id, "-status")
-    await bench.trained(order_id)
-    await bench.grid(order_id, 10)
-    await bench.director.direct("overwrite", channel_id=str(bench.server.channel_id("lora")), deny=["VIEW_CHANNEL"])
-    await bench.vote(running, order_id)
-    await bench.database.transact(_choose, order_id, 4)
-    await bench.move(None, order_id, Stage.SCALING)
-    await bench.swept(running, order_id)
-    order = await bench.stage(order_id, Stage.DELIVERED)
-    assert order.finished_at is not None
-
-
-def _choose(session: Session, order_id: str, step: int) -> None:
-    from storage.tables import Order
-
-    session.get_one(Order, order_id).chosen_step = step
-
-
-async def test_a_thread_that_exists_already_is_taken_over(bench: Bench) -> None:
-    order_id = await bench.order()
-    first = await bench.bot()
-    thread = await bench.thread(order_id)
-    await first.kill()
-    await bench.database.transact(_forget_thread, order_id)
-    await bench.bot()
-    assert await bench.thread(order_id) == thread
-
-
-def _forget_thread(session: Session, order_id: str) -> None:
-    from storage.tables import Order
-
-    session.get_one(Order, order_id).thread_id = None
-
-
 async def test_an_old_status_message_is_replaced_by_a_new_one(bench: Bench) -> None:
     await bench.bot()
     order_id = await bench.order()
@@ -180,70 +116,6 @@ async def test_an_old_status_message_is_replaced_by_a_new_one(bench: Bench) -> N
 
 def _age(session: Session, name: str) -> None:
     session.get_one(Post, name).posted_at = now() - timedelta(hours=1)
-
-
-async def test_a_failure_says_whose_fault_it_was_mentions_only_its_owner_and_offers_retry(bench: Bench) -> None:
-    await bench.bot()
-    order_id = await bench.order(owner="Bruno", name="@everyone <@1> **x**")
-    await bench.database.transact(_fail, bench.engine, order_id)
-    failed = await bench.said(order_id, "could not be finished")
-    assert "the machine, not you" in failed.content
-    assert failed.button("Retry")["custom_id"] == f"retry:{order_id}"
-    assert [int(u["id"]) for u in failed.raw["mentions"]] == [bench.server.user_id("Bruno")]
-    assert failed.raw["mention_everyone"] is False
-
-
-def _fail(session: Session, engine: Any, order_id: str) -> None:
-    from storage import orders
-    from storage.domain.errors import Fault
-
-    orders.fail(session, engine, order_id, Fault.MACHINE, "the graphics card ran out of memory")
-
-
-async def test_a_cancelled_order_says_so_once_and_mentions_nobody(bench: Bench) -> None:
-    await bench.bot()
-    order_id = await bench.order()
-    await bench.said(order_id, "-status")
-    await bench.database.transact(_cancel, bench.engine, order_id)
-    said = await bench.said(order_id, "Cancelled:")
-    assert said.raw["mentions"] == []
-    await bench.stage(order_id, Stage.CANCELLED)
-    await asyncio.sleep(0.2)
-    assert sum("Cancelled:" in m.content for m in await bench.messages(order_id)) == 1
-
-
-async def test_a_vote_that_ends_with_its_order_is_shown_closed_and_cannot_be_finished(bench: Bench) -> None:
-    running = await bench.bot()
-    order_id = await bench.order()
-    await bench.trained(order_id)
-    await bench.vote(running, order_id)
-    assert (await bench.said(order_id, "Open until")).button("Finish the vote now")
-    await bench.database.transact(_cancel, bench.engine, order_id)
-    await bench.said(order_id, "Cancelled:")
-    sheet = await bench.said(order_id, "The vote is closed")
-    assert "Open until" not in sheet.content
-    assert not sheet.raw.get("components")
-
-
-@pytest.mark.parametrize("ending", ["cancelled", "failed"])
-async def test_the_status_message_says_at_once_that_an_order_has_ended(bench: Bench, ending: str) -> None:
-    await bench.bot(status_s=3600.0)
-    order_id = await bench.order()
-    await bench.progress(order_id, step=3, steps=10, seconds_left=360)
-    await bench.said(order_id, "-status")
-    if ending == "cancelled":
-        await bench.database.transact(_cancel, bench.engine, order_id)
-    else:
-        await bench.database.transact(orders.fail, bench.engine, order_id, Fault.MACHINE, "the card is gone")
-    await bench.said(order_id, {"cancelled": "Cancelled:", "failed": "could not be finished"}[ending])
-    status = await bench.said(order_id, "-status")
-    assert status.content.startswith(f"**Blue cat**: {ending}.")
-    assert "left" not in status.content
-
-
-def _cancel(session: Session, engine: Any, order_id: str) -> None:
-    orders.ask_cancel(session, order_id, "1")
-    orders.cancel(session, engine, order_id)
 
 
 async def test_a_look_from_before_the_post_was_written_down_posts_nothing_again(bench: Bench) -> None:
@@ -269,26 +141,6 @@ async def test_a_grid_too_large_for_an_upload_is_posted_smaller(bench: Bench) ->
     await bench.checkpoint(order_id, 4, grid=noise.getvalue())
     grid = await bench.said(order_id, f"{order_id}-4.jpg")
     assert grid.files[0].size < 400_000
-
-
-def _kind(bench: Bench, kind: int) -> None:
-    bench.server.world.channels[bench.server.channel_id("lora")].kind = kind
-
-
-VOICE = 2
-
-
-async def test_an_order_is_delivered_although_its_channel_can_have_no_thread(bench: Bench) -> None:
-    _kind(bench, VOICE)
-    running = await bench.bot()
-    order_id = await bench.order()
-    await bench.trained(order_id)
-    await bench.until(lambda: order_id in running.story.announcer.blocked)
-    await bench.vote(running, order_id)
-    await bench.database.transact(_choose, order_id, 4)
-    await bench.move(None, order_id, Stage.SCALING)
-    await bench.swept(running, order_id)
-    await bench.stage(order_id, Stage.DELIVERED)
 
 
 async def test_a_grid_whose_picture_is_gone_holds_up_no_other_message_and_can_be_voted_for(bench: Bench) -> None:
@@ -324,61 +176,6 @@ async def test_where_reactions_are_not_allowed_grids_are_posted_and_the_order_is
     assert order_id not in running.story.announcer.blocked
 
 
-async def test_an_order_whose_card_is_refused_again_and_again_is_delivered_all_the_same(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    running = await bench.bot()
-    order_id = await bench.order()
-    await bench.trained(order_id)
-    await bench.grid(order_id, 10)
-    await bench.vote(running, order_id)
-    await bench.database.transact(_choose, order_id, 4)
-    await bench.move(None, order_id, Stage.SCALING)
-    monkeypatch.setattr(threads.delivery, "card_text", _refuse)
-    await bench.swept(running, order_id)
-    await bench.stage(order_id, Stage.DELIVERED)
-    assert f"{order_id}-card" not in [m.content for m in await bench.messages(order_id)]
-
-
-def _refuse(*_: Any, **__: Any) -> str:
-    raise ValueError("a measurement that cannot be read")
-
-
-async def test_a_deleted_thread_is_made_anew_and_tells_everything_again(bench: Bench) -> None:
-    running = await bench.bot()
-    order_id = await bench.order()
-    await bench.checkpoint(order_id, 2)
-    await bench.grid(order_id, 2)
-    first = await bench.thread(order_id)
-    remove_channel(bench.server.service, bench.server.world.channels[first])
-    await bench.checkpoint(order_id, 4)
-
-    async def another() -> bool:
-        return (await bench.row(order_id)).thread_id not in (None, str(first))
-
-    await bench.until(another)
-    await bench.grid(order_id, 2)
-    await bench.grid(order_id, 4)
-    assert order_id not in running.story.announcer.blocked
-
-
-async def test_a_thread_that_is_deleted_during_the_vote_comes_back_with_its_sheet(bench: Bench) -> None:
-    running = await bench.bot()
-    order_id = await bench.order()
-    await bench.trained(order_id)
-    await bench.vote(running, order_id)
-    await bench.said(order_id, f"{order_id}-sheet.png")
-    await bench.until(lambda: bench.get(Post, f"{order_id}-sheet"))
-    first = await bench.thread(order_id)
-    remove_channel(bench.server.service, bench.server.world.channels[first])
-
-    async def another() -> bool:
-        return (await bench.row(order_id)).thread_id not in (None, str(first))
-
-    await bench.until(another)
-    await bench.said(order_id, f"{order_id}-sheet.png")
-
-
 async def test_an_old_status_message_that_says_the_same_is_left_alone(bench: Bench) -> None:
     await bench.bot()
     order_id = await bench.order()
@@ -401,56 +198,3 @@ async def test_a_plan_that_cannot_be_read_hides_no_other_order(bench: Bench) -> 
 
 def _break_plan(session: Session, order_id: str) -> None:
     session.get_one(PlanRow, order_id).plan_json = '{"recipe": "of another version"}'
-
-
-async def test_a_failed_order_that_nobody_tried_again_says_so_and_loses_its_button(bench: Bench) -> None:
-    await bench.bot()
-    order_id = await bench.order()
-    await bench.database.transact(_fail, bench.engine, order_id)
-    failed = await bench.said(order_id, "could not be finished. The cause")
-    assert failed.button("Retry")
-    await bench.database.transact(_long_ago, order_id)
-    await bench.stage(order_id, Stage.EXPIRED)
-    await bench.said(order_id, "is closed: it could not be finished")
-    failed = await bench.said(order_id, "could not be finished. The cause")
-    assert failed.buttons() == {}
-    assert "Press Retry" not in failed.content
-
-
-def _long_ago(session: Session, order_id: str) -> None:
-    from storage.tables import Order
-
-    session.get_one(Order, order_id).finished_at = now() - timedelta(days=8)
-
-
-async def test_nobody_is_blamed_for_a_cancel_that_nobody_asked_for(bench: Bench) -> None:
-    running = await bench.bot()
-    order_id = await bench.order()
-    await bench.said(order_id, "-status")
-    await cancel_order(running.parts, order_id, member_id="", reason="its owner left the server", by="system")
-    said = await bench.said(order_id, "I stopped")
-    assert "moderator" not in said.content
-    assert "its owner left the server" in said.content
-
-
-async def test_nothing_is_posted_twice_where_the_bot_may_no_longer_read_what_it_said(bench: Bench) -> None:
-    first = await bench.bot()
-    order_id = await bench.order()
-    await bench.checkpoint(order_id, 2)
-    await bench.grid(order_id, 2)
-    thread = await bench.thread(order_id)
-    await first.kill()
-    await bench.database.transact(_forget_post, f"{order_id}-2")
-    await bench.director.direct("advance", seconds=3600)  # Discord has forgotten the nonce
-    lora = str(bench.server.channel_id("lora"))
-    await bench.director.direct("overwrite", channel_id=lora, deny=["READ_MESSAGE_HISTORY"])
-    running = await bench.bot()
-    await bench.until(lambda: order_id in running.story.announcer.blocked)
-    await bench.director.direct("overwrite", channel_id=lora, allow=["READ_MESSAGE_HISTORY"])
-    running.story.announcer._not_before.clear()
-    await bench.until(lambda: bench.get(Post, f"{order_id}-2"))
-    assert sum(bool(m.files) for m in await bench.director.messages(thread)) == 1
-
-
-def _forget_post(session: Session, name: str) -> None:
-    session.delete(session.get_one(Post, name))
