@@ -161,11 +161,6 @@ class Intake:
         self._working[order_id] = task
         task.add_done_callback(lambda done: self._done(order_id, done))
 
-    async def settled(self) -> None:
-        """Wait until nothing is being taken in."""
-        while self._working:
-            await asyncio.gather(*self._working.values(), return_exceptions=True)
-
     async def close(self) -> None:
         """Stop; what was not finished is resumed by the next run."""
         for task in list(self._working.values()):

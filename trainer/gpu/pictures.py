@@ -81,7 +81,12 @@ def shapes(resolution: int, step: int) -> tuple[Shape, ...]:
 
 
 def nearest(among: tuple[Shape, ...], width: int, height: int) -> Shape:
-    """The bucket that cuts off least and enlarges least."""
+    """The bucket that cuts off least and enlarges least.
+
+    All have one area, so a picture smaller than it is enlarged, on every base: there is no smaller bucket, as kohya's
+    `bucket_no_upscale` makes one. The doctor tells its owner before, `Framing.original` tells a model that can hear it, and
+    further resolutions leave such a picture out (`latents.sized`). The pocket has one bucket, and enlarges to it in any case.
+    """
 
     def cost(shape: Shape) -> tuple[float, Shape]:
         scale = max(shape.width / width, shape.height / height)

@@ -3,4 +3,3 @@
 from pathlib import Path
 
 WEIGHTS = Path(__file__).parent / "weights"
-JUDGE = WEIGHTS / "judge"

@@ -162,20 +162,6 @@ def assemble_pipeline(
     )
 
 
-def random_pipeline(folder: Path, seed: int = 0) -> Path:
-    """Write a loadable pipeline with random weights in the pocket's configuration, for tests of everything else."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        pipeline = assemble_pipeline(
-            vae=build_vae(),
-            unet=build_unet(),
-            text_encoder=build_text_encoder(),
-            text_encoder_2=build_text_encoder_2(),
-        )
-    pipeline.save_pretrained(folder)
-    return folder
-
-
 def load_pipeline(folder: Path) -> StableDiffusionXLPipeline:
     """The pipeline of a folder in fp32, on the CPU, silent and offline."""
     pipeline = StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32, local_files_only=True)

@@ -14,6 +14,7 @@ from diffusers import StableDiffusionXLPipeline
 from storage.lora_file import DOWN, read_header
 from storage.lora_file.check import check_file
 from tests.builders import CPU_FIT, tiny_plan
+from tests.pocket_pipeline import random_pipeline
 from trainer.events import Checkpointed, Finished
 from trainer.gpu import export
 from trainer.gpu.adapter import attach
@@ -21,7 +22,6 @@ from trainer.gpu.compact import CannotShrink, shrunk
 from trainer.gpu.families.sdxl import Sdxl
 from trainer.gpu.job import read as read_job
 from trainer.gpu.noise import generator
-from trainer.pocket.architecture import random_pipeline
 
 Job = Callable[..., Path]
 

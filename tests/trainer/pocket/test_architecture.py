@@ -6,6 +6,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
 
+from tests.pocket_pipeline import random_pipeline
 from trainer.pocket.architecture import (
     CAPTION_TOKENS,
     PICTURE_PX,
@@ -13,7 +14,6 @@ from trainer.pocket.architecture import (
     build_unet,
     build_vae,
     load_pipeline,
-    random_pipeline,
     text_half,
 )
 

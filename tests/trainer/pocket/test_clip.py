@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import normalize
 from transformers import CLIPModel
 
-from trainer.pocket import JUDGE
+from trainer.pocket import WEIGHTS
 from trainer.pocket.architecture import build_tokenizer
 from trainer.pocket.captions import prompt
 from trainer.pocket.clip import contrastive, roughened, text_embedding, tokens_of
@@ -29,7 +29,7 @@ def test_rough_pictures_stay_pictures_and_follow_the_generator() -> None:
 
 @torch.no_grad()
 def test_the_shipped_text_half_keeps_every_two_words_of_a_kind_apart() -> None:
-    clip = CLIPModel.from_pretrained(JUDGE, dtype=torch.float32, local_files_only=True)
+    clip = CLIPModel.from_pretrained(WEIGHTS / "judge", dtype=torch.float32, local_files_only=True)
     kinds = (
         [prompt(word, "red", "grass") for word in CLASSES],
         [prompt("dog", word, "grass") for word in COLOURS],

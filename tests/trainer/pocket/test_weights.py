@@ -9,7 +9,7 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from transformers import CLIPModel
 
-from trainer.pocket import JUDGE, WEIGHTS
+from trainer.pocket import WEIGHTS
 from trainer.pocket.architecture import build_tokenizer, load_pipeline
 from trainer.pocket.clip import zero_shot
 from trainer.pocket.export import CLOCKED, basis_of_vae, check_sizes, read_clocks, snapshots_from_export, write_clocks
@@ -78,7 +78,7 @@ def test_samples_show_what_their_prompts_ask(pipeline: StableDiffusionXLPipeline
 
 def test_the_judge_names_most_classes_and_the_oracle_nearly_all() -> None:
     pictures, labels = drawn_scenes(150)
-    clip = CLIPModel.from_pretrained(JUDGE, dtype=torch.float32, local_files_only=True)
+    clip = CLIPModel.from_pretrained(WEIGHTS / "judge", dtype=torch.float32, local_files_only=True)
     assert zero_shot(clip, build_tokenizer(), pictures, torch.from_numpy(labels)).class_word > 0.75
     assert (load_oracle(WEIGHTS / "oracle").answers(pictures) == labels).mean(axis=0).min() > 0.9
 
