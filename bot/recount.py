@@ -60,11 +60,6 @@ class Recounts:
         self._messages.add(message_id)
         self._woken.set()
 
-    def look_again_at(self, order_id: str) -> None:
-        """Count this order anew."""
-        self._orders.add(order_id)
-        self._woken.set()
-
     def look_again_everywhere(self) -> None:
         """Count every order anew that can still be voted on: nobody knows what was missed."""
         self._everywhere = True
