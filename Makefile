@@ -5,8 +5,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # People without a GPU save gigabytes with: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
-JOBS ?= 2
+# Modules are compiled when they are first imported: most of what is installed never is.
+PIP := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+# Tests that wait for processes leave a core to others: three at once for two cores.
+JOBS ?= 3
 
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
@@ -23,9 +25,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 	$(PIP) -e ".[demo]"
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.demo
-	$(PIP) -e ".[dev]"
-	touch $@
+$(VENV)/.dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the pinned dependencies and what the tests need into $(VENV) (a minute or two) ..."
+	$(PIP) torch
+	$(PIP) -e ".[demo,dev]"
+	touch $(VENV)/.demo $@
 
 demo: $(VENV)/.demo ## the whole trip over the loopback Discord: pictures in, a voted LoRA out (ARGS="--serve" keeps the chat page)
 	@OMP_NUM_THREADS= $(BIN)/lorasmith demo $(ARGS)

@@ -231,8 +231,7 @@ async def test_a_worker_waits_for_the_database_and_says_so(start: Start, tmp_pat
     assert worker.process.wait(20) == 0
 
 
-def test_a_worker_refuses_a_second_machine_on_sqlite(data_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").write_text("{}")
+def test_a_worker_refuses_a_second_machine_on_sqlite(data_dir: Path) -> None:
     database = Database(StorageSettings(data_dir=data_dir))
     with database.session() as session:
         leases.beat(session, "far:0:1", "far:0:1", "worker", 60.0).machine = "another"
@@ -240,7 +239,7 @@ def test_a_worker_refuses_a_second_machine_on_sqlite(data_dir: Path, tmp_path: P
     worker = subprocess.run(
         [sys.executable, "-m", "trainer.worker"],
         cwd=ROOT,
-        env={**os.environ, "LORASMITH_DATA_DIR": str(data_dir), "LORASMITH_BASE_POCKET": str(tmp_path)},
+        env={**os.environ, "LORASMITH_DATA_DIR": str(data_dir)},
         capture_output=True,
         text=True,
         timeout=60,

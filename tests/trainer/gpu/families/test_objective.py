@@ -67,7 +67,7 @@ LESSONS: dict[str, Lesson] = {
     "sdxl": Lesson(
         stock="StableDiffusionXLPipeline",
         call={"guidance_scale": 1.0},
-        steps=400,
+        steps=320,
         rate=4e-3,
         batch=16,
         scaling=0.13025,
