@@ -5,13 +5,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # People without a GPU save gigabytes with: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# Modules are compiled when they are first imported: most of what is installed never is.
-PIP := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 # Tests that wait for processes leave a core to others: three at once for two cores.
 JOBS ?= 3
 
 export HF_HUB_OFFLINE ?= 1
 export OMP_NUM_THREADS ?= 1
+# Compiled modules are kept, whatever the surroundings say: every process of the product starts from them.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-full-size bench-acknowledgement bench-learning clean chromium
 
