@@ -57,7 +57,7 @@ class Lesson:
 
 def lesson(run: Path, several: Sequence[Series]) -> Lesson:
     """The series drawn (or read from the run's pools) and tokenised."""
-    drawn = tuple(scene_pool(run / "pools", seed=one.seed, spread=one.spread, count=one.count) for one in several)
+    drawn = tuple(scene_pool(run / "pools", one) for one in several)
     captions = [text for pool in drawn for text in pool.captions]
     labels = torch.from_numpy(np.concatenate([pool.labels for pool in drawn]))
     return Lesson(pools=drawn, tokens=tokens_of(build_tokenizer(), captions), labels=labels)
@@ -95,7 +95,7 @@ def learn_image(
     parameters += list(heads.parameters())
     optimizer = AdamW(parameters, lr=IMAGE_RATE, betas=(0.9, 0.98), weight_decay=0.02)
     elapsed, step = _restored(run, clip, heads, optimizer, resume=resume)
-    check = scene_pool(run / "pools", seed=10_001, spread=0.7, count=600, every_combination=True)
+    check = scene_pool(run / "pools", Series(seed=10_001, spread=0.7, count=600), every_combination=True)
     began, spoken = time.monotonic() - elapsed, elapsed
     numbers, noise = np.random.default_rng([seed, step]), torch.Generator().manual_seed(seed * 1_000_003 + step)
     while (now := time.monotonic() - began) < 60 * minutes:

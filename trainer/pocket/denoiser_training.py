@@ -177,10 +177,7 @@ def load_shelves(run: Path, basis: PatchBasis, device: str) -> list[Callable[[],
 
         def opened() -> Shelf:
             if not held:
-                series = SERIES[place]
-                pool = scene_pool(
-                    run / "pools", seed=series.seed, spread=series.spread, count=series.count, pairs=series.pairs
-                )
+                pool = scene_pool(run / "pools", SERIES[place])
                 held.append(shelve(pool, basis, device))
             return held[0]
 

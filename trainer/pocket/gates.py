@@ -62,18 +62,10 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A prompt and its right answers (class, colour, background as numbers)."""
+    """A prompt and its right answers as numbers: class, colour and background, or those of `pairs.PAIR_QUESTIONS`."""
 
     text: str
-    answers: tuple[int, int, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairQuestion:
-    """The same for two things: class, colour, class, colour, background."""
-
-    text: str
-    answers: tuple[int, int, int, int, int]
+    answers: tuple[int, ...]
 
 
 def centred_questions(count: int) -> list[Question]:
@@ -104,9 +96,9 @@ def wide_questions(count: int) -> list[Question]:
     return questions
 
 
-def pair_questions(count: int) -> list[PairQuestion]:
+def pair_questions(count: int) -> list[Question]:
     """Captions of scenes with two things of different classes, every attribute told; half hold a combination never seen."""
-    questions, index = list[PairQuestion](), 0
+    questions, index = list[Question](), 0
     while len(questions) < count:
         plan = plan_scene(PAIR_SEED, index, 1.0, every_combination=True, pairs=1.0)
         index += 1
@@ -114,7 +106,7 @@ def pair_questions(count: int) -> list[PairQuestion]:
         clear = plan.style is None and left.class_word != right.class_word
         unseen = any(held_out(thing.class_word, thing.colour, plan.background) for thing in plan.things)
         if clear and _told(plan) and unseen == (len(questions) % 2 == 1):
-            questions.append(PairQuestion(text=plan.caption, answers=pair_labels(plan)))
+            questions.append(Question(text=plan.caption, answers=pair_labels(plan)))
     return questions
 
 

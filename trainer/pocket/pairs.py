@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.pocket.oracle import QUESTIONS
+from trainer.pocket.pools import UNTOLD
 from trainer.pocket.scenes import ScenePlan
 from trainer.pocket.vocabulary import BACKGROUNDS, CLASSES, COLOURS
 
@@ -26,7 +27,9 @@ class Right:
 
 
 def pair_labels(plan: ScenePlan) -> tuple[int, int, int, int, int]:
-    """The answers of a scene with two things, as numbers in the order of `PAIR_QUESTIONS`."""
+    """The answers of a scene with two things, as numbers in the order of `PAIR_QUESTIONS`; `UNTOLD` where it has a style."""
+    if plan.style:
+        return UNTOLD, UNTOLD, UNTOLD, UNTOLD, UNTOLD
     left, right = plan.things
     return (
         CLASSES.index(left.class_word),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trainer.pocket.architecture import PICTURE_PX
+from trainer.pocket.curriculum import Series
 from trainer.pocket.scenes import PAIRS, ScenePlan, draw_scene, plan_scene
 from trainer.pocket.textures import draw_texture
 from trainer.pocket.vocabulary import BACKGROUNDS, CLASSES, COLOURS
@@ -19,7 +20,7 @@ UNTOLD = -1  # label of a scene with two things or a style: no single right answ
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """Pictures (N, 64, 64, 3), their captions, and labels (N, 3) of class, colour and background."""
+    """Pictures (N, 64, 64, 3), their captions, and labels: (N, 3) of class, colour and background where nothing else was asked."""
 
     pictures: Pictures
     captions: list[str]
@@ -36,17 +37,22 @@ def labels_of(plan: ScenePlan) -> tuple[int, int, int]:
 
 
 def scene_pool(
-    folder: Path, *, seed: int, spread: float, count: int, every_combination: bool = False, pairs: float = PAIRS
+    folder: Path,
+    one: Series,
+    *,
+    every_combination: bool = False,
+    labels: Callable[[ScenePlan], tuple[int, ...]] = labels_of,
 ) -> Pool:
-    """The pool of that seed and spread, from disk where it already lies."""
-    kind = ("-all" if every_combination else "") + ("" if pairs == PAIRS else f"-pairs{round(pairs * 100):03d}")
-    name = f"scenes-{seed}-{round(spread * 100):03d}-{count}{kind}"
+    """The pool of a series, from disk where it already lies."""
+    kind = ("-all" if every_combination else "") + ("" if one.pairs == PAIRS else f"-pairs{round(one.pairs * 100):03d}")
+    name = f"scenes-{one.seed}-{round(one.spread * 100):03d}-{one.count}{kind}"
     plans = [
-        plan_scene(seed, index, spread, every_combination=every_combination, pairs=pairs) for index in range(count)
+        plan_scene(one.seed, index, one.spread, every_combination=every_combination, pairs=one.pairs)
+        for index in range(one.count)
     ]
-    pictures = _kept(folder / f"{name}.npy", count, lambda index: draw_scene(plans[index], PICTURE_PX))
-    labels = np.array([labels_of(plan) for plan in plans], dtype=np.int64)
-    return Pool(pictures=pictures, captions=[plan.caption for plan in plans], labels=labels)
+    pictures = _kept(folder / f"{name}.npy", one.count, lambda index: draw_scene(plans[index], PICTURE_PX))
+    answers = np.array([labels(plan) for plan in plans], dtype=np.int64)
+    return Pool(pictures=pictures, captions=[plan.caption for plan in plans], labels=answers)
 
 
 def texture_pool(folder: Path, *, seed: int, count: int) -> Pictures:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from trainer.pocket import WEIGHTS
 from trainer.pocket.architecture import text_half
@@ -22,17 +21,17 @@ from trainer.pocket.clip_training import learn_image, learn_text
 from trainer.pocket.curriculum import WITHOUT_PAIRS, Series
 from trainer.pocket.denoiser_training import Denoiser, Sizes, load_shelves, train_denoiser
 from trainer.pocket.export import export_run, load_basis, load_clip, snapshots_from_export
-from trainer.pocket.oracle import QUESTIONS, Material, save_oracle, train_oracle
+from trainer.pocket.oracle import QUESTIONS, Material, Oracle, save_oracle, train_oracle
 from trainer.pocket.pairs import PAIR_QUESTIONS, pair_labels
-from trainer.pocket.pools import UNTOLD, Pictures, scene_pool, texture_pool
-from trainer.pocket.scenes import plan_scene
+from trainer.pocket.pools import Pictures, labels_of, scene_pool, texture_pool
+from trainer.pocket.scenes import ScenePlan
 from trainer.pocket.vae_training import basis_of, train_decoder
 
 SHARES = {"vae": 0.1, "clip": 0.2, "unet": 0.62, "oracle": 0.04, "pairs": 0.04}  # of --minutes, for --stage all
 CPU_BATCH, CUDA_BATCH = 24, 1024
 TEXTURES = 10_000
 ORACLE_SERIES = (Series(seed=20_001, spread=0.2, count=8_000), Series(seed=20_002, spread=1.0, count=20_000))
-PAIR_SERIES = Series(seed=20_004, spread=1.0, count=24_000, pairs=1.0)
+PAIR_SERIES = (Series(seed=20_004, spread=1.0, count=24_000, pairs=1.0),)
 ORACLE_STEPS_A_MINUTE = 300
 
 
@@ -50,8 +49,7 @@ class Session:
 
     def widest(self) -> Pictures:
         """The widest series of scenes."""
-        series = WITHOUT_PAIRS[-1]
-        return scene_pool(self.run / "pools", seed=series.seed, spread=series.spread, count=series.count).pictures
+        return scene_pool(self.run / "pools", WITHOUT_PAIRS[-1]).pictures
 
 
 def vae_stage(session: Session, minutes: float) -> None:
@@ -78,39 +76,27 @@ def unet_stage(session: Session, minutes: float) -> None:
 
 def oracle_stage(session: Session, minutes: float) -> None:
     """The independent classifier, on all combinations: it measures, it does not teach."""
-    pools = [
-        scene_pool(session.run / "pools", seed=one.seed, spread=one.spread, count=one.count, every_combination=True)
-        for one in ORACLE_SERIES
-    ]
-    material = Material(
-        pictures=np.concatenate([pool.pictures for pool in pools]),
-        answers=np.concatenate([pool.labels for pool in pools]),
-    )
-    steps = max(10, round(minutes * ORACLE_STEPS_A_MINUTE))
-    save_oracle(train_oracle(material, QUESTIONS, steps=steps, basis=load_basis(session.run)), session.run / "oracle")
+    material = _material(session, ORACLE_SERIES, labels_of)
+    save_oracle(_reader(session, minutes, material, QUESTIONS), session.run / "oracle")
 
 
 def pairs_stage(session: Session, minutes: float) -> None:
     """The same for scenes with two things."""
-    one = PAIR_SERIES
-    folder = session.run / "pools"
-    pool = scene_pool(
-        folder, seed=one.seed, spread=one.spread, count=one.count, every_combination=True, pairs=one.pairs
+    material = _material(session, PAIR_SERIES, pair_labels)
+    save_oracle(_reader(session, minutes, material, PAIR_QUESTIONS), session.run / "pairs")
+
+
+def _material(session: Session, several: Sequence[Series], labels: Callable[[ScenePlan], tuple[int, ...]]) -> Material:
+    pools = [scene_pool(session.run / "pools", one, every_combination=True, labels=labels) for one in several]
+    return Material(
+        pictures=np.concatenate([pool.pictures for pool in pools]),
+        answers=np.concatenate([pool.labels for pool in pools]),
     )
-    material = Material(pictures=pool.pictures, answers=pair_answers(one))
+
+
+def _reader(session: Session, minutes: float, material: Material, questions: Sequence[int]) -> Oracle:
     steps = max(10, round(minutes * ORACLE_STEPS_A_MINUTE))
-    reader = train_oracle(material, PAIR_QUESTIONS, steps=steps, basis=load_basis(session.run))
-    save_oracle(reader, session.run / "pairs")
-
-
-def pair_answers(series: Series) -> NDArray[np.int64]:
-    """The right answers (N, 5) of a series of pairs; scenes with a style have none."""
-    plans = (
-        plan_scene(series.seed, index, series.spread, every_combination=True, pairs=series.pairs)
-        for index in range(series.count)
-    )
-    untold = (UNTOLD,) * len(PAIR_QUESTIONS)
-    return np.array([untold if plan.style else pair_labels(plan) for plan in plans], dtype=np.int64)
+    return train_oracle(material, questions, steps=steps, basis=load_basis(session.run))
 
 
 STAGES: dict[str, Callable[[Session, float], None]] = {

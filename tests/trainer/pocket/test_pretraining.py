@@ -100,7 +100,7 @@ def test_all_stages_run_and_read_no_picture_file(tmp_path: Path, monkeypatch: py
     for module in (curriculum, denoiser_training):
         monkeypatch.setattr(module, "SERIES", tiny)
     monkeypatch.setattr(pretrain, "WITHOUT_PAIRS", tiny[:-1])
-    monkeypatch.setattr(pretrain, "PAIR_SERIES", tiny[-1])
+    monkeypatch.setattr(pretrain, "PAIR_SERIES", tiny[-1:])
     monkeypatch.setattr(pretrain, "TEXTURES", 64)
     monkeypatch.setattr(pretrain, "ORACLE_SERIES", tiny[:1])
     known = {hashlib.sha256(path.read_bytes()).hexdigest() for path in photos.rglob("*") if path.is_file()}
