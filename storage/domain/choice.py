@@ -12,24 +12,6 @@ from enum import StrEnum
 from itertools import pairwise
 
 from storage.domain.measurement import BROKEN, Flag, Measurement, ScaleChoice, ScalePoint
-from storage.domain.taste import LIKENESS_WEIGHT, utility
-
-__all__ = [
-    "BAND_SHARE",
-    "LIKENESS_WEIGHT",
-    "PSEUDO_VOTES",
-    "SMALLEST_DIFFERENCE",
-    "Because",
-    "Candidate",
-    "Choice",
-    "NothingToChoose",
-    "choose_checkpoint",
-    "choose_scale",
-    "measured_best",
-    "shares",
-    "smooth_curve",
-    "utility",
-]
 
 PSEUDO_VOTES = 1.0
 """As how many votes all that was measured counts: m. One, to begin with: as a person who looked carefully, and not as a crowd.

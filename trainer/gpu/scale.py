@@ -9,10 +9,11 @@ from pathlib import Path
 from PIL import Image
 
 from storage import faults
-from storage.domain.choice import choose_scale, utility
+from storage.domain.choice import choose_scale
 from storage.domain.concepts import shown
 from storage.domain.measurement import ScaleChoice, ScalePoint
 from storage.domain.plan import Plan, PreviewPrompt, Validation
+from storage.domain.taste import utility
 from trainer.gpu import judge, preview
 from trainer.gpu.bench import Bench
 from trainer.gpu.grid import Row, sheet

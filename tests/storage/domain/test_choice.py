@@ -19,10 +19,10 @@ from storage.domain.choice import (
     choose_scale,
     measured_best,
     shares,
-    utility,
 )
 from storage.domain.measurement import Flag, Measurement, ScaleChoice, ScalePoint
 from storage.domain.orders import SubjectType
+from storage.domain.taste import utility
 
 
 def measured(*utilities: float, flags: tuple[Flag, ...] = ()) -> Measurement:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from storage.domain.choice import utility
 from storage.domain.concepts import shown
 from storage.domain.plan import Plan, PreviewPrompt
+from storage.domain.taste import utility
 
 Drawn = Mapping[tuple[int, int], Tensor]
 """(row, seed) -> embedding (D,)."""
