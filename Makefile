@@ -19,18 +19,13 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(VENV)/.demo: pyproject.toml constraints.txt
+$(VENV)/.demo: EXTRAS := demo
+$(VENV)/.dev: EXTRAS := demo,dev
+$(VENV)/.demo $(VENV)/.dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing the pinned dependencies into $(VENV) (a minute or two) ..."
 	$(PIP) torch
-	$(PIP) -e ".[demo]"
-	touch $@
-
-$(VENV)/.dev: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing the pinned dependencies and what the tests need into $(VENV) (a minute or two) ..."
-	$(PIP) torch
-	$(PIP) -e ".[demo,dev]"
+	$(PIP) -e ".[$(EXTRAS)]"
 	touch $(VENV)/.demo $@
 
 demo: $(VENV)/.demo ## the whole trip over the loopback Discord: pictures in, a voted LoRA out (ARGS="--serve" keeps the chat page)
