@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass, fields
 from enum import Enum
+from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 
@@ -41,6 +42,7 @@ class Field:
     knob: Knob
 
 
+@cache
 def knobs(of: type) -> tuple[Field, ...]:
     """The fields of a plan's class, in order. Raises `TypeError` for a field without a knob."""
     hints = get_type_hints(of, include_extras=True)
