@@ -10,10 +10,10 @@ from pathlib import Path
 
 from storage import words
 from storage.charts import Line, chart
-from storage.domain.choice import smooth_curve
 from storage.domain.lifecycle import TABLE, Stage
 from storage.domain.measurement import Measurement, ScaleChoice
 from storage.domain.orders import file_stem
+from storage.domain.scale import smooth_curve
 from storage.page_log import log_section
 from storage.usage import how_to_use
 from storage.view import CheckpointView, OrderView

@@ -1,4 +1,4 @@
-"""Which checkpoint, and at which scale: pure functions from votes and measurements, with their reasons.
+"""Which checkpoint: pure functions from votes and measurements, with their reasons.
 
 Members' votes decide; measurements count as a few votes more, break ties and speak where nobody voted.
 """
@@ -6,12 +6,11 @@ Members' votes decide; measurements count as a few votes more, break ties and sp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
 
-from storage.domain.measurement import BROKEN, Flag, Measurement, ScaleChoice, ScalePoint
+from storage.domain.measurement import BROKEN, Flag, Measurement
 
 PSEUDO_VOTES = 1.0
 """As how many votes all that was measured counts: m. One, to begin with: as a person who looked carefully, and not as a crowd.
@@ -19,12 +18,6 @@ PSEUDO_VOTES = 1.0
 Similarities agree badly with people (DreamBench++, Peng et al. 2024, arXiv 2406.16855), so nobody who came to vote should lose to
 them alone: with m = 1 a single vote is enough against any measurement. The benchmark of choices fits it (EXPERIMENTS.md).
 """
-
-BAND_SHARE = 0.95
-"""The scale band is where the fitted utility stays within 5 % of its best."""
-
-SMALLEST_DIFFERENCE = 0.01
-"""Utilities of a sweep that differ by less say nothing about the scale: a LoRA that does nothing has them all alike."""
 
 
 class Because(StrEnum):
@@ -71,7 +64,7 @@ class Choice:
 
 
 class NothingToChoose(ValueError):
-    """No checkpoint can be chosen: there is none, or all are broken."""
+    """No checkpoint can be chosen: there is none, or all are broken; or no scale was measured."""
 
 
 def measured_best(candidates: Sequence[Candidate]) -> Candidate | None:
@@ -198,78 +191,3 @@ def _standard_error(values: Sequence[float]) -> float:
         return 0.0
     mean = _mean(values)
     return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))
-
-
-def choose_scale(points: Sequence[ScalePoint]) -> ScaleChoice:
-    """The recommended scale and its band: the top of a parabola through utility over scale, least squares.
-
-    Where the parabola has no top (utility still rises, or the points bend upwards) the best measured point is taken and the
-    band is read from straight lines between the points. Where no scale is better than another, 1.0 is given as not measured.
-    Raises `NothingToChoose` without points.
-    """
-    if not points:
-        raise NothingToChoose("no scale was measured")
-    ordered = tuple(sorted(points, key=lambda p: p.scale))
-    heights = [p.utility for p in ordered]
-    if len(ordered) > 1 and max(heights) - min(heights) < SMALLEST_DIFFERENCE:
-        return ScaleChoice(recommended=1.0, low=1.0, high=1.0, points=ordered, measured=False)
-    return _top_of(ordered)
-
-
-def _top_of(ordered: tuple[ScalePoint, ...]) -> ScaleChoice:
-    curve = smooth_curve(ordered)
-    low, high = ordered[0].scale, ordered[-1].scale
-    grid = [low + (high - low) * i / 200 for i in range(201)] if high > low else [low]
-    heights = [curve(s) for s in grid]
-    top = max(range(len(grid)), key=lambda i: (heights[i], -i))
-    left = right = top
-    while left > 0 and heights[left - 1] >= BAND_SHARE * heights[top]:
-        left -= 1
-    while right < len(grid) - 1 and heights[right + 1] >= BAND_SHARE * heights[top]:
-        right += 1
-    recommended, band_low, band_high = (round(round(s / 0.05) * 0.05, 2) for s in (grid[top], grid[left], grid[right]))
-    return ScaleChoice(
-        recommended=recommended,
-        low=min(band_low, recommended),
-        high=max(band_high, recommended),
-        points=ordered,
-    )
-
-
-def smooth_curve(points: Sequence[ScalePoint]) -> Callable[[float], float]:
-    """Utility over scale: a least-squares parabola where it has a top inside the points, else straight lines between them."""
-    if len(points) >= 4:
-        a, b, c = _parabola([p.scale for p in points], [p.utility for p in points])
-        if a < 0 and points[0].scale <= -b / (2 * a) <= points[-1].scale:
-            return lambda s: a * s * s + b * s + c
-    return lambda s: _between(points, s)
-
-
-def _between(points: Sequence[ScalePoint], scale: float) -> float:
-    for left, right in pairwise(points):
-        if scale <= right.scale:
-            share = (scale - left.scale) / (right.scale - left.scale)
-            return left.utility + share * (right.utility - left.utility)
-    return points[-1].utility
-
-
-def _parabola(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float, float]:
-    """Least-squares a, b, c of a x^2 + b x + c, by the normal equations and Cramer's rule."""
-    s = [math.fsum(x**k for x in xs) for k in range(5)]
-    t = [math.fsum(y * x**k for x, y in zip(xs, ys, strict=True)) for k in range(3)]
-    matrix = [[s[4], s[3], s[2]], [s[3], s[2], s[1]], [s[2], s[1], s[0]]]
-    right = [t[2], t[1], t[0]]
-    whole = _determinant(matrix)
-    a, b, c = (
-        _determinant([[right[i] if j == k else row[j] for j in range(3)] for i, row in enumerate(matrix)]) / whole
-        for k in range(3)
-    )
-    return a, b, c
-
-
-def _determinant(m: Sequence[Sequence[float]]) -> float:
-    return (
-        m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
-        - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
-        + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
-    )

@@ -112,11 +112,14 @@ class ScalePoint:
     adherence: float
     leakage: float
     utility: float
+    """Mean of `utilities`, where there are any."""
+    utilities: tuple[float, ...] = ()
+    """Utility per triggered prompt: the same prompts and seeds at every scale, so that differences are paired."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleChoice:
-    """The scale to recommend, from `choice.choose_scale`."""
+    """The scale to recommend, from `scale.choose_scale`."""
 
     recommended: float
     """Rounded to 0.05."""
@@ -126,6 +129,15 @@ class ScaleChoice:
     points: tuple[ScalePoint, ...]
     measured: bool = True
     """Whether one scale was better than another; if not, 1.0 is advice out of habit."""
+    between: tuple[float, float] | None = None
+    """Where the recommendation lies in 95 of 100 redraws of the prompts; None where there were too few to redraw."""
+    reported: ScalePoint | None = None
+    """The recommended scale measured on the plan's own prompts and seeds, which had no part in choosing it."""
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of `between`: how far the recommendation may be off, as far as the prompts can tell."""
+        return None if self.between is None else round((self.between[1] - self.between[0]) / 2, 3)
 
     def to_json(self) -> str:
         """As kept in the order's row."""
@@ -135,5 +147,11 @@ class ScaleChoice:
     def from_json(cls, text: str) -> ScaleChoice:
         """The inverse of `to_json`."""
         data: dict[str, Any] = json.loads(text)
-        data["points"] = tuple(ScalePoint(**p) for p in data["points"])
+        data["points"] = tuple(_point(p) for p in data["points"])
+        data["between"] = tuple(data["between"]) if data.get("between") else None
+        data["reported"] = _point(data["reported"]) if data.get("reported") else None
         return cls(**data)
+
+
+def _point(data: dict[str, Any]) -> ScalePoint:
+    return ScalePoint(**{**data, "utilities": tuple(data.get("utilities", ()))})

@@ -16,11 +16,12 @@ import pytest
 from PIL import Image
 
 from storage.charts import Line, chart, round_numbers
-from storage.domain.choice import Because, Choice, choose_scale
+from storage.domain.choice import Because, Choice
 from storage.domain.measurement import Flag, Measurement, ScalePoint
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Departure, Fit, Plan
 from storage.domain.recipes import PictureOf, plan_for
+from storage.domain.scale import choose_scale
 from storage.domain.signs import Sign, SignKind
 from storage.domain.training_log import Entry
 from storage.page import order_page

@@ -9,10 +9,10 @@ from pathlib import Path
 from PIL import Image
 
 from storage import faults
-from storage.domain.choice import choose_scale
 from storage.domain.concepts import shown
 from storage.domain.measurement import ScaleChoice, ScalePoint
 from storage.domain.plan import Plan, PreviewPrompt, Validation
+from storage.domain.scale import choose_scale
 from storage.domain.taste import utility
 from trainer.gpu import judge, preview
 from trainer.gpu.bench import Bench
@@ -52,6 +52,7 @@ def _by_eye(bench: Bench, file: Path) -> list[ScalePoint]:
             adherence=look.adherence,
             leakage=look.leakage,
             utility=sum(look.utilities) / len(look.utilities),
+            utilities=look.utilities,
         )
 
     return _at_every_scale(bench, file, point)

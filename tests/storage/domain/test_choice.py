@@ -1,4 +1,4 @@
-"""Which checkpoint and which scale: votes decide, measurements break ties and speak in silence, broken ones never win."""
+"""Which checkpoint: votes decide, measurements break ties and speak in silence, broken ones never win."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.domain.choice import (
-    BAND_SHARE,
     PSEUDO_VOTES,
     Because,
     Candidate,
     NothingToChoose,
     choose_checkpoint,
-    choose_scale,
     measured_best,
     shares,
 )
-from storage.domain.measurement import Flag, Measurement, ScaleChoice, ScalePoint
+from storage.domain.measurement import Flag, Measurement
 from storage.domain.orders import SubjectType
 from storage.domain.taste import utility
 
@@ -206,73 +204,11 @@ def test_utility_needs_both_likeness_and_adherence() -> None:
     assert of(1.0, 1.0) == pytest.approx(1.0)
 
 
-def curve(top: float, width: float = 1.0, scales: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0, 1.2)) -> list[ScalePoint]:
-    return [
-        ScalePoint(scale=s, likeness=0, adherence=0, leakage=0, utility=0.8 - (s - top) ** 2 / width) for s in scales
-    ]
-
-
-@pytest.mark.parametrize("top", [0.5, 0.65, 0.8, 1.0, 1.15])
-def test_the_top_of_a_clear_curve_is_found_between_the_points(top: float) -> None:
-    assert choose_scale(curve(top)).recommended == pytest.approx(top)
-
-
-def test_the_band_is_where_utility_stays_within_five_percent_of_its_best() -> None:
-    choice = choose_scale(curve(0.8))
-    reach = math.sqrt((1 - BAND_SHARE) * 0.8)
-    assert choice.low == pytest.approx(0.8 - reach, abs=0.05)
-    assert choice.high == pytest.approx(0.8 + reach, abs=0.05)
-
-
-@pytest.mark.parametrize(
-    ("utilities", "best"),
-    [((0.1, 0.2, 0.4, 0.7, 0.9), 1.2), ((0.9, 0.7, 0.4, 0.2, 0.1), 0.4), ((0.9, 0.5, 0.3, 0.5, 0.8), 0.4)],
-)
-def test_without_a_top_inside_the_best_measured_point_is_taken(utilities: tuple[float, ...], best: float) -> None:
-    points = [replace(p, utility=u) for p, u in zip(curve(0.8), utilities, strict=True)]
-    assert choose_scale(points).recommended == pytest.approx(best)
-
-
-@pytest.mark.parametrize("height", [0.0, 0.9])
-def test_where_no_scale_is_better_than_another_full_strength_is_advised_as_not_measured(height: float) -> None:
-    choice = choose_scale([replace(p, utility=height + p.scale / 1000) for p in curve(0.8)])
-    assert (choice.recommended, choice.measured) == (1.0, False)
-    assert choose_scale(curve(0.8)).measured
-
-
 def test_what_was_measured_on_fewer_prompts_or_in_no_numbers_is_not_compared() -> None:
     cut = candidate(50, 0, 0.99)
     spoilt = replace(candidate(60, 0, 0.9, 0.9), measurement=replace(measured(0.9, 0.9), utilities=(0.9, math.nan)))
     choice = choose_checkpoint([cut, spoilt, candidate(100, 0, 0.5, 0.5)])
     assert (choice.step, choice.because) == (100, Because.MEASUREMENT)
-
-
-def test_one_point_is_its_own_answer_and_none_is_no_answer() -> None:
-    one = choose_scale(curve(0.8, scales=(0.8,)))
-    assert (one.recommended, one.low, one.high) == (0.8, 0.8, 0.8)
-    with pytest.raises(NothingToChoose):
-        choose_scale([])
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([n / 10 for n in range(2, 15)]), st.floats(0.01, 1)),
-        min_size=1,
-        max_size=8,
-        unique_by=lambda p: p[0],
-    )
-)
-def test_the_recommendation_lies_in_its_band_and_near_the_measured_scales(pairs: list[tuple[float, float]]) -> None:
-    points = [ScalePoint(scale=s, likeness=0, adherence=0, leakage=0, utility=u) for s, u in pairs]
-    choice = choose_scale(points)
-    assert choice.low <= choice.recommended <= choice.high
-    scales = [s for s, _ in pairs]
-    assert ScaleChoice.from_json(choice.to_json()) == choice
-    if not choice.measured:
-        return
-    assert min(scales) - 0.026 <= choice.low
-    assert choice.high <= max(scales) + 0.026
-    assert choice.points == tuple(sorted(points, key=lambda p: p.scale))
 
 
 def test_measurements_come_back_from_json_as_they_were() -> None:
