@@ -14,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 # Compiled modules are kept, whatever the surroundings say: every process of the product starts from them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-full-size bench-acknowledgement bench-learning clean chromium
+.PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-full-size bench-acknowledgement bench-fairness bench-learning clean chromium
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -72,6 +72,10 @@ bench-full-size: $(VENV)/.dev ## a whole order on random weights of full size: 2
 
 bench-acknowledgement: $(VENV)/.dev ## how fast the bot answers, and its size, while a worker trains
 	$(BIN)/python -m tests.benchmarks.acknowledgement
+
+ORDERS ?= 10000
+bench-fairness: $(VENV)/.dev ## 50 communities of unequal greed on the real queue, against bounds that are derived (ORDERS=10000); ten minutes
+	$(BIN)/python -m tests.benchmarks.fairness --orders $(ORDERS)
 
 bench-learning: $(VENV)/.dev ## what learning from votes is worth, on made-up members (COMMUNITIES=8); a minute
 	$(BIN)/python -m tests.benchmarks.learning --communities $(COMMUNITIES)

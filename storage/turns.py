@@ -145,6 +145,7 @@ def _wait_again(session: Session, engine: Enqueues, piece: Piece, reason: str) -
         return
     session.flush()
     piece.estimate_s = pieces.estimate_s(session, orders.plan_of(session, piece.order_id), piece.kind)
+    pieces.wait_again(session, piece)
     engine.enqueue_turn(session, f"{piece.id}:{piece.turn + 1}")
 
 

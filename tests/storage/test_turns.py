@@ -143,6 +143,24 @@ def test_a_community_of_double_weight_gets_double_the_time(database: Database, c
     assert given.count("B") == 8
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_community_with_one_order_beside_many_workers_saves_up_one_turn_at_most(
+    database: Database, client: Engine
+) -> None:
+    """Three workers, one order of A, many of B: A can use one worker, and the two others are no credit for later."""
+    with database.session() as session:
+        started(session, client, "a", owner="ann")
+        for n in range(3):
+            started(session, client, f"b{n}", community="B", owner=f"b{n}")
+        for n in range(5):
+            given = [picked(session, client, executor=f"w{w}", key=f"k{n}{w}") for w in range(3)]
+            assert [session.get_one(Order, t.order_id).community_id for t in given].count("A") == 1
+            for taken in given:
+                turns.give_back(session, client, taken, gpu_s=20, step=n + 1, outcome="more")
+        behind = tag(session, "B") - tag(session, "A")
+        assert behind <= 3 * 20, "the last turns of B, and one turn of credit; A was given 100 s less"
+
+
 def test_time_is_not_saved_up_while_idle(database: Database, client: Engine) -> None:
     with database.session() as session:
         for n in range(5):
