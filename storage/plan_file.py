@@ -34,7 +34,7 @@ SECTIONS: tuple[tuple[type, str], ...] = (
     (Learning, "How it is learned"),
     (Objective, "What a step is asked"),
     (Prior, "What stays as the base has it"),
-    (Judging, "What makes a checkpoint good"),
+    (Judging, "What makes a checkpoint good, and when it is enough"),
 )
 ORDER = "order"
 """The key of the block that says which order a file was exported from."""

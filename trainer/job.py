@@ -15,8 +15,8 @@ from storage.domain import space
 from storage.domain.errors import Fault, JobFailed
 from storage.domain.observers import OBSERVERS
 from storage.domain.orders import attachable_bytes
-from storage.domain.plan import Plan
 from storage.domain.rungs import TooSmall
+from storage.domain.stopping import marks
 from storage.faults import gap
 from storage.turns import Taken
 from trainer import folder, records
@@ -114,10 +114,11 @@ def _require_room(bench: Bench, papers: Papers) -> None:
 
 async def _train(bench: Bench, turn: Turn, papers: Papers) -> None:
     """One segment: up to the next checkpoint, which is stored; then the state; then the turn goes back."""
-    until = _next_checkpoint(papers.plan, turn.taken.step)
-    if until is None:
-        await _segment_over(bench, turn, turn.taken.step, over=True)
+    ahead = [mark for mark in marks(papers.plan, papers.departures) if mark > turn.taken.step]
+    if not ahead:
+        await _segment_over(bench, turn, turn.taken.step)
         return
+    until = ahead[0]
     child = await _ready_child(bench, turn, papers)
     if turn.taken.step == 0 and not papers.examined:
         if await _examined(bench, turn, child):
@@ -131,7 +132,7 @@ async def _train(bench: Bench, turn: Turn, papers: Papers) -> None:
                 await _keep_checkpoint(bench, turn, event)
             case Trained():
                 await folder.store_state(turn.folder, turn.taken.order_id, event.step, event.state, bench.artifacts)
-                await _segment_over(bench, turn, event.step, over=event.step >= papers.plan.steps)
+                await _segment_over(bench, turn, event.step)
                 return
             case _:
                 raise out_of_turn(event)
@@ -205,15 +206,10 @@ async def _keep_checkpoint(bench: Bench, turn: Turn, event: Checkpointed) -> Non
     await bench.database.transact(records.checkpointed, turn.taken, event, stored)
 
 
-async def _segment_over(bench: Bench, turn: Turn, step: int, *, over: bool) -> None:
-    kept = await bench.database.transact(
-        records.trained, bench.engine, turn.taken, gpu_s=turn.gpu_s, step=step, over=over
-    )
-    if not kept:
+async def _segment_over(bench: Bench, turn: Turn, step: int) -> None:
+    """The turn goes back; after the last one the state is of no more use."""
+    over = await bench.database.transact(records.trained, bench.engine, turn.taken, gpu_s=turn.gpu_s, step=step)
+    if over is None:
         raise Refused(Fault.PROGRAM, "the training ended without a checkpoint", retry=False)
     if over:
         await bench.artifacts.delete(f"orders/{turn.taken.order_id}/state")
-
-
-def _next_checkpoint(plan: Plan, step: int) -> int | None:
-    return next((mark for mark in plan.checkpoint_steps if mark > step), None)

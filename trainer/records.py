@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from storage import checkups, orders, pieces, turns
+from storage import checkups, orders, pieces, stopping, turns
 from storage.domain import doctor
 from storage.domain.captions import clean
 from storage.domain.errors import Fault, LorasmithError
@@ -138,19 +138,21 @@ def checkpointed(session: Session, taken: Taken, event: Checkpointed, files: Sto
         watch(session, taken.order_id)
 
 
-def trained(session: Session, engine: Enqueues, taken: Taken, *, gpu_s: float, step: int, over: bool) -> bool:
-    """The segment is safe: the turn goes back, and after the last one the vote begins. Raises `Stopped`.
+def trained(session: Session, engine: Enqueues, taken: Taken, *, gpu_s: float, step: int) -> bool | None:
+    """The segment is safe: the turn goes back, and after the last one the vote begins; says whether it was the last.
 
-    False where the training is over without one checkpoint to vote on.
+    A training may end before its plan does: `storage.stopping`. None where it is over without one checkpoint to vote on.
+    Raises `Stopped`.
     """
     pieces.virtual_time(session)
     _hold(session, taken)
+    over = stopping.is_over(session, taken.order_id, step)
     if over and not orders.checkpoints_of(session, taken.order_id):
-        return False
+        return None
     turns.give_back(session, engine, taken, gpu_s=gpu_s, step=step, outcome="done" if over else "more")
     if over:
         orders.move(session, engine, taken.order_id, Stage.VOTING)
-    return True
+    return over
 
 
 def finished(

@@ -18,6 +18,7 @@ DepartureKind = Literal[
     "base_offloaded",
     "looks_halved",
     "vae_tiled",
+    "stopped_early",
 ]
 
 
@@ -78,9 +79,13 @@ class Departure:
     """Where a run left its plan. Appended, never changed; a resume replays those up to its step."""
 
     step: int
-    """The first step that it holds for; 0 for what happened before the first, while pictures and texts were encoded."""
+    """The first step that it holds for; 0 for what happened before the first, while pictures and texts were encoded.
+
+    Of a training that stopped early its last step: it ended with that one's checkpoint.
+    """
     kind: DepartureKind
     reason: str
+    """Words; of a training that stopped early a `storage.domain.stopping.Because`."""
 
 
 def learning_rate_factor(departures: tuple[Departure, ...], step: int) -> float:

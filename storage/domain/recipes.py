@@ -59,6 +59,10 @@ POCKET_PREVIEW_STEPS = 14
 POCKET_GUIDANCE = 3.5
 """How the pocket draws what it was asked for most often: all gates are measured so (EXPERIMENTS.md, "Pocket base")."""
 
+STOPS_EARLY: frozenset[str] = frozenset()
+"""Bases whose orders end early where nothing more is to be expected, unless the full run is asked for: those for which the
+benchmark of judging shows that it costs nothing. None yet."""
+
 
 def recipe_names() -> tuple[str, ...]:
     """All recipes that `plan_for` knows; the first is the one members get."""
@@ -235,5 +239,6 @@ def plan_for(
         concepts=tuple(concepts),
         preview_steps=POCKET_PREVIEW_STEPS if pocket else habit.preview_steps,
         guidance=POCKET_GUIDANCE if pocket else habit.guidance,
+        early_stop=base in STOPS_EARLY,
     )
     return taught(plan, lesson) if lesson is not None and recipe == "house" else plan

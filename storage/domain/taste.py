@@ -49,7 +49,7 @@ class Features:
 
 @dataclass(frozen=True, kw_only=True)
 class Judging:
-    """The part of a plan that says how its checkpoints and scales are judged. See the knobs."""
+    """The part of a plan that says how its checkpoints and scales are judged, and what follows. See the knobs."""
 
     likeness_weight: Annotated[
         float | None,
@@ -82,6 +82,14 @@ class Judging:
             source="EXPERIMENTS.md, What likeness measures; votes move it",
         ),
     ] = None
+    early_stop: Annotated[
+        bool,
+        Knob(
+            meaning="The training ends at a checkpoint after which, by what was measured, more of it only harms or adds nothing",
+            change="off for the full run, to see and choose from every checkpoint of the plan",
+            source="storage/domain/stopping.py; off unless the recipe of the base turns it on",
+        ),
+    ] = False
 
 
 def usual_taste(subject_type: SubjectType) -> Taste:
