@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -43,6 +43,10 @@ class Entrant(_Strict):
     scale: Annotated[float, Field(ge=-4.0, le=4.0, allow_inf_nan=False)] = 1.0
 
 
+EyeName = Literal["judge", "likeness", "identity", "faces"]
+"""What a judge is made of, as `storage.domain.observers` names it."""
+
+
 class Comparison(_Strict):
     """Everything that is drawn and held against each other."""
 
@@ -63,6 +67,8 @@ class Comparison(_Strict):
     """In the order of the columns; of every call one is the base alone."""
     pictures: Annotated[list[str], Field(max_length=40)]
     """The training pictures, relative to the folder."""
+    eyes: dict[EyeName, str] = {}
+    """Where the judge's models are, for bases without a judge of their own."""
 
 
 class Scored(_Strict):

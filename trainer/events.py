@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from storage.domain.fit import DepartureKind, DeviceKind
-from trainer.comparison import Scored
+from trainer.comparison import EyeName, Scored
 
 MAX_LINE_BYTES = 1 << 20
 """A longer line ends the child: something else is writing to the pipe."""
@@ -270,3 +270,5 @@ class Job(_Line):
     pictures: list[JobPicture]
     base: str
     """Folder or hub id of the base model's weights."""
+    eyes: dict[EyeName, str] = {}
+    """Where the judge's models are, for bases without a judge of their own; empty judges by losses alone."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from types import MappingProxyType
 
 from storage.domain.plan import Fit
+from trainer.comparison import EyeName
 from trainer.gpu import captions, judge
 from trainer.gpu.channel import Channel
 from trainer.gpu.class_pictures import class_pictures
 from trainer.gpu.cropping import Face
 from trainer.gpu.families import FAMILIES, Base, Words, adapted
 from trainer.gpu.job import Task
-from trainer.gpu.judge.eye import Eye, eye_of
+from trainer.gpu.judge.eye import Eye
+from trainer.gpu.judge.eyes import Eyes, Found, found
 from trainer.gpu.latents import Encoded, Keeping, encoded, sized
 from trainer.gpu.ledger import Ledger
 from trainer.gpu.pictures import framed
@@ -31,23 +36,38 @@ class Loaded:
     name: str
     fit: Fit
     base: Base
-    eye: Eye | None
+    seeing: Found | None
+    """What previews are judged with."""
+    folders: Mapping[EyeName, str] = field(default_factory=dict)
+    """Where the worker has the judge's models."""
 
-    def serves(self, name: str, source: str, fit: Fit) -> bool:
-        """Whether this is the base that is wanted, placed as the fit says."""
+    @property
+    def eye(self) -> Eye | None:
+        """The eye that reads: of the base's own judge, else of the one that was fetched."""
+        return self.seeing.eye if self.seeing else None
+
+    @property
+    def own_eye(self) -> Eye | None:
+        """The base's own: what is said of pictures and triggers before training was measured with no other."""
+        return self.eye if self.seeing and self.seeing.own else None
+
+    def serves(self, name: str, source: str, fit: Fit, folders: Mapping[EyeName, str] = MappingProxyType({})) -> bool:
+        """Whether this is the base that is wanted, placed as the fit says, with the same judge."""
         placed = replace(fit, caches=self.fit.caches)
-        return (self.source, self.name, self.fit) == (source, name, placed)
+        return (self.source, self.name, self.fit, dict(self.folders)) == (source, name, placed, dict(folders))
 
 
 def load(task: Task) -> Loaded:
     """Loads the base model of a task. Raises `OSError` where it is not there."""
-    return load_base(task.plan.base, task.job.base, task.fit)
+    return load_base(task.plan.base, task.job.base, task.fit, task.job.eyes)
 
 
-def load_base(name: str, source: str, fit: Fit) -> Loaded:
-    """Loads a base model with its judge. Raises `OSError` where it is not there."""
+def load_base(name: str, source: str, fit: Fit, folders: Mapping[EyeName, str]) -> Loaded:
+    """Loads a base model with its judge, its own or what is in `folders`. Raises `OSError` where the base is not there."""
     base = FAMILIES[name](source, fit)
-    return Loaded(source=source, name=name, fit=fit, base=base, eye=eye_of(source, base.device))
+    return Loaded(
+        source=source, name=name, fit=fit, base=base, seeing=found(source, folders, base.device), folders=folders
+    )
 
 
 class Bench:
@@ -55,7 +75,8 @@ class Bench:
 
     def __init__(self, task: Task, loaded: Loaded, channel: Channel) -> None:
         """Reads and encodes the pictures. Raises `UnreadablePicture`."""
-        self.task, self.eye, self.channel = task, loaded.eye, channel
+        self.task, self.channel = task, channel
+        self.eye = Eyes(loaded.seeing, task.plan.subject_type, loaded.base.device) if loaded.seeing else None
         self.ledger = Ledger(task.fit, task.departures, channel)
         self.base = spared(loaded.base, self.ledger)
         own = [p.caption for p in task.job.pictures]
@@ -126,6 +147,7 @@ class Bench:
         """Draws the base's column and measures the base: once an order, or once a process."""
         task = self.task
         self.channel.progress("previewing", 0, task.plan.steps)
+        began = time.monotonic()
         drawn = base_panel(
             self.base,
             task.plan,
@@ -142,4 +164,5 @@ class Bench:
             eye=self.eye,
             drawn=drawn,
             most=self.judged_at_once,
+            drawing_s=time.monotonic() - began,
         )

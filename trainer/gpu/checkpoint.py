@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,13 +28,15 @@ def checkpoint(
     stick = bench.stick
     export.load_as_a_user(bench.base, file, pairs)
     channel.progress("previewing", step, task.plan.steps)
+    began = time.monotonic()
     drawn = preview.panel(
         bench.base, task.plan, bench.words, tell=lambda: channel.progress("previewing", step, task.plan.steps)
     )
+    drawing_s = time.monotonic() - began
     preview.save(drawn, folder, lambda row, seed: f"preview-{row}-{seed}.png")
     grid = _grid(bench, drawn, folder, step)
     channel.progress("measuring", step, task.plan.steps)
-    verdict = judge.measure(bench.base, stick, bench.words, drawn, step=step, earlier=earlier)
+    verdict = judge.measure(bench.base, stick, bench.words, drawn, step=step, earlier=earlier, drawing_s=drawing_s)
     bench.base.wear(None)
     event = Checkpointed(
         step=step,

@@ -13,6 +13,7 @@ import torch
 from storage.disk import is_full, remove
 from storage.domain.errors import FileRefused
 from storage.domain.plan import Fit
+from trainer.comparison import EyeName
 from trainer.events import DISK_FULL, Evaluate, Examine, Failed, Finish, Finished, Train
 from trainer.gpu import evaluation, examination, export, job, package, scale
 from trainer.gpu.bench import Bench, Loaded, load_base
@@ -123,7 +124,7 @@ class Child:
         self._bench = self._training = None
         _settle(fit)
         self._channel.progress("loading", 0, 1)
-        loaded = self._loaded_base(asked.base, asked.source, fit)
+        loaded = self._loaded_base(asked.base, asked.source, fit, asked.eyes)
         self._channel.tell(evaluation.evaluated(folder, asked, fit, loaded, self._channel))
 
     def _let_go(self) -> None:
@@ -147,13 +148,13 @@ class Child:
         return self._bench
 
     def _base(self, task: job.Task) -> Loaded:
-        return self._loaded_base(task.plan.base, task.job.base, task.fit)
+        return self._loaded_base(task.plan.base, task.job.base, task.fit, task.job.eyes)
 
-    def _loaded_base(self, name: str, source: str, fit: Fit) -> Loaded:
-        if self._loaded is None or not self._loaded.serves(name, source, fit):
+    def _loaded_base(self, name: str, source: str, fit: Fit, eyes: dict[EyeName, str]) -> Loaded:
+        if self._loaded is None or not self._loaded.serves(name, source, fit, eyes):
             self._loaded = None
             free()
-            self._loaded = load_base(name, source, fit)
+            self._loaded = load_base(name, source, fit, eyes)
         return self._loaded
 
 
@@ -175,8 +176,8 @@ def _drop_parts(folder: Path) -> None:
 
 def _same(live: job.Task, now: job.Task) -> bool:
     """Departures may have grown: they are this child's own, on their way through the supervisor."""
-    same = (live.folder, live.plan_sha256, live.fit, live.job.base, live.job.pictures)
-    return same == (now.folder, now.plan_sha256, now.fit, now.job.base, now.job.pictures)
+    same = (live.folder, live.plan_sha256, live.fit, live.job.base, live.job.eyes, live.job.pictures)
+    return same == (now.folder, now.plan_sha256, now.fit, now.job.base, now.job.eyes, now.job.pictures)
 
 
 def failure(error: Exception) -> Failed:

@@ -21,7 +21,7 @@ from torch import Tensor
 from storage.domain.plan import Fit, PreviewPrompt
 from trainer.comparison import FILE, GRID, HOME, MAX_BYTES, Comparison, Entrant, Scored
 from trainer.events import Evaluated
-from trainer.gpu import grid, judge, preview
+from trainer.gpu import grid, preview
 from trainer.gpu.bench import Loaded
 from trainer.gpu.channel import Channel
 from trainer.gpu.export import sha256
@@ -185,8 +185,7 @@ def _scores(folder: Path, asked: Comparison, eye: Eye, panels: dict[str, Panel])
 
 def _looked_at(eye: Eye, seeds: Sequence[Sequence[int]], panel: Panel) -> list[Tensor]:
     """Embeddings (K, D) a row; a row at a time, so that nothing depends on how many rows there are."""
-    rows = [{(row, seed): panel[row, seed] for seed in own} for row, own in enumerate(seeds)]
-    return [torch.stack(list(judge.looked_at(eye, cells).values())) for cells in rows]
+    return [eye.pictures([panel[row, seed] for seed in own]) for row, own in enumerate(seeds)]
 
 
 def _scored(

@@ -115,7 +115,7 @@ def examined(task: Task, loaded: Loaded, said: dict[str, str], seen: dict[str, F
 
 def _diagnosis(task: Task, loaded: Loaded, seen: dict[str, Face]) -> Diagnosis:
     nothing = Diagnosis(pictures={}, whole=())
-    if loaded.eye is None:
+    if loaded.own_eye is None:
         return nothing
     try:
         shapes = loaded.base.shapes(task.plan.resolution)
@@ -124,7 +124,7 @@ def _diagnosis(task: Task, loaded: Loaded, seen: dict[str, Face]) -> Diagnosis:
             framed(task.path(p.file), shapes, picture_id=p.id, held_out=p.held_out, face=seen.get(p.id), close=close)
             for p in task.job.pictures
         ]
-        return diagnosed_by_concept(loaded.eye, task.plan, pictures)
+        return diagnosed_by_concept(loaded.own_eye, task.plan, pictures)
     except Exception:
         log.exception("the pictures of order %s were not looked at", task.job.order_id)
         return nothing
@@ -142,7 +142,7 @@ def _known_words(task: Task, loaded: Loaded) -> list[Finding]:
 
 def _word(task: Task, loaded: Loaded, trigger: str) -> Heard:
     try:
-        return heard(trigger, tokenizers_of(getattr(loaded.base, "_pipeline", None)), loaded.eye)
+        return heard(trigger, tokenizers_of(getattr(loaded.base, "_pipeline", None)), loaded.own_eye)
     except Exception:
         log.exception("the trigger of order %s was not looked at", task.job.order_id)
         return Heard(pieces=(), like=None)

@@ -2,12 +2,13 @@
 
 YuNet (Wu, Peng and Yu 2023, Machine Intelligence Research, doi 10.1007/s11633-023-1423-y) is a detector without anchors: every
 cell of three grids of 8, 16 and 32 px says how sure it is of a face (`cls`), of an object (`obj`), and where the box around it
-lies (`bbox`); `kps`, the five points, are not needed here. The sums are those of OpenCV's FaceDetectorYN
-(https://github.com/opencv/opencv/blob/0692bb41f5afd79dd8c0d943ddf42a0b87397ab8/modules/objdetect/src/face_detect.cpp).
+lies (`bbox`), and where eyes, nose and mouth are (`kps`), which cropping does not need. The sums are those of OpenCV's
+FaceDetectorYN (https://github.com/opencv/opencv/blob/0692bb41f5afd79dd8c0d943ddf42a0b87397ab8/modules/objdetect/src/face_detect.cpp).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,31 @@ class Faces:
                 return found
         return ()
 
+    def points(self, image: Image.Image) -> Floats | None:
+        """Eyes, nose and corners of the mouth of the largest face, (5, 2) in px, left ones first; None where there is no face.
+
+        Raises `OSError` where the model's answers have other lengths than its grids.
+        """
+        for smaller in LOOKS:
+            blob, scale = self._blob(image, self._side // smaller)
+            said = self._said(blob, (*_NAMES, *POINTS))
+            boxes_N4, scores_N = decoded(said, self._side)
+            if kept := apart(boxes_N4, scores_N):
+                largest = max(kept, key=lambda n: float(np.prod(boxes_N4[n, 2:] - boxes_N4[n, :2])))
+                return pointed(said, self._side)[largest] / np.float32(scale)
+        return None
+
+    @property
+    def points_out(self) -> bool:
+        """Whether the model says where eyes, nose and mouth are."""
+        return set(POINTS) <= {o.name for o in self._session.get_outputs()}
+
+    def _said(self, blob: Floats, names: Sequence[str]) -> dict[str, Floats]:
+        return dict(zip(names, self._session.run([*names], {self._input: blob}), strict=True))
+
     def _seen(self, image: Image.Image, longest: int) -> tuple[Face, ...]:
         blob, scale = self._blob(image, longest)
-        said = dict(zip(_NAMES, self._session.run(list(_NAMES), {self._input: blob}), strict=True))
-        boxes_N4, scores_N = decoded(said, self._side)
+        boxes_N4, scores_N = decoded(self._said(blob, _NAMES), self._side)
         whole = [_inside(boxes_N4[n] / scale, image.size) for n in apart(boxes_N4, scores_N)]
         return tuple(sorted((f for f in whole if f is not None), key=lambda face: -face.area))
 
@@ -86,6 +108,7 @@ class Faces:
 
 
 _NAMES = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox") for stride in STRIDES)
+POINTS = tuple(f"kps_{stride}" for stride in STRIDES)
 
 
 def decoded(said: dict[str, Floats], side: int) -> tuple[Floats, Floats]:
@@ -96,11 +119,9 @@ def decoded(said: dict[str, Floats], side: int) -> tuple[Floats, Floats]:
     boxes, scores = [], []
     for stride in STRIDES:
         cells = side // stride
-        sure_N, object_N = (said[f"{kind}_{stride}"].reshape(-1) for kind in ("cls", "obj"))
-        where_N4 = said[f"bbox_{stride}"].reshape(-1, 4)
-        if {len(sure_N), len(object_N), len(where_N4)} != {cells * cells}:
-            raise OSError("the face detector's answers do not fit its grids")
-        score_N = np.sqrt(np.clip(sure_N, 0, 1) * np.clip(object_N, 0, 1))
+        score_N, where_N4 = _scores(said, stride, cells), said[f"bbox_{stride}"].reshape(-1, 4)
+        if len(where_N4) != len(score_N):
+            raise OSError(_MISFIT)
         chosen = np.nonzero(score_N >= THRESHOLD)[0]
         cell_N2 = np.stack([chosen % cells, chosen // cells], axis=1)
         centre_N2 = (cell_N2 + where_N4[chosen, :2]) * stride
@@ -108,6 +129,32 @@ def decoded(said: dict[str, Floats], side: int) -> tuple[Floats, Floats]:
         boxes.append(np.concatenate([centre_N2 - half_N2, centre_N2 + half_N2], axis=1))
         scores.append(score_N[chosen])
     return np.concatenate(boxes).astype(np.float32), np.concatenate(scores).astype(np.float32)
+
+
+def pointed(said: dict[str, Floats], side: int) -> Floats:
+    """The five points (N, 5, 2) in px of the square, of the same cells as `decoded`: (cell + offset) * stride."""
+    found = []
+    for stride in STRIDES:
+        cells = side // stride
+        score_N, where_N52 = _scores(said, stride, cells), said[f"kps_{stride}"].reshape(-1, 5, 2)
+        if len(where_N52) != len(score_N):
+            raise OSError(_MISFIT)
+        chosen = np.nonzero(score_N >= THRESHOLD)[0]
+        cell_N12 = np.stack([chosen % cells, chosen // cells], axis=1)[:, None]
+        found.append((cell_N12 + where_N52[chosen]) * stride)
+    return np.concatenate(found).astype(np.float32)
+
+
+_MISFIT = "the face detector's answers do not fit its grids"
+
+
+def _scores(said: dict[str, Floats], stride: int, cells: int) -> Floats:
+    """How sure a grid is of a face in each of its cells."""
+    sure_N, object_N = (said[f"{kind}_{stride}"].reshape(-1) for kind in ("cls", "obj"))
+    if {len(sure_N), len(object_N)} != {cells * cells}:
+        raise OSError(_MISFIT)
+    score_N: Floats = np.sqrt(np.clip(sure_N, 0, 1) * np.clip(object_N, 0, 1))
+    return score_N
 
 
 def apart(boxes_N4: Floats, scores_N: Floats) -> list[int]:

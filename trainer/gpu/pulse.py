@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from storage.domain.plan import Plan
-from trainer.gpu.judge.losses import STRATA
+from trainer.gpu.judge.strata import stratum
 from trainer.gpu.loop import StepLoss
 
 START = 1.0
@@ -26,9 +26,9 @@ class Exploded(ArithmeticError):
     """The loss is so far above the base's, or above its own running value, that a step must have broken the adapter."""
 
 
-def ratio(loss: StepLoss, base_by_stratum: Sequence[float], schedule_steps: int) -> float:
-    """A step's loss over the base's at like timesteps."""
-    strata = [min(STRATA - 1, t * STRATA // schedule_steps) for t in loss.t_B]
+def ratio(loss: StepLoss, base_by_stratum: Sequence[float], edges: Sequence[int]) -> float:
+    """A step's loss over the base's at like timesteps; `edges` are where the strata begin."""
+    strata = [stratum(t, edges) for t in loss.t_B]
     return sum(plain / base_by_stratum[k] for plain, k in zip(loss.plain_B, strata, strict=True)) / len(strata)
 
 

@@ -104,7 +104,7 @@ class Training:
         step, began = self.step + 1, time.monotonic()
         try:
             loss = self._try(step)
-            now = pulse.ratio(loss, self.bench.stick.base_by_stratum, self.bench.base.schedule.steps)
+            now = pulse.ratio(loss, self.bench.stick.base_by_stratum, self.bench.stick.edges)
             self._ratio = pulse.beat(self._ratio, now, self.plan)
         except (NotFinite, pulse.Exploded) as error:
             self._depart_to_smaller_rate(str(error))

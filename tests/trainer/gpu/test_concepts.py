@@ -28,7 +28,7 @@ from trainer.gpu.bench import Loaded
 from trainer.gpu.examination import examined
 from trainer.gpu.job import JobRefused, read
 from trainer.gpu.judge.eye import Eye, eye_of
-from trainer.gpu.judge.sight import References, seen, toward
+from trainer.gpu.judge.sight import Looked, References, seen, toward
 from trainer.gpu.latents import Encoded
 from trainer.gpu.pictures import Framed, Shape
 from trainer.gpu.views import views
@@ -126,17 +126,23 @@ def test_the_likeness_of_a_row_is_to_its_own_concept_and_the_whole_is_their_mean
     plan = tiny(4)
     toy, robot, known, place = torch.eye(4)
     training = torch.stack([toy, toy, robot, robot])
-    base = {(row, seed): (known + 0.5 * place) / 1.25**0.5 for row in range(4) for seed in plan.prompts[row].seeds}
-    references = References(training_ND=training, base=base, plain_RD=torch.eye(4), ids=("p0", "p1", "p2", "p3"))
+    plain = (known + 0.5 * place) / 1.25**0.5
+    cells = [(row, seed) for row in range(4) for seed in plan.prompts[row].seeds]
+    references = References(
+        training={"clip": training},
+        base={cell: {"clip": plain} for cell in cells},
+        plain_RD=torch.eye(4),
+        ids=("p0", "p1", "p2", "p3"),
+    )
 
-    def drawn(first: torch.Tensor, second: torch.Tensor) -> dict[tuple[int, int], torch.Tensor]:
+    def drawn(first: torch.Tensor, second: torch.Tensor) -> Looked:
         rows = {0: first, 1: second, 2: (first + second) / 2**0.5}
-        return {cell: rows.get(cell[0], at) for cell, at in base.items()}
+        return {cell: {"clip": rows.get(cell[0], plain)} for cell in cells}
 
     right, swapped = seen(plan, drawn(toy, robot), references), seen(plan, drawn(robot, toy), references)
     assert right.likenesses == pytest.approx((1.0, 1.0), abs=0.01)
     assert max(swapped.likenesses) < 0.5 < right.likeness
-    half = seen(plan, drawn(toy, base[0, 1]), references)
+    half = seen(plan, drawn(toy, plain), references)
     assert half.likenesses == pytest.approx((1.0, 0.0), abs=0.01)
     assert half.likeness == pytest.approx(0.5, abs=0.01)
     assert len(right.utilities) == 3, "one a row with a trigger, the one with both too"

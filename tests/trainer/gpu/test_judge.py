@@ -20,23 +20,30 @@ from trainer.events import Checkpointed, Finished
 from trainer.gpu.judge import _utilities, losses, sharpness
 from trainer.gpu.judge.flags import flags
 from trainer.gpu.judge.sight import (
+    Drawn,
+    Looked,
     References,
     Seen,
     adherence,
     leakage,
     likeness,
     memorisation,
-    seed_variety,
+    seed_varieties,
     seen,
     toward,
     variety,
 )
+from trainer.gpu.judge.strata import STRATA
 
 Job = Callable[..., Path]
 
 
 def at(*numbers: float) -> Tensor:
     return normalize(torch.tensor(numbers, dtype=torch.float32), dim=-1)
+
+
+def clip(drawn: Drawn) -> Looked:
+    return {cell: {"clip": embedding} for cell, embedding in drawn.items()}
 
 
 SUBJECT = torch.stack([at(1, 0.1, 0), at(1, -0.1, 0), at(1, 0, 0.1)])
@@ -100,9 +107,11 @@ def test_a_copy_of_a_training_picture_is_memorised_and_a_new_view_is_not() -> No
 
 def test_utilities_come_one_a_triggered_prompt_in_the_plans_order() -> None:
     plan = tiny_plan()
-    base = {(0, 1): at(0, 1, 0), (0, 2): at(0, 1, 0.4), (1, 3): at(0, 0, 1), (1, 4): at(0, 0.5, 1)}
-    references = References(training_ND=SUBJECT, base=base, plain_RD=torch.stack([at(0.5, 1, 0), at(0, 0, 1)]))
-    learned = {**base, (0, 1): at(1, 0.8, 0), (0, 2): at(1, 0.8, 0.3)}
+    base = clip({(0, 1): at(0, 1, 0), (0, 2): at(0, 1, 0.4), (1, 3): at(0, 0, 1), (1, 4): at(0, 0.5, 1)})
+    references = References(
+        training={"clip": SUBJECT}, base=base, plain_RD=torch.stack([at(0.5, 1, 0), at(0, 0, 1)])
+    )
+    learned = {**base, **clip({(0, 1): at(1, 0.8, 0), (0, 2): at(1, 0.8, 0.3)})}
     better, worse = seen(plan, learned, references), seen(plan, base, references)
     assert len(better.utilities) == 1
     assert better.utilities[0] > worse.utilities[0]
@@ -144,7 +153,7 @@ def test_the_same_weights_are_measured_alike_and_the_base_against_itself_is_one(
     stick = bench.stick
     again = losses.draws(bench.base, stick.held_out, bench.task.plan, bench.words, most=3)
     assert losses.ratio(again, stick.base_held_out_N82) == pytest.approx(1.0, abs=1e-5)
-    assert stick.base_held_out_N82.shape == (1, losses.STRATA, 2)
+    assert stick.base_held_out_N82.shape == (1, STRATA, 2)
 
 
 def test_training_and_judging_never_share_a_picture(desk: Any, job: Job) -> None:
@@ -162,11 +171,11 @@ def test_without_an_eye_only_losses_are_told_and_the_scale_comes_from_them(
     desk.train(folder, 8)
     loaded = desk.child._loaded
     desk.forget()
-    desk.child._loaded = replace(loaded, eye=None)
+    desk.child._loaded = replace(loaded, seeing=None)
     measured = Measurement.from_json(one(desk.train(folder, 8), Checkpointed).measurement)
     assert measured.validation_ratio is not None
     assert measured.likeness is measured.adherence is measured.leakage is None
-    assert len(measured.utilities) == losses.STRATA
+    assert len(measured.utilities) == STRATA
     assert "points" in one(desk.finish(folder, 8), Finished).scale
     desk.child._loaded = loaded
 
@@ -185,8 +194,8 @@ def test_a_full_voice_lowers_the_worth_of_a_checkpoint_past_the_lowest_loss() ->
 def test_without_an_eye_one_held_out_picture_only_vetoes_and_training_pictures_compare() -> None:
     full, veto = (replace(tiny_plan(), validation=validation) for validation in (Validation.FULL, Validation.VETO))
     held_out, training = (0.9,) * 16, (0.7,) * 16
-    assert _utilities(veto, None, held_out, training, {}) == pytest.approx((0.3,) * losses.STRATA)
-    assert _utilities(full, None, held_out, training, {}) == pytest.approx((0.1,) * losses.STRATA)
+    assert _utilities(veto, None, held_out, training, {}) == pytest.approx((0.3,) * STRATA)
+    assert _utilities(full, None, held_out, training, {}) == pytest.approx((0.1,) * STRATA)
 
 
 def test_a_loss_that_is_no_number_compares_with_nothing_and_spoils_no_later_one() -> None:
@@ -197,27 +206,31 @@ def test_a_loss_that_is_no_number_compares_with_nothing_and_spoils_no_later_one(
     assert not losses.overfits([1.0] * 16, 200, {50: nan})
 
 
+def sharper(*panels: Any) -> float | None:
+    return sharpness.relative(sharpness.drifts(*panels))
+
+
 def test_a_blurred_picture_is_less_sharp_than_base_and_training_pictures_whatever_its_contrast() -> None:
     sharp = {(0, seed): picture for seed, picture in enumerate(drawn_pictures(4))}
     soft = {cell: picture.filter(ImageFilter.GaussianBlur(1.0)) for cell, picture in sharp.items()}
     dim = {cell: picture.point(lambda value: value // 2) for cell, picture in sharp.items()}
-    assert sharpness.relative(sharp, sharp, []) == pytest.approx(1.0)
-    blurred = sharpness.relative(soft, sharp, drawn_pictures(4))
+    assert sharper(sharp, sharp, []) == pytest.approx(1.0)
+    blurred = sharper(soft, sharp, drawn_pictures(4))
     assert blurred is not None
     assert blurred < 0.3
-    assert sharpness.relative(dim, sharp, []) == pytest.approx(1.0, abs=0.1)
-    assert sharpness.relative(soft, sharp, [*soft.values()]) == pytest.approx(1.0, abs=0.2), (
+    assert sharper(dim, sharp, []) == pytest.approx(1.0, abs=0.1)
+    assert sharper(soft, sharp, [*soft.values()]) == pytest.approx(1.0, abs=0.2), (
         "soft pictures teach softness"
     )
-    assert sharpness.relative({}, sharp, []) is None
+    assert sharper({}, sharp, []) is None
     flat = {(0, 0): Image.new("RGB", (64, 64), (9, 9, 9))}
-    assert sharpness.relative(flat, flat, []) is None
+    assert sharper(flat, flat, []) is None
 
 
 def test_seeds_without_effect_show_as_no_variety_between_seeds() -> None:
     base = {(0, 1): at(1, 0, 0), (0, 2): at(0, 1, 0), (1, 1): at(0, 0, 1), (1, 2): at(1, 1, 0)}
     same = {(row, seed): at(1, 0, 0) if row == 0 else at(0, 0, 1) for row, seed in base}
-    assert seed_variety(same, base, [0, 1]) == pytest.approx(0.0, abs=1e-6)
+    assert seed_varieties(same, base, [0, 1]) == pytest.approx([0.0, 0.0], abs=1e-6)
     assert variety(torch.stack([*same.values()]), torch.stack([*base.values()])) > 0.5, "prompts differ all the same"
-    assert seed_variety(base, base, [0, 1]) == pytest.approx(1.0)
-    assert seed_variety({(0, 1): at(1, 0, 0)}, base, [0]) is None
+    assert seed_varieties(base, base, [0, 1]) == pytest.approx([1.0, 1.0])
+    assert seed_varieties({(0, 1): at(1, 0, 0)}, base, [0]) == []

@@ -1,29 +1,35 @@
-"""Numbers from what the eye sees: likeness, adherence, variety, leakage, memorisation. Pure: embeddings in, numbers out.
+"""Numbers from what the eyes see: likeness, adherence, variety, leakage, memorisation. Pure: embeddings in, numbers out.
 
-Embeddings have length 1. N training pictures, K drawn pictures, D width.
+Embeddings have length 1. N training pictures, K drawn pictures, R rows of a panel, D width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from storage.domain.concepts import shown
 from storage.domain.plan import Plan, PreviewPrompt
 from storage.domain.taste import utility
+from trainer.gpu.judge import intervals
+from trainer.gpu.judge.groups import Group, beside, groups_of
+from trainer.gpu.judge.intervals import Interval
 
 Drawn = Mapping[tuple[int, int], Tensor]
 """(row, seed) -> embedding (D,)."""
+Looked = Mapping[tuple[int, int], Mapping[str, Tensor]]
+"""(row, seed) -> embeddings by the names of the eyes; `CLIP` is always among them."""
+CLIP = "clip"
+"""The eye that reads too: adherence, variety, leakage and memorisation are its numbers."""
 FLOOR = 0.05
 """No similarity or spread is divided by less: below, the eye sees nothing to compare with."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What the eye says about one panel."""
+    """What the eyes say about one panel."""
 
     likeness: float
     adherence: float
@@ -36,98 +42,131 @@ class Seen:
     """Per triggered prompt, in the plan's order."""
     likenesses: tuple[float, ...] = ()
     """Per concept, in the plan's order; where there are none, of the one subject."""
+    second: float | None = None
+    """Likeness by the second of the eyes."""
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    """Of these numbers, by their names in a measurement."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class References:
     """What drawn pictures are held against; the same for every checkpoint and scale."""
 
-    training_ND: Tensor
-    base: Drawn
+    training: Mapping[str, Tensor]
+    """Training pictures (N, D) by eye; zeros where an eye has nothing to see, as in a picture without a face."""
+    base: Looked
     plain_RD: Tensor
     """The plain text of every row."""
     ids: tuple[str, ...] = ()
     """Of the training pictures, N."""
+    order: tuple[str, ...] = (CLIP,)
+    """The eyes that say likeness: the first decides, the second is heard."""
+
+    @property
+    def coherence(self) -> float | None:
+        """How alike the training pictures are to each other for the first eye; None for a single one."""
+        among = _pairs(_sighted(self.training[self.order[0]]))
+        return float(among.mean()) if len(among) else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Group:
-    """A concept's rows and what they are held against; without concepts, all triggered rows and all pictures."""
-
-    rows: tuple[int, ...]
-    """Those that show it."""
-    alone: tuple[int, ...]
-    """Those that show nothing else; where there are none, all of `rows`."""
-    training_ND: Tensor
-
-
-def seen(plan: Plan, drawn: Drawn, references: References, prompts: Sequence[PreviewPrompt] | None = None) -> Seen:
+def seen(plan: Plan, looked: Looked, references: References, prompts: Sequence[PreviewPrompt] | None = None) -> Seen:
     """All numbers of one panel; `prompts` are the plan's unless others were drawn."""
     rows = plan.prompts if prompts is None else prompts
+    drawn, base = by(CLIP, looked), by(CLIP, references.base)
     triggered = [row for row, prompt in enumerate(rows) if prompt.with_trigger]
-    groups = _groups(plan, rows, triggered, references)
-    like = [_likenesses(group, drawn, references.base) for group in groups]
-    of_row = {row: _mean([found[row] for found in like if row in found]) for row in triggered}
-    of_group = [_mean([found[row] for row in group.alone]) for group, found in zip(groups, like, strict=True)]
-    adherences = [
-        adherence(
-            _row(drawn, row),
-            _row(references.base, row),
-            references.plain_RD[row],
-            references.plain_RD[[other for other in _beside(groups, row) if other != row]],
-        )
-        for row in triggered
-    ]
-    spread = _mean([variety(_rows(drawn, g.alone), _rows(references.base, g.alone)) for g in groups])
-    leak = leakage(drawn, references.base, [row for row in range(len(rows)) if row not in triggered])
-    utilities = tuple(
-        utility(
-            likeness=of_row[row],
-            adherence=adhere,
+    others = [row for row in range(len(rows)) if row not in triggered]
+    groups = groups_of(plan, rows, triggered, references.training, references.ids)
+    like, second = _by_two_eyes(groups, looked, references)
+    adherences = _adherences(groups, triggered, drawn, references)
+    spread = _mean([variety(_rows(drawn, g.alone), _rows(base, g.alone)) for g in groups])
+    leak = leakage(drawn, base, others)
+    utilities = {
+        row: utility(
+            likeness=_mean([found[row] for found in like if row in found]),
+            adherence=adherences[row],
             leakage=leak,
             variety=spread,
             subject_type=plan.subject_type,
             taste=plan.taste,
         )
-        for row, adhere in zip(triggered, adherences, strict=True)
-    )
+        for row in triggered
+    }
+    copies = {row: memorisation(_row(drawn, row), group.training[CLIP]) for group in groups for row in group.rows}
+    of_group, of_second = (_alone(groups, found) for found in (like, second))
+    said = {
+        "likeness": intervals.of_groups(of_group),
+        "second_likeness": intervals.of_groups(of_second),
+        "adherence": intervals.of_mean([*adherences.values()]),
+        "utility": intervals.of_mean([*utilities.values()]),
+        "memorisation": intervals.of_most([*copies.values()]),
+        "leakage": _of_leakage(drawn, base, others),
+        "variety": _of_variety(groups, drawn, base),
+    }
     return Seen(
-        likeness=_mean(of_group),
+        likeness=_mean([*map(_mean, of_group)]),
         adherence=_mean(adherences),
         variety=spread,
         leakage=leak,
-        memorisation=max(memorisation(_rows(drawn, g.rows), g.training_ND) for g in groups),
-        nearest=float((_rows(drawn, triggered) @ references.training_ND.T).max()),
-        utilities=utilities,
-        likenesses=tuple(of_group),
+        memorisation=max(copies.values()),
+        nearest=float((_rows(drawn, triggered) @ references.training[CLIP].T).max()),
+        utilities=(*utilities.values(),),
+        likenesses=(*map(_mean, of_group),),
+        second=_mean([*map(_mean, of_second)]) if of_second else None,
+        intervals={name: interval for name, interval in said.items() if interval},
     )
 
 
-def _groups(
-    plan: Plan, rows: Sequence[PreviewPrompt], triggered: Sequence[int], references: References
-) -> tuple[_Group, ...]:
-    if not plan.concepts:
-        return (_Group(rows=(*triggered,), alone=(*triggered,), training_ND=references.training_ND),)
-    known = {row: shown(plan, rows[row].text) for row in triggered}
-    found = []
-    for number, concept in enumerate(plan.concepts):
-        own = [at for at, id_ in enumerate(references.ids) if id_ in concept.pictures]
-        with_it = tuple(row for row, numbers in known.items() if number in numbers)
-        alone = tuple(row for row in with_it if known[row] == (number,))
-        found.append(_Group(rows=with_it, alone=alone or with_it, training_ND=references.training_ND[own]))
-    return tuple(found)
+def by(eye: str, looked: Looked) -> Drawn:
+    """A panel as one eye sees it."""
+    return {cell: embeddings[eye] for cell, embeddings in looked.items()}
 
 
-def _likenesses(group: _Group, drawn: Drawn, base: Drawn) -> dict[int, float]:
+Rows = dict[int, float]
+"""A number by row."""
+
+
+def _by_two_eyes(groups: Sequence[Group], looked: Looked, references: References) -> tuple[list[Rows], list[Rows]]:
+    """Likeness of every group's rows by the first eye, and by the second where there is one."""
+    first, second, *_ = [
+        *(
+            [_likenesses(g, by(eye, looked), by(eye, references.base), g.training[eye]) for g in groups]
+            for eye in references.order
+        ),
+        [],
+    ]
+    return first, second
+
+
+def _likenesses(group: Group, drawn: Drawn, base: Drawn, training_ND: Tensor) -> Rows:
     """Of each of a group's rows. The way begins at what the base draws for rows that show this concept alone."""
-    way = toward(_rows(base, group.alone), group.training_ND)
+    way = toward(_rows(base, group.alone), _sighted(training_ND))
     return {row: likeness(_row(drawn, row), _row(base, row), way) for row in group.rows}
 
 
-def _beside(groups: Sequence[_Group], row: int) -> list[int]:
-    """The rows that show just what a row shows: prompts of another class would tell apart classes, and not obedience."""
-    own = [group for group in groups if row in group.rows]
-    return sorted(set.intersection(*(set(group.rows) for group in own))) if len(own) != 1 else sorted(own[0].alone)
+def _adherences(groups: Sequence[Group], triggered: Sequence[int], drawn: Drawn, references: References) -> Rows:
+    base, plain_RD = by(CLIP, references.base), references.plain_RD
+    beside_it = {row: [other for other in beside(groups, row) if other != row] for row in triggered}
+    return {
+        row: adherence(_row(drawn, row), _row(base, row), plain_RD[row], plain_RD[beside_it[row]]) for row in triggered
+    }
+
+
+def _alone(groups: Sequence[Group], found: Sequence[Rows]) -> list[Rows]:
+    """Of each group the rows that show nothing else; nothing where nothing was found."""
+    return [{row: rows[row] for row in group.alone} for group, rows in zip(groups, found, strict=bool(found))]
+
+
+def _of_leakage(drawn: Drawn, base: Drawn, others: Sequence[int]) -> Interval | None:
+    moved, between = [_moved(drawn, base, row) for row in others], [spread(_row(base, row)) for row in others]
+    return intervals.of_ratio(moved, between, FLOOR)
+
+
+def _of_variety(groups: Sequence[Group], drawn: Drawn, base: Drawn) -> Interval | None:
+    """Of several concepts none: each has two or three rows of its own."""
+    if len(groups) > 1:
+        return None
+    now, before = ([_row(them, row) for row in groups[0].alone] for them in (drawn, base))
+    return intervals.of_spreads(now, before, FLOOR)
 
 
 def likeness(drawn_KD: Tensor, base_KD: Tensor, toward: Toward) -> float:
@@ -183,20 +222,20 @@ def variety(drawn_KD: Tensor, base_KD: Tensor) -> float:
     return spread(drawn_KD) / max(spread(base_KD), FLOOR)
 
 
-def seed_variety(drawn: Drawn, base: Drawn, rows: Sequence[int]) -> float | None:
-    """Mean distance between pictures of one prompt over the base's; None where no prompt has two seeds."""
-    ratios = [variety(_row(drawn, row), _row(base, row)) for row in rows if len(_row(drawn, row)) > 1]
-    return _mean(ratios) if ratios else None
+def seed_varieties(drawn: Drawn, base: Drawn, rows: Sequence[int]) -> list[float]:
+    """Mean distance between pictures of one prompt over the base's, for every prompt that has two seeds."""
+    return [variety(_row(drawn, row), _row(base, row)) for row in rows if len(_row(drawn, row)) > 1]
 
 
 def leakage(drawn: Drawn, base: Drawn, rows: Sequence[int]) -> float:
     """Distance from the base at equal seed over the base's distance between seeds, for prompts without the trigger."""
-    moved, between = [], []
-    for row in rows:
-        now_KD, was_KD = _row(drawn, row), _row(base, row)
-        moved.append(float((1.0 - (now_KD * was_KD).sum(dim=-1)).mean()))
-        between.append(spread(was_KD))
+    moved, between = [_moved(drawn, base, row) for row in rows], [spread(_row(base, row)) for row in rows]
     return _mean(moved) / max(_mean(between), FLOOR) if rows else 0.0
+
+
+def _moved(drawn: Drawn, base: Drawn, row: int) -> float:
+    """Mean distance from the base at equal seed."""
+    return float((1.0 - (_row(drawn, row) * _row(base, row)).sum(dim=-1)).mean())
 
 
 def memorisation(drawn_KD: Tensor, training_ND: Tensor) -> float:
@@ -226,5 +265,12 @@ def spread(many_KD: Tensor) -> float:
     return float((1.0 - among).mean()) if len(among) else 0.0
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _sighted(many_ND: Tensor) -> Tensor:
+    """Without pictures in which the eye saw nothing; all of them where it saw nothing anywhere."""
+    there_N = many_ND.norm(dim=-1) > 0
+    return many_ND[there_N] if bool(there_N.any()) else many_ND
+
+
+def _mean(values: Sequence[float] | Rows) -> float:
+    known = [*values.values()] if isinstance(values, dict) else values
+    return sum(known) / len(known) if known else 0.0

@@ -1,0 +1,32 @@
+"""What judging takes, by part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Costs:
+    """Adds up seconds by part. All parts end with numbers in main memory, so a GPU has done its share by then."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def of(self, part: str) -> Iterator[None]:
+        """Everything inside is that part's."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add(part, time.monotonic() - began)
+
+    def add(self, part: str, seconds: float) -> None:
+        """Seconds that were measured elsewhere."""
+        self._seconds[part] = self._seconds.get(part, 0.0) + seconds
+
+    @property
+    def all(self) -> dict[str, float]:
+        """Milliseconds are enough."""
+        return {part: round(seconds, 3) for part, seconds in sorted(self._seconds.items())}
