@@ -12,6 +12,7 @@ import aiohttp
 import discord
 from sqlmodel import Session
 
+from bot.invitation import invite_link
 from storage import leases
 from storage.database import Database
 from storage.domain.errors import SecondBot, SetupError
@@ -32,6 +33,8 @@ async def stay_connected(client: discord.Client, token: str) -> None:
     """
     pause_s = FIRST_PAUSE_S
     await _log_in(client, token)
+    if client.application_id is not None:
+        log.info("to invite the bot into a server, open %s", invite_link(client.application_id))
     while not client.is_closed():
         try:
             await client.connect(reconnect=True)

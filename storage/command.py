@@ -57,6 +57,12 @@ def _outcomes(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
+def _doctor(arguments: Sequence[str]) -> int:
+    from storage.inspection import run  # noqa: PLC0415  # only this verb needs it
+
+    return run(arguments)
+
+
 def _console(verb: str) -> Callable[[Sequence[str]], int]:
     def call(arguments: Sequence[str]) -> int:
         from storage.console import run  # noqa: PLC0415  # only these verbs need the database
@@ -70,6 +76,7 @@ VERBS: dict[str, Verb] = {
     "up": Verb(says="run the bot and one worker on this machine", module="storage.up", needs=("bot", "trainer")),
     "bot": Verb(says="run the Discord bot alone", module="bot", needs=("bot",)),
     "worker": Verb(says="run a worker alone: one for every GPU, on as many machines as you like", module="trainer.worker", needs=("trainer",)),
+    "doctor": Verb(says="look for what usually goes wrong with an installation, and say how to mend it", call=_doctor),
     "demo": Verb(says="show a whole order on this machine: no token, no GPU, no download", module="bot.loopback.demo", needs=("bot", "trainer", "demo")),
     "train": Verb(says="train a LoRA from a folder of pictures, without Discord", module="trainer.alone", needs=("trainer",)),
     "plan": Verb(says="print the plan that the recipe makes of a folder of pictures, to change and train by", module="trainer.plans", needs=("trainer",)),
@@ -113,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _start(name: str, verb: Verb, rest: Sequence[str]) -> int:
     """Run the verb's module in this process, as `python -m` would."""
     module = str(verb.module)
-    if not _is_there(module):
+    if not is_there(module):
         return _refuse(f"lorasmith {name}: this installation lacks the module {module}; install lorasmith again.")
     sys.argv = [f"lorasmith {name}", *rest]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -127,10 +134,11 @@ def _exit_code(end: SystemExit) -> int:
 
 
 def _absent(verb: Verb) -> list[str]:
-    return [extra for extra in verb.needs if not _is_there(PROOF[extra])]
+    return [extra for extra in verb.needs if not is_there(PROOF[extra])]
 
 
-def _is_there(module: str) -> bool:
+def is_there(module: str) -> bool:
+    """Whether a module is installed; it is not imported."""
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:

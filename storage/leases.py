@@ -84,6 +84,11 @@ def workers(session: Session) -> Sequence[Lease]:
     ).all()
 
 
+def living_bot(session: Session) -> Lease | None:
+    """The bot that runs; None where none does."""
+    return session.exec(select(Lease).where(Lease.name == BOT, col(Lease.expires_at) > _clock(session))).first()
+
+
 def drop(session: Session, name: str, holder: str | None = None) -> None:
     """Give a lease up; with `holder` only if that one still holds it."""
     lease = _locked_or_none(session, name)

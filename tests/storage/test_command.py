@@ -106,7 +106,7 @@ def test_a_missing_part_is_a_sentence_with_the_command_that_installs_it(verb: st
 
 
 def test_every_module_of_the_table_can_be_started_by_name() -> None:
-    missing = [v.module for v in command.VERBS.values() if v.module and not command._is_there(v.module)]
+    missing = [v.module for v in command.VERBS.values() if v.module and not command.is_there(v.module)]
     assert missing == []
 
 
