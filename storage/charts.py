@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 340, 190
-TICKS = 4
-"""About so many numbers stand at the upright axis."""
+from storage.axes import HEIGHT, LEFT, TOP, WIDTH, Frame, axes, number
+
 SPOKEN = 10
 """Points that are read aloud of a long curve."""
-LEFT, RIGHT, TOP, BOTTOM = 42, 12, 20, 30
-"""Space around the plot in px of the view box, for the numbers of the axes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +21,33 @@ class Line:
     """Read aloud by screen readers, with the numbers."""
     points: Sequence[tuple[float, float]]
     """(x, y), ascending in x; each is a dot."""
+    name: str = ""
+    """What stands at its end where there is a second curve."""
+    whiskers: Sequence[tuple[float, float, float]] = ()
+    """(x, low, high): how sure a point is."""
+    second: Sequence[tuple[float, float]] = ()
+    """Another curve on the same axes, dashed."""
+    second_name: str = ""
     fitted: Sequence[tuple[float, float]] = ()
     """A curve to draw in place of straight lines between the points."""
     marked: float | None = None
     """The x that was chosen."""
     mark: str = "chosen"
     """The word beside it."""
+    doubt: tuple[float, float] | None = None
+    """How sure the marked x is: drawn as a whisker that lies at the foot of the mark."""
+    events: Sequence[tuple[float, str]] = ()
+    """What happened at an x, in a word or two."""
     band: tuple[float, float] | None = None
     """A range of x to shade."""
+    level: float | None = None
+    """A y to compare with."""
+    span: tuple[float, float] | None = None
+    """The ends of the x axis, where it does not end with the points: curves over the same steps then stand under each other."""
     percent: bool = False
     """Whether y is a share."""
+    from_zero: bool = False
+    """Whether the upright axis begins at nothing."""
     x_name: str = "step"
     dots: bool = True
     """Whether every point is drawn and read aloud; of a log with hundreds, ten are read and none is drawn."""
@@ -43,17 +57,45 @@ def chart(line: Line) -> str:
     """The curve with its axes, its values as text and, where given, the chosen x and a band. Empty without points."""
     if not line.points:
         return ""
-    frame = _Frame.around(line)
-    spoken = "; ".join(f"{line.x_name} {x:g}: {_number(y, percent=line.percent)}" for x, y in _read_aloud(line))
+    frame = _frame(line)
     parts = [
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(f"{line.title}. {spoken}")}">',
+        f'<svg class="chart" direction="ltr" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(_spoken(line))}">',
         _band(frame, line),
-        _axes(frame, line),
+        axes(frame, _labelled(frame, line), percent=line.percent),
+        _level(frame, line),
+        _events(frame, line),
         _marked(frame, line),
+        _whiskers(frame, line),
+        _second(frame, line),
         _curve(frame, line),
         "</svg>",
     ]
     return "".join(parts)
+
+
+def _frame(line: Line) -> Frame:
+    heights = [y for _, y in (*line.points, *line.second, *line.fitted)]
+    heights += [y for _, low, high in line.whiskers for y in (low, high)]
+    heights += [] if line.level is None else [line.level]
+    heights += [0.0] if line.from_zero else []
+    xs = [x for x, _ in line.points] if line.span is None else list(line.span)
+    return Frame.around(xs, heights)
+
+
+def _spoken(line: Line) -> str:
+    said = "; ".join(_said(line, x, y) for x, y in _read_aloud(line))
+    happened = "".join(f". {name} at {line.x_name} {x:g}" for x, name in line.events)
+    chosen = "" if line.marked is None else f". {line.mark} at {line.x_name} {line.marked:g}"
+    return f"{line.title}. {said}{happened}{chosen}"
+
+
+def _said(line: Line, x: float, y: float) -> str:
+    around = next(((low, high) for at, low, high in line.whiskers if at == x), None)
+    other = next((v for at, v in line.second if at == x), None)
+    text = f"{line.x_name} {x:g}: {number(y, percent=line.percent)}"
+    if around:
+        text += f", from {number(around[0], percent=line.percent)} to {number(around[1], percent=line.percent)}"
+    return text if other is None else f"{text}, {line.second_name} {number(other, percent=line.percent)}"
 
 
 def _read_aloud(line: Line) -> Sequence[tuple[float, float]]:
@@ -62,95 +104,90 @@ def _read_aloud(line: Line) -> Sequence[tuple[float, float]]:
     return [line.points[round(k * (len(line.points) - 1) / (SPOKEN - 1))] for k in range(SPOKEN)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Frame:
-    x_low: float
-    x_high: float
-    ticks: tuple[float, ...]
-    """The round numbers at the upright axis; the first and the last are its ends."""
-
-    @classmethod
-    def around(cls, line: Line) -> _Frame:
-        xs = [x for x, _ in line.points]
-        ys = [y for _, y in (*line.points, *line.fitted)]
-        return cls(x_low=min(xs), x_high=max(xs), ticks=round_numbers(min(ys), max(ys)))
-
-    @property
-    def y_low(self) -> float:
-        return self.ticks[0]
-
-    @property
-    def y_high(self) -> float:
-        return self.ticks[-1]
-
-    def x(self, value: float) -> float:
-        share = (value - self.x_low) / ((self.x_high - self.x_low) or 1.0)
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
-
-    def y(self, value: float) -> float:
-        share = (value - self.y_low) / ((self.y_high - self.y_low) or 1.0)
-        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
-
-
-def round_numbers(low: float, high: float) -> tuple[float, ...]:
-    """Numbers a reader can count by (steps of 1, 2 or 5 times a power of ten) that enclose low and high, at least 0.01 apart."""
-    rough = max((high - low) / (TICKS - 1), 0.01)
-    power = 10.0 ** math.floor(math.log10(rough) + 1e-9)
-    step = next(power * k for k in (1, 2, 5, 10) if power * k >= rough * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return tuple(round(k * step, 10) for k in range(first, max(last, first + 1) + 1))
-
-
-def _number(value: float, *, percent: bool) -> str:
-    return f"{100 * value:.0f} %" if percent else f"{value:.2f}"
-
-
-def _axes(frame: _Frame, line: Line) -> str:
-    floor = HEIGHT - BOTTOM
-    parts = [f'<path class="axis" d="M{LEFT} {TOP}V{floor}H{WIDTH - RIGHT}"/>']
-    for value in frame.ticks:
-        y = frame.y(value)
-        parts.append(f'<path class="gridline" d="M{LEFT} {y}H{WIDTH - RIGHT}"/>')
-        label = _number(value, percent=line.percent)
-        parts.append(f'<text x="{LEFT - 5}" y="{y + 4}" text-anchor="end">{label}</text>')
-    parts += [
-        f'<text x="{frame.x(x)}" y="{floor + 17}" text-anchor="middle">{x:g}</text>' for x in _labelled(frame, line)
-    ]
-    return "".join(parts)
-
-
-def _labelled(frame: _Frame, line: Line) -> list[float]:
+def _labelled(frame: Frame, line: Line) -> list[float]:
     """The x values that get a number: those that leave 28 px to the one before; without dots, round ones."""
-    kept: list[float] = []
     if not line.dots:
-        return [x for x in round_numbers(frame.x_low, frame.x_high) if frame.x_low <= x <= frame.x_high]
+        return frame.round_xs()
+    kept: list[float] = []
     for x, _ in line.points:
         if not kept or frame.x(x) - frame.x(kept[-1]) >= 28:
             kept.append(x)
     return kept
 
 
-def _band(frame: _Frame, line: Line) -> str:
+def _band(frame: Frame, line: Line) -> str:
     if line.band is None:
         return ""
     low, high = (min(max(b, frame.x_low), frame.x_high) for b in line.band)
     width = round(frame.x(high) - frame.x(low), 1)
-    return f'<rect class="band" x="{frame.x(low)}" y="{TOP}" width="{width}" height="{HEIGHT - TOP - BOTTOM}"/>'
+    return f'<rect class="band" x="{frame.x(low)}" y="{TOP}" width="{width}" height="{frame.floor - TOP}"/>'
 
 
-def _marked(frame: _Frame, line: Line) -> str:
+def _level(frame: Frame, line: Line) -> str:
+    return "" if line.level is None else f'<path class="level" d="M{LEFT} {frame.y(line.level)}H{frame.right}"/>'
+
+
+def _events(frame: Frame, line: Line) -> str:
+    parts = []
+    for x, name in line.events:
+        if frame.x_low <= x <= frame.x_high:
+            at, anchor, shift = _beside(frame, x)
+            parts.append(f'<path class="event" d="M{at} {TOP}V{frame.floor}"/>')
+            parts.append(f'<text x="{at - shift}" y="{TOP + 11}" text-anchor="{anchor}">{escape(name)}</text>')
+    return "".join(parts)
+
+
+def _marked(frame: Frame, line: Line) -> str:
     if line.marked is None or not frame.x_low <= line.marked <= frame.x_high:
         return ""
-    x = frame.x(line.marked)
-    anchor = "end" if x > WIDTH * 0.75 else "start"
-    shift = 4 if anchor == "end" else -4
+    x, anchor, shift = _beside(frame, line.marked)
     return (
-        f'<path class="chosen" d="M{x} {TOP}V{HEIGHT - BOTTOM}"/>'
+        f'<path class="chosen" d="M{x} {TOP}V{frame.floor}"/>'
         f'<text class="chosen" x="{x + shift}" y="{TOP - 6}" text-anchor="{anchor}">{escape(line.mark)}</text>'
+        f"{_doubt(frame, line)}"
     )
 
 
-def _curve(frame: _Frame, line: Line) -> str:
+def _beside(frame: Frame, value: float) -> tuple[float, str, int]:
+    """Where a word at an x begins or ends, so that it stays inside."""
+    x = frame.x(value)
+    return (x, "end", 4) if x > WIDTH * 0.7 else (x, "start", -4)
+
+
+def _doubt(frame: Frame, line: Line) -> str:
+    if line.doubt is None:
+        return ""
+    low, high = (frame.x(min(max(b, frame.x_low), frame.x_high)) for b in line.doubt)
+    y = frame.floor - 8
+    return f'<path class="doubt" d="M{low} {y}H{high}M{low} {y - 4}v8M{high} {y - 4}v8"/>'
+
+
+def _whiskers(frame: Frame, line: Line) -> str:
+    paths = [
+        f"M{frame.x(x)} {frame.y(low)}V{frame.y(high)}m-4 0h8M{frame.x(x) - 4:.1f} {frame.y(low)}h8"
+        for x, low, high in line.whiskers
+        if math.isfinite(low) and math.isfinite(high)
+    ]
+    return f'<path class="whisker" d="{"".join(paths)}"/>' if paths else ""
+
+
+def _second(frame: Frame, line: Line) -> str:
+    if not line.second:
+        return ""
+    path = "L".join(f"{frame.x(x)} {frame.y(y)}" for x, y in line.second)
+    return f'<path class="curve second" d="M{path}"/>{_names(frame, line)}'
+
+
+def _names(frame: Frame, line: Line) -> str:
+    """Both names at the ends of their curves, apart from each other."""
+    first, second = frame.y(line.points[-1][1]), frame.y(line.second[-1][1])
+    up = first <= second
+    heights = ((line.name, first + (-9 if up else 17)), (line.second_name, second + (17 if up else -9)))
+    x = frame.x(line.points[-1][0])
+    return "".join(f'<text class="name" x="{x}" y="{y:.1f}" text-anchor="end">{escape(n)}</text>' for n, y in heights)
+
+
+def _curve(frame: Frame, line: Line) -> str:
     at = [(frame.x(x), frame.y(y)) for x, y in line.points]
     through = [(frame.x(x), frame.y(y)) for x, y in line.fitted] or at
     path = "M" + "L".join(f"{x} {y}" for x, y in through)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from storage.charts import round_numbers
+from storage.axes import round_numbers
 
 WIDTH = 340
 ROW = 40

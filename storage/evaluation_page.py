@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from storage.evaluation import MEASURES, Contestant, Evaluation, Measure
 from storage.evaluation_bars import Bar, bars
 from storage.evaluation_words import called, drawn_words, interval, notes, number
+from storage.page.frame import document, image
 
 STYLE = """
 .chart .bar { fill: var(--curve); } .chart .bar.base { fill: var(--soft); }
@@ -17,31 +17,22 @@ STYLE = """
 .chart .rim { stroke: var(--card); stroke-width: 4.5; fill: none; }
 .chart text.name { font-size: 12px; fill: var(--ink); } .chart text.value { font-size: 12px; fill: var(--ink); font-weight: 600; }
 .wide { overflow-x: auto; margin-top: 1.5rem; } .wide table { min-width: 44rem; }
-.wide:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 td small, th small { display: block; color: var(--soft); font-weight: 400; }
 .prompt { margin: 1rem 0 0; }
 .cells { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 13rem), 1fr)); gap: .5rem; }
 @media (max-width: 700px) { .cells.threes { grid-template-columns: repeat(3, 1fr); } }
-.cells figure { padding: .35rem; } .cells figcaption { margin-top: .2rem; font-size: .82rem; line-height: 1.3; }
-.charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
-.charts section { max-width: none; } .charts .chart { max-width: none; }
+.cells figure { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .35rem; }
+.cells figcaption { margin-top: .2rem; font-size: .82rem; line-height: 1.3; }
 """
-"""Beside `page.css`, which the page of an order has too."""
+"""After the style of every page of ours."""
 
 
 def evaluation_page(found: Evaluation, shown: Mapping[tuple[int, int], bytes]) -> str:
     """The whole page; `shown` are small JPEGs by row and column. Every text of a person is escaped."""
-    style = (Path(__file__).parent / "page.css").read_text("utf-8") + STYLE
     count = sum(not one.is_base for one in found.contestants)
     title = f"{count} {'LoRA' if count == 1 else 'LoRAs'} on {found.base}"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
-        f'<meta name="robots" content="noindex"><title>{escape(title)}</title><style>{style}</style></head><body><main id="top">'
-        f'<header><p class="soft">lorasmith evaluate</p><h1>{escape(title)}</h1><p>{escape(drawn_words(found))}</p></header>'
-        f"{_measured(found)}{_pictures(found, shown)}{_files(found)}</main></body></html>"
-    )
+    head = f'<header><p class="over">lorasmith evaluate</p><h1>{escape(title)}</h1><p>{escape(drawn_words(found))}</p></header>'
+    return document(title, f"{head}{_measured(found)}{_pictures(found, shown)}{_files(found)}", style=STYLE)
 
 
 def _measured(found: Evaluation) -> str:
@@ -112,11 +103,8 @@ def _cells(contestants: Sequence[Contestant], label: str, row: int, shown: Mappi
         if picture is None:
             cells.append(f"<figure><p>No picture.</p><figcaption>{escape(one.name)}</figcaption></figure>")
             continue
-        data = base64.b64encode(picture).decode()
-        alt = escape(f"{label}, drawn by {one.name}{_scores(one, row)}")
-        cells.append(
-            f'<figure><img alt="{alt}" src="data:image/jpeg;base64,{data}"><figcaption>{escape(one.name)}</figcaption></figure>'
-        )
+        alt = f"{label}, drawn by {one.name}{_scores(one, row)}"
+        cells.append(f"<figure>{image(picture, alt)}<figcaption>{escape(one.name)}</figcaption></figure>")
     return "".join(cells)
 
 

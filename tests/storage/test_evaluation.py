@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
+from PIL import Image
 
 from storage.evaluation import Contestant, Evaluation, Scores, mean_of, ratio_of, result_of, values_of
 from storage.evaluation_bars import Bar, bars
@@ -121,10 +123,12 @@ def test_the_table_and_the_page_show_what_was_measured_and_format_nothing_of_a_f
     assert len(rows) == 4
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 9 for row in rows), "a bar in a name begins no column"
     assert "\\<script\\>" in said
-    page = evaluation_page(found, {(0, 0): b"\xff\xd8one", (0, 1): b"\xff\xd8two"})
+    jpeg = io.BytesIO()
+    Image.new("RGB", (8, 6), "teal").save(jpeg, "JPEG")
+    page = evaluation_page(found, {(0, 0): jpeg.getvalue(), (0, 1): jpeg.getvalue()})
     assert "<script" not in page
     assert "<b>red" not in page
-    assert page.count("<img ") == 2
+    assert page.count('width="8" height="6" src="data:image/jpeg') == 2
     assert (
         'alt="a dog on grass, drawn by &lt;script&gt;|one: CLIP text 0.290, likeness 50 % over all its seeds"' in page
     )

@@ -7,6 +7,7 @@ from statistics import median
 
 from storage import words
 from storage.charts import Line, chart
+from storage.page.curves import events_of, span_of
 from storage.view import OrderView
 from storage.words_signs import sign_sentence
 
@@ -20,21 +21,27 @@ def log_section(view: OrderView) -> str:
         title="Error on the training pictures",
         points=[(float(e.step), e.loss_ratio) for e in view.log],
         marked=step,
+        events=events_of(view),
+        span=span_of(view),
+        level=1.0,
         dots=False,
     )
     rate = Line(
         title="Learning rate",
         points=[(float(e.step), e.learning_rate / view.plan.learning_rate) for e in view.log],
         marked=step,
+        events=events_of(view),
+        span=span_of(view),
         percent=True,
+        from_zero=True,
         dots=False,
     )
     return (
-        '<h2>How the training went</h2><div class="charts">'
+        '<section aria-labelledby="log"><h2 id="log">How the training went</h2><div class="charts">'
         f"<section><h3>{error.title}</h3>{chart(error)}<p>Against the base model's own on the same pictures, smoothed over "
         "about ten steps: 1.00 is the base. A falling curve alone does not mean a better LoRA.</p></section>"
-        f"<section><h3>{rate.title}</h3>{chart(rate)}<p>As a share of {view.plan.learning_rate:g}.</p></section></div>"
-        f'<p class="soft">{_pace(view)}</p>{_signs(view)}'
+        f"<section><h3>{rate.title}</h3>{chart(rate)}<p>As a share of {view.plan.learning_rate:g}.</p></section>"
+        f"<section><h3>Pace and memory</h3><p>{_pace(view)}</p>{_signs(view)}</section></div></section>"
     )
 
 
