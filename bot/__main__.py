@@ -84,7 +84,8 @@ def wire(parts: Parts, client: LorasmithClient, fetches: Downloads) -> Organs:
     """Make the organs and tell the client which of them gets what."""
     story, absence, cards = Story(parts), Absence(parts), PlanCards(parts)
     intake = Intake(parts, cards, fetches)
-    Commands(parts, intake, cards, Queries(parts), Moderation(parts, cards)).register(client.tree, client.presses)
+    moderation = Moderation(parts, cards, client.languages)
+    Commands(parts, intake, cards, Queries(parts), moderation).register(client.tree, client.presses)
     Starting(parts, cards, intake).register(client.presses)
     Doctoring(parts, cards).register(client.presses)
     Captioning(parts, cards, fetches).register(client.presses)
@@ -99,6 +100,7 @@ async def _live(parts: Parts, client: LorasmithClient, holder: str, stack: Async
     organs = wire(parts, client, await stack.enter_async_context(downloads(parts.settings)))
     stack.push_async_callback(organs.intake.close)
     await parts.engine.launch()
+    await parts.database.transact(client.languages.load)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(stay_the_bot(parts.database, parts.settings, holder))
         tasks.create_task(stay_connected(client, parts.settings.token.get_secret_value()))

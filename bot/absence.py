@@ -15,6 +15,7 @@ from bot.answers import UNREACHABLE
 from bot.cancelling import cancel_order
 from bot.parts import Parts
 from storage.domain.lifecycle import Stage
+from storage.domain.phrases import phrase
 from storage.orders import open_orders
 from storage.tables import Ballot, Community, Member, Order, now
 
@@ -35,7 +36,7 @@ class Absence:
         waiting = await self._parts.database.transact(_close_community, str(guild_id))
         for order_id in waiting:
             await cancel_order(
-                self._parts, order_id, member_id="", reason="the bot was removed from the server", by="system"
+                self._parts, order_id, member_id="", reason=phrase("the bot was removed from the server"), by="system"
             )
         log.info("removed from server %d: %d waiting orders cancelled", guild_id, len(waiting))
 
@@ -62,7 +63,7 @@ class Absence:
         if order.stage == Stage.VOTING:
             await self._parts.database.transact(_close_ballots, [order.id])
             return
-        await cancel_order(self._parts, order.id, member_id="", reason="its owner left the server", by="system")
+        await cancel_order(self._parts, order.id, member_id="", reason=phrase("its owner left the server"), by="system")
 
 
 async def _is_gone(guild: discord.Guild, member_id: int) -> bool:

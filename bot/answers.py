@@ -60,7 +60,7 @@ async def say_trouble(interaction: Interaction, error: BaseException) -> None:
         await say(interaction, str(error))
         return
     log.error("interaction %s went wrong", interaction.id, exc_info=error)
-    await say(interaction, TROUBLE)
+    await say(interaction, TROUBLE())
 
 
 def missing_permissions(interaction: Interaction, needed: Iterable[str]) -> list[str]:
@@ -74,7 +74,7 @@ def missing_permissions(interaction: Interaction, needed: Iterable[str]) -> list
 def refuse_without_threads(interaction: Interaction) -> None:
     """Raise `Declined` where no thread can be made, such as the text chat of a voice channel: an order lives in one."""
     if not isinstance(interaction.channel, discord.TextChannel | discord.Thread):
-        raise Declined(NO_THREADS_HERE)
+        raise Declined(NO_THREADS_HERE())
 
 
 async def say_later(client: discord.Client, token: str, text: str, view: discord.ui.View | None = None) -> None:

@@ -17,6 +17,7 @@ from storage import orders, outcomes
 from storage.domain.choice import Choice, NothingToChoose, choose_checkpoint
 from storage.domain.errors import Fault, OrderFault
 from storage.domain.lifecycle import Stage
+from storage.domain.phrases import phrase
 from storage.faults import gap
 from storage.pieces import Enqueues
 from storage.tables import Ballot, Order, now
@@ -84,7 +85,7 @@ def close(session: Session, engine: Enqueues, order_id: str) -> Choice | None:
             engine,
             order_id,
             Fault.PROGRAM,
-            "every checkpoint came out broken, so there is nothing to choose",
+            phrase("every checkpoint came out broken, so there is nothing to choose"),
             can_retry=False,  # what was stored would be looked at again, and it is the same
         )
         return None
@@ -114,4 +115,4 @@ def _finish(session: Session, order_id: str, user_id: str) -> str:
     if ballot.closed_at is not None or order.stage != Stage.VOTING.value:
         return wording.order_refused(OrderFault.TOO_LATE)
     ballot.finish_by = user_id
-    return wording_order.CLOSING
+    return wording_order.CLOSING()

@@ -30,6 +30,7 @@ from bot.wording_captions import (
     captions_label_cut,
     captions_refused,
     captions_saved,
+    not_fetched,
 )
 from storage import checkups
 from storage.captions import (
@@ -44,6 +45,7 @@ from storage.captions import (
     of_metadata,
     refuse_strangers,
     spoilt,
+    too_large,
     write_captions,
 )
 from storage.domain.errors import OrderFault, OrderRefused, PictureRefused
@@ -94,7 +96,7 @@ class Captioning:
             raw = await self._fetch(interaction, *file) if file else text.encode()
             if not raw.strip():
                 lines = await self._parts.database.transact(_lines, order_id, member)
-                return await _say_with_file(interaction, _Saved(text=NOTHING_SENT, lines=lines))
+                return await _say_with_file(interaction, _Saved(text=NOTHING_SENT(), lines=lines))
             name = file[1] if file else ""
             saved = await self._parts.database.transact(_save, order_id, member, raw, name)
         except CaptionsRefused as refused:
@@ -106,14 +108,14 @@ class Captioning:
     async def _fetch(self, interaction: Interaction, url: str, name: str, size: int) -> bytes:
         """The attached file, in memory. Raises `CaptionsRefused`."""
         if size > MAX_BYTES:
-            raise CaptionsRefused(f"{name} is larger than {MAX_BYTES >> 20} MiB; captions are a few words a picture.")
+            raise CaptionsRefused(too_large(name))
         path = self._parts.settings.data_dir / "incoming" / f"captions-{interaction.id}"
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
         try:
             await self._fetches.fetch(url, path)
             return await asyncio.to_thread(_read, path)
         except PictureRefused as refused:
-            raise CaptionsRefused(f"{name} could not be fetched from Discord; attach it once more.") from refused
+            raise CaptionsRefused(not_fetched(name)) from refused
         finally:
             await asyncio.to_thread(path.unlink, missing_ok=True)
 
@@ -125,13 +127,13 @@ def _fitting(text: str) -> tuple[str, str]:
         if len(kept) + len(line) > TEXT_LIMIT:
             return kept, captions_label_cut(number, len(lines))
         kept += line
-    return kept, CAPTIONS_LABEL_ABOUT
+    return kept, CAPTIONS_LABEL_ABOUT()
 
 
 def captions_modal(order_id: str, text: str) -> discord.ui.Modal:
     """One field with a line a picture, and a place for a file."""
     text, about = _fitting(text)
-    modal = discord.ui.Modal(title=CAPTIONS_TITLE, timeout=60.0, custom_id=f"captions:{order_id}")
+    modal = discord.ui.Modal(title=CAPTIONS_TITLE(), timeout=60.0, custom_id=f"captions:{order_id}")
     field: discord.ui.TextInput[Any] = discord.ui.TextInput(
         custom_id="lines",
         style=discord.TextStyle.paragraph,
@@ -142,8 +144,8 @@ def captions_modal(order_id: str, text: str) -> discord.ui.Modal:
     upload: discord.ui.FileUpload[Any] = discord.ui.FileUpload(
         custom_id="file", min_values=0, max_values=1, required=False
     )
-    modal.add_item(discord.ui.Label(text=CAPTIONS_LABEL, description=about, component=field))
-    modal.add_item(discord.ui.Label(text=FILE_LABEL, description=FILE_LABEL_ABOUT, component=upload))
+    modal.add_item(discord.ui.Label(text=CAPTIONS_LABEL(), description=about, component=field))
+    modal.add_item(discord.ui.Label(text=FILE_LABEL(), description=FILE_LABEL_ABOUT(), component=upload))
     return forgettable(modal)
 
 

@@ -12,7 +12,8 @@ from bot import wording
 from bot.posting import Posting
 from bot.presses import button, row_of
 from bot.shown import Face, Shown
-from bot.wording_doctor import checkup_text
+from bot.wording_doctor import GO_ON, checkup_text, leave_out_label
+from bot.wording_plan import CAPTIONS
 from storage import checkups
 from storage.domain.lifecycle import Stage
 from storage.drafts import pictures_of
@@ -40,8 +41,8 @@ async def show_checkup(posting: Posting, it: Shown) -> None:
 
 
 def _answers(order_id: str, seen: _Seen) -> list[discord.ui.Item[Any]]:
-    drop = [button(f"Leave out {wording.pictures(seen.out)} and go on", "without", order_id)] if seen.out else []
-    return [*drop, button("Go on as it is", "goon", order_id), button("Captions", "captions", order_id)]
+    drop = [button(leave_out_label(seen.out), "without", order_id)] if seen.out else []
+    return [*drop, button(GO_ON(), "goon", order_id), button(CAPTIONS(), "captions", order_id)]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from discord import app_commands
 
 from bot.absence import Absence
 from bot.answers import UNREACHABLE, Interaction, say, say_trouble
+from bot.languages import CommandWords, Languages, note_locale
 from bot.order import Story
 from bot.parts import Parts
 from bot.presses import Presses
@@ -19,6 +20,7 @@ from bot.registration import is_known, register
 from bot.settings import BotSettings
 from bot.wording import OLD_BUTTON, SERVERS_ONLY, goodbye, order_refused
 from storage.domain.errors import OrderFault
+from storage.speech import speak, speaking
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class LorasmithClient(discord.Client):
         self.settings = settings
         self.tree: app_commands.CommandTree[Any] = Tree(self)
         self.presses = Presses()
+        self.languages = Languages()
         self.logged_in = asyncio.Event()
         self._parts: Parts | None = None
         self._story: Story | None = None
@@ -57,6 +60,7 @@ class LorasmithClient(discord.Client):
 
     async def setup_hook(self) -> None:
         """The token was taken: calls to Discord work from now on."""
+        await self.tree.set_translator(CommandWords())
         self.logged_in.set()
 
     async def on_connect(self) -> None:
@@ -81,6 +85,11 @@ class LorasmithClient(discord.Client):
             return
         await self._welcome(guild, anew=True)
 
+    async def on_guild_update(self, before: discord.Guild, after: discord.Guild) -> None:
+        """A server changed; its language is what matters here."""
+        if self._parts is not None and before.preferred_locale != after.preferred_locale:
+            await self._parts.database.transact(note_locale, str(after.id), str(after.preferred_locale))
+
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed from a server."""
         if self._absence is not None:
@@ -90,6 +99,7 @@ class LorasmithClient(discord.Client):
         if self._parts is None or self._absence is None:
             return
         await self._absence.server_back(guild.id)
+        await self._parts.database.transact(note_locale, str(guild.id), str(guild.preferred_locale))
         try:
             await register(self.tree, guild, self._parts.database, anew=anew)
         except UNREACHABLE:
@@ -99,7 +109,8 @@ class LorasmithClient(discord.Client):
         log.warning("server %d is not on the list of allowed servers: leaving", guild.id)
         try:
             if guild.system_channel is not None:
-                await guild.system_channel.send(goodbye(guild.name))
+                with speaking(str(guild.preferred_locale)):
+                    await guild.system_channel.send(goodbye(guild.name))
         except UNREACHABLE as error:
             log.info("no goodbye in server %d: %s", guild.id, error)
         await guild.leave()
@@ -108,11 +119,12 @@ class LorasmithClient(discord.Client):
         """Presses and submits; commands go through the tree. Whatever happens, the member reads an answer."""
         if interaction.type not in (COMPONENT, MODAL):
             return
+        speak(self.languages.of(interaction))
         try:
             if not await refuse_politely(interaction, self.settings):
                 found = self.presses.find(interaction)
                 if found is None:
-                    await say(interaction, OLD_BUTTON)
+                    await say(interaction, OLD_BUTTON())
                 else:
                     handler, arguments = found
                     await handler(interaction, arguments)
@@ -158,13 +170,15 @@ class Tree(app_commands.CommandTree[Any]):
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         """Whether this server may use the bot."""
         client = interaction.client
+        if isinstance(client, LorasmithClient):
+            speak(client.languages.of(interaction))  # the task is this interaction's own
         return not (isinstance(client, LorasmithClient) and await refuse_politely(interaction, client.settings))
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
         """Nothing ends without a word."""
         if isinstance(error, app_commands.CommandNotFound | app_commands.CommandSignatureMismatch):
             log.warning("a command that is no longer known was used: %s", error)
-            await say(interaction, OLD_BUTTON)
+            await say(interaction, OLD_BUTTON())
             return
         await say_trouble(interaction, error.__cause__ or error)
 
@@ -172,7 +186,7 @@ class Tree(app_commands.CommandTree[Any]):
 async def refuse_politely(interaction: Interaction, settings: BotSettings) -> bool:
     """Answer where the bot does not work; says whether it did."""
     if interaction.guild_id is None:
-        await say(interaction, SERVERS_ONLY)
+        await say(interaction, SERVERS_ONLY())
         return True
     if settings.serves(interaction.guild_id):
         return False

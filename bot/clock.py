@@ -15,6 +15,7 @@ from bot.recount import Recounts, Uncounted
 from storage import orders, outcomes, retention
 from storage.domain.errors import Fault
 from storage.domain.lifecycle import TABLE, Mover, Stage
+from storage.domain.phrases import phrase
 from storage.engine import stage_id
 from storage.tables import Ballot, Delivery, Order, now
 
@@ -137,7 +138,7 @@ class _Clock:
     async def _count_failure(self, order_id: str) -> None:
         self.failures[order_id] = self.failures.get(order_id, 0) + 1
         if self.failures[order_id] >= MOST_FAILURES:
-            await self._fail(order_id, "its vote could not be closed")
+            await self._fail(order_id, phrase("its vote could not be closed"))
             self.failures.pop(order_id, None)
 
     async def _fail(self, order_id: str, reason: str) -> None:

@@ -20,8 +20,9 @@ from bot.queries import Queries
 from bot.wording import NOTHING_TO_CANCEL, cancelled, cancelled_before
 from bot.wording_plan import SUBJECT_WORDS
 from storage.domain.orders import SubjectType, clean_word
+from storage.domain.phrases import phrase
 
-SUBJECTS = [app_commands.Choice(name=words, value=kind.value) for kind, words in SUBJECT_WORDS.items()]
+SUBJECTS = [app_commands.Choice(name=words.english, value=kind.value) for kind, words in SUBJECT_WORDS.items()]
 DEFAULT_UPLOAD_BYTES = 10 * 1024 * 1024
 """Discord's limit for a server without boosts, where the server is not in the cache."""
 
@@ -42,8 +43,8 @@ class Commands:
         """Put the commands into the tree and the modal's submit into the table of presses."""
         tree.add_command(self._train())
         tree.add_command(self._context_menu())
-        tree.add_command(self._plain("queue", "What trains now, and who is next", self._queries.queue))
-        tree.add_command(self._plain("status", "Your own orders in this server", self._queries.status))
+        tree.add_command(self._plain("queue", phrase("What trains now, and who is next"), self._queries.queue))
+        tree.add_command(self._plain("status", phrase("Your own orders in this server"), self._queries.status))
         tree.add_command(self._cancel())
         for group in self._moderation.groups():
             tree.add_command(group)
@@ -51,13 +52,16 @@ class Commands:
 
     def _train(self) -> app_commands.Command[Any, Any, Any]:
         @app_commands.command(
-            name="train", description="Make a LoRA from your pictures; without attachments a form opens"
+            name="train", description=phrase("Make a LoRA from your pictures; without attachments a form opens")
         )
         @app_commands.describe(
-            subject="What the pictures show",
-            name="What to call it",
-            class_word="One plain word for what it is, such as dog, teapot or watercolour",
-            **{f"image{n}": "A picture: JPEG, PNG, WebP or HEIC; 8 to 20 in all work best" for n in range(1, 11)},
+            subject=phrase("What the pictures show"),
+            name=phrase("What to call it"),
+            class_word=phrase("One plain word for what it is, such as dog, teapot or watercolour"),
+            **{
+                f"image{n}": phrase("A picture: JPEG, PNG, WebP or HEIC; 8 to 20 in all work best")
+                for n in range(1, 11)
+            },
         )
         @app_commands.choices(subject=SUBJECTS)
         async def train(  # noqa: PLR0917  # one parameter an attachment: this is how discord.py declares options
@@ -90,7 +94,7 @@ class Commands:
         async def from_message(interaction: Interaction, message: discord.Message) -> None:
             await self._intake.begin(interaction, wish_of(interaction, None, "", ""), links_of(message.attachments))
 
-        menu = app_commands.ContextMenu(name="Train from these pictures", callback=from_message)
+        menu = app_commands.ContextMenu(name=phrase("Train from these pictures"), callback=from_message)
         return app_commands.guild_only(menu)
 
     async def _submitted(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
@@ -101,15 +105,15 @@ class Commands:
         await self._intake.begin(interaction, wish, sent.links)
 
     def _cancel(self) -> app_commands.Command[Any, Any, Any]:
-        @app_commands.command(name="cancel", description="Cancel one of your orders")
-        @app_commands.describe(order="Which one; without it the newest that people do not vote on yet")
+        @app_commands.command(name="cancel", description=phrase("Cancel one of your orders"))
+        @app_commands.describe(order=phrase("Which one; without it the newest that people do not vote on yet"))
         @app_commands.autocomplete(order=self._queries.cancellable)
         async def cancel(interaction: Interaction, order: app_commands.Range[str, 1, 20] | None = None) -> None:
             await acknowledge(interaction)
             member = str(interaction.user.id)
             order_id = order or await self._queries.newest_waiting(str(interaction.guild_id), member)
             if order_id is None:
-                return await say(interaction, NOTHING_TO_CANCEL)
+                return await say(interaction, NOTHING_TO_CANCEL())
             name, anew = await cancel_order(self._parts, order_id, member_id=member)
             await say(interaction, cancelled(name, by="owner") if anew else cancelled_before(name))
             await show_if_possible(self._cards, order_id)
@@ -137,6 +141,7 @@ def wish_of(interaction: Interaction, subject: SubjectType | None, name: str, cl
         token=interaction.token,
         community_id=str(interaction.guild_id),
         community_name=guild.name if guild else "",
+        community_locale=str(interaction.guild_locale or ""),
         owner_id=str(interaction.user.id),
         channel_id=str(interaction.channel_id),
         parent_id=str(channel.parent_id) if isinstance(channel, discord.Thread) else None,

@@ -29,10 +29,6 @@ ENDINGS = {
 }
 """What a delivered file is called after its stem, by role. The compact version goes out in the whole file's place and under its
 name: A1111 finds the notes by it, and the picture's ComfyUI workflow and the card name it."""
-ALTS = {
-    "preview": "A picture drawn with the LoRA at the recommended scale; its file carries the ComfyUI workflow.",
-    "strip": "The same prompts drawn at rising scales of the LoRA, from left to right.",
-}
 
 
 async def prepare(parts: Parts, order_id: str) -> Delivery:
@@ -158,7 +154,13 @@ async def enclosures(
     for role in [*lora, "sidecar", "preview", "strip"]:
         path = await fetched(parts, files.get(role), folder / role)
         if path is not None and fits(path.stat().st_size, limit):
-            found.append(Enclosure(name=stem + ENDINGS[role], what=path, alt=ALTS.get(role)))
+            found.append(
+                Enclosure(
+                    name=stem + ENDINGS[role],
+                    what=path,
+                    alt=wording_order.ALTS[role]() if role in wording_order.ALTS else None,
+                )
+            )
     return found
 
 

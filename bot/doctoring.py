@@ -47,14 +47,14 @@ class Doctoring:
         """Keep all: nothing more is proposed."""
         await acknowledge(interaction)
         await self._parts.database.transact(_accept, arguments[0], str(interaction.user.id))
-        await say(interaction, ACCEPTED)
+        await say(interaction, ACCEPTED())
         await self._cards.show(arguments[0])
 
     async def press_go_on(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
         """Under the look at all pictures: train as it is."""
         await acknowledge(interaction)
         await self._parts.database.transact(_go_on, self._parts, arguments[0], str(interaction.user.id))
-        await say(interaction, GOING_ON)
+        await say(interaction, GOING_ON())
 
     async def press_without(self, interaction: Interaction, arguments: tuple[str, ...]) -> None:
         """Under the look at all pictures: leave out what was proposed, make the plan anew, train."""

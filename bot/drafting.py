@@ -34,6 +34,8 @@ class Wish:
     token: str
     community_id: str
     community_name: str
+    community_locale: str
+    """The server's language, as Discord says."""
     owner_id: str
     channel_id: str
     parent_id: str | None
@@ -78,7 +80,7 @@ def write_draft(session: Session, settings: BotSettings, wish: Wish, links: Sequ
 def _community(session: Session, settings: BotSettings, wish: Wish) -> Community:
     insert_if_new(session, Community, **Community(id=wish.community_id).model_dump())
     community = session.get_one(Community, wish.community_id)
-    community.name, community.removed_at = wish.community_name[:100], None
+    community.name, community.locale, community.removed_at = wish.community_name[:100], wish.community_locale, None
     community.weight = settings.server_weights.get(int(wish.community_id), 1.0)
     return community
 
@@ -124,7 +126,7 @@ def add_pictures(session: Session, order_id_: str, member_id: str, links: Sequen
     """More pictures for the owner's draft. Consent was given for those that were there: it is asked for again."""
     own_draft(session, order_id_, member_id).consent_at = None
     if len(pictures_of(session, order_id_)) + len(links) > MOST_ROWS:
-        raise Declined(TOO_MANY_TRIES)
+        raise Declined(TOO_MANY_TRIES())
     add_links(session, order_id_, links[:MOST_LINKS])
 
 

@@ -52,9 +52,9 @@ class Grids:
                 signs=[sign for sign in it.signs if before < sign.step <= checkpoint.step],
             )
             file = await self._grid_file(it, checkpoint)
-            view = row_of(take_button(self._posting.parts, it, checkpoint, "Take this one"))
+            view = row_of(take_button(self._posting.parts, it, checkpoint, wording_order.TAKE_THIS()))
             if file is None:
-                text = f"{text}\n{wording_order.NO_PICTURE}"
+                text = f"{text}\n{wording_order.NO_PICTURE()}"
             await self._posting.post(it, what, text, files=[file] if file else [], view=view)
         if not Face.of(it.posts[what]).seeded:
             await self._posting.seed(it, what, [wording_order.VOTE_EMOJI])
@@ -86,7 +86,7 @@ class Grids:
         """All checkpoints with what they measure and got, and the numbers to vote with while that is open."""
         text = self._sheet_text(it)
         open_ = self._is_open(it)
-        view = row_of([button("Finish the vote now", "finish", it.order.id)] if open_ else [])
+        view = row_of([button(wording_order.FINISH(), "finish", it.order.id)] if open_ else [])
         if "sheet" not in it.posts:
             with tempfile.TemporaryDirectory() as folder:
                 file = await self._sheet_file(it, Path(folder))
@@ -112,7 +112,7 @@ class Grids:
         if not grids or self._tries(it.order.id, "sheet") >= BARE_AFTER:
             return None
         picture = await make_sheet(grids, folder, attachable_bytes(it.order.max_file_bytes))
-        alt = f"All checkpoints side by side: steps {', '.join(map(str, it.steps))}."
+        alt = wording_order.sheet_alt(it.steps)
         return Enclosure(name=mark(it.order.id, "sheet") + picture.suffix, what=picture, alt=alt)
 
     def _sheet_text(self, it: Shown) -> str:

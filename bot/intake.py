@@ -38,6 +38,7 @@ from bot.drafting import (
     waiting_links,
     write_draft,
 )
+from bot.languages import language_of_owner
 from bot.modals import about_modal, words_in
 from bot.parts import Parts
 from bot.plan_card import PlanCards
@@ -51,6 +52,7 @@ from storage.drafts import Link, refuse_picture, twins
 from storage.faults import gap
 from storage.pictures import Checker, Kept, limits_for, near_twin
 from storage.retention import is_full
+from storage.speech import speaking
 from storage.tables import Picture
 
 log = logging.getLogger(__name__)
@@ -95,15 +97,15 @@ class Intake:
         """A new draft from pictures that came with a command, a modal or a message. Acknowledges first."""
         await acknowledge(interaction)
         if not links:
-            return await say(interaction, NO_PICTURES)
+            return await say(interaction, NO_PICTURES())
         refuse_without_threads(interaction)
         if missing := missing_permissions(interaction, FOR_THE_CARD):
-            raise Declined(permissions_missing(missing, "use /train again"))
+            raise Declined(permissions_missing(missing, before_start=True))
         await self._refuse_when_full()
         order_id = await self._parts.database.transact(write_draft, self._parts.settings, wish, links)
         if wish.subject is None:
-            return await say(interaction, WHAT_DO_THEY_SHOW, _subjects(order_id))
-        await say(interaction, CHECKING)
+            return await say(interaction, WHAT_DO_THEY_SHOW(), _subjects(order_id))
+        await say(interaction, CHECKING())
         self.settle(order_id)
         return None
 
@@ -120,17 +122,17 @@ class Intake:
         await self._parts.database.transact(
             remember_subject, order_id, owner, SubjectType(kind), name=name, class_word=class_word
         )
-        await say(interaction, CHECKING)
+        await say(interaction, CHECKING())
         self.settle(order_id)
 
     async def add(self, interaction: Interaction, order_id: str, links: Sequence[Link]) -> None:
         """More pictures for a draft, from the modal under its card. Acknowledges first."""
         await acknowledge(interaction)
         if not links:
-            return await say(interaction, NO_PICTURES)
+            return await say(interaction, NO_PICTURES())
         await self._refuse_when_full()
         await self._parts.database.transact(add_pictures, order_id, str(interaction.user.id), links)
-        await say(interaction, ADDING)
+        await say(interaction, ADDING())
         self.settle(order_id)
         return None
 
@@ -140,9 +142,11 @@ class Intake:
         for order_id, token in await self._parts.database.transact(drafts_to_resume):
             self.settle(order_id)
             if token:
-                await say_later(self._parts.discord, token, CHECKING)
+                with speaking(await self._parts.database.transact(language_of_owner, order_id)):
+                    await say_later(self._parts.discord, token, CHECKING())
         for order_id, token in await self._parts.database.transact(drafts_to_ask):
-            await say_later(self._parts.discord, token, WHAT_DO_THEY_SHOW, _subjects(order_id))
+            with speaking(await self._parts.database.transact(language_of_owner, order_id)):
+                await say_later(self._parts.discord, token, WHAT_DO_THEY_SHOW(), _subjects(order_id))
 
     async def tend(self) -> None:
         """Settle every draft that lacks something and is not being worked on: whatever failed is tried again."""
@@ -271,4 +275,8 @@ class Intake:
 
 def _subjects(order_id: str) -> discord.ui.View:
     """A button for every kind of subject."""
-    return row_of(button(words.capitalize(), "subject", order_id, kind.value) for kind, words in SUBJECT_WORDS.items())
+    return row_of(button(_capital(words()), "subject", order_id, kind.value) for kind, words in SUBJECT_WORDS.items())
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]

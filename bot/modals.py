@@ -11,11 +11,16 @@ import discord
 from bot.presses import forgettable
 from bot.wording_plan import (
     ABOUT_TITLE,
+    ADD_PICTURES,
     CLASS_WORD_LABEL,
     NAME_ABOUT,
     NAME_LABEL,
     RIGHTS,
     SUBJECT_WORDS,
+    TRAIN_TITLE,
+    UPLOAD_ABOUT,
+    UPLOAD_TITLES,
+    WHICH_SUBJECT,
     class_word_about,
 )
 from storage.domain.orders import CLASS_WORDS, SubjectType, clean_word
@@ -36,28 +41,28 @@ class Submission:
 
 def train_modal(subject: SubjectType | None, name: str, class_word: str) -> discord.ui.Modal:
     """Subject and up to 30 pictures. `name` and `class_word` are clean words: they travel in the custom_id."""
-    modal = discord.ui.Modal(title="Train a LoRA from pictures", timeout=60.0, custom_id=f"train:{name}:{class_word}")
-    modal.add_item(discord.ui.Label(text="What do the pictures show?", component=_subject_select(subject)))
+    modal = discord.ui.Modal(title=TRAIN_TITLE(), timeout=60.0, custom_id=f"train:{name}:{class_word}")
+    modal.add_item(discord.ui.Label(text=WHICH_SUBJECT(), component=_subject_select(subject)))
     for part in _uploads(least=1):
         modal.add_item(part)
-    modal.add_item(discord.ui.TextDisplay(RIGHTS))
+    modal.add_item(discord.ui.TextDisplay(RIGHTS()))
     return forgettable(modal)
 
 
 def add_modal(order_id: str) -> discord.ui.Modal:
     """Up to 30 more pictures for a draft."""
-    modal = discord.ui.Modal(title="Add pictures", timeout=60.0, custom_id=f"add:{order_id}")
+    modal = discord.ui.Modal(title=ADD_PICTURES(), timeout=60.0, custom_id=f"add:{order_id}")
     for part in _uploads(least=1):
         modal.add_item(part)
-    modal.add_item(discord.ui.TextDisplay(RIGHTS))
+    modal.add_item(discord.ui.TextDisplay(RIGHTS()))
     return forgettable(modal)
 
 
 def about_modal(order_id: str, kind: SubjectType) -> discord.ui.Modal:
     """What else is asked where a draft came without words: its name and class word. Both may be left empty."""
-    modal = discord.ui.Modal(title=ABOUT_TITLE, timeout=60.0, custom_id=f"about:{order_id}:{kind.value}")
-    modal.add_item(_line("name", NAME_LABEL, NAME_ABOUT, 40))
-    modal.add_item(_line("class_word", CLASS_WORD_LABEL, class_word_about(CLASS_WORDS[kind]), 30))
+    modal = discord.ui.Modal(title=ABOUT_TITLE(), timeout=60.0, custom_id=f"about:{order_id}:{kind.value}")
+    modal.add_item(_line("name", NAME_LABEL(), NAME_ABOUT(), 40))
+    modal.add_item(_line("class_word", CLASS_WORD_LABEL(), class_word_about(CLASS_WORDS[kind]), 30))
     return forgettable(modal)
 
 
@@ -75,18 +80,17 @@ def words_in(data: Mapping[str, Any]) -> tuple[str, str]:
 
 def _subject_select(chosen: SubjectType | None) -> discord.ui.Select[Any]:
     options = [
-        discord.SelectOption(label=words, value=kind.value, default=kind is chosen)
+        discord.SelectOption(label=words(), value=kind.value, default=kind is chosen)
         for kind, words in SUBJECT_WORDS.items()
     ]
     return discord.ui.Select(custom_id="subject", options=options, min_values=1, max_values=1, required=True)
 
 
 def _uploads(least: int) -> list[discord.ui.Label[Any]]:
-    titles = ("Pictures", "More pictures", "Even more pictures")
     return [
         discord.ui.Label(
-            text=titles[number],
-            description="JPEG, PNG, WebP or HEIC; 8 to 20 in all work best" if number == 0 else None,
+            text=UPLOAD_TITLES[number](),
+            description=UPLOAD_ABOUT() if number == 0 else None,
             component=discord.ui.FileUpload(
                 custom_id=f"pictures{number + 1}",
                 min_values=least if number == 0 else 0,

@@ -16,6 +16,7 @@ from sqlmodel import Session, select
 
 from bot.answers import Declined, Interaction, acknowledge, say
 from bot.cancelling import cancel_order
+from bot.languages import CHOICES, Languages, choose_for_server, language_answer
 from bot.parts import Parts
 from bot.plan_card import PlanCards, show_if_possible
 from bot.removal import mark_removed, unsay_and_delete
@@ -31,6 +32,7 @@ from bot.wording import (
     removed,
 )
 from storage.domain.errors import OrderFault, OrderRefused
+from storage.domain.phrases import phrase
 from storage.drafts import locked_order
 from storage.switches import insert_if_new
 from storage.tables import Community, Member, Order
@@ -45,30 +47,31 @@ _OrderId = app_commands.Range[str, 1, 20]
 class Moderation:
     """Commands of moderators, and the one setting of a member."""
 
-    def __init__(self, parts: Parts, cards: PlanCards) -> None:
+    def __init__(self, parts: Parts, cards: PlanCards, languages: Languages) -> None:
         self._parts = parts
+        self._languages = languages
         self._cards = cards
 
     def groups(self) -> list[app_commands.Group | app_commands.Command[Any, Any, Any]]:
         """What is put into the command tree."""
-        return [self._moderate(), self._settings(), self._mentions()]
+        return [self._moderate(), self._settings(), self._mentions(), self._language()]
 
     def _moderate(self) -> app_commands.Group:
         group = app_commands.Group(
             name="moderate",
-            description="Stop or remove orders (moderators)",
+            description=phrase("Stop or remove orders (moderators)"),
             guild_only=True,
             default_permissions=discord.Permissions(manage_messages=True),
         )
 
-        @group.command(name="stop", description="Stop an order")
-        @app_commands.describe(order="Its id, as /queue shows it", reason="What its owner is told")
+        @group.command(name="stop", description=phrase("Stop an order"))
+        @app_commands.describe(order=phrase("Its id, as /queue shows it"), reason=phrase("What its owner is told"))
         async def stop(interaction: Interaction, order: _OrderId, reason: _Reason) -> None:
             await acknowledge(interaction)
             await self._stop(interaction, order, reason)
 
-        @group.command(name="remove", description="Stop an order and delete all its files and messages")
-        @app_commands.describe(order="Its id, as /queue shows it", reason="What its owner is told")
+        @group.command(name="remove", description=phrase("Stop an order and delete all its files and messages"))
+        @app_commands.describe(order=phrase("Its id, as /queue shows it"), reason=phrase("What its owner is told"))
         async def remove(interaction: Interaction, order: _OrderId, reason: _Reason) -> None:
             await acknowledge(interaction)
             await self._remove(interaction, order, reason)
@@ -78,21 +81,25 @@ class Moderation:
     def _settings(self) -> app_commands.Group:
         group = app_commands.Group(
             name="settings",
-            description="How this server uses the bot (moderators)",
+            description=phrase("How this server uses the bot (moderators)"),
             guild_only=True,
             default_permissions=discord.Permissions(manage_guild=True),
         )
 
-        @group.command(name="allow", description="Take orders in this channel (the first one closes all others)")
+        @group.command(
+            name="allow", description=phrase("Take orders in this channel (the first one closes all others)")
+        )
         async def allow(interaction: Interaction, channel: discord.TextChannel) -> None:
             await self._set_channels(interaction, lambda ids: [*ids, str(channel.id)])
 
-        @group.command(name="disallow", description="Take no more orders in this channel (none left: everywhere)")
+        @group.command(
+            name="disallow", description=phrase("Take no more orders in this channel (none left: everywhere)")
+        )
         async def disallow(interaction: Interaction, channel: discord.TextChannel) -> None:
             await self._set_channels(interaction, lambda ids: [i for i in ids if i != str(channel.id)])
 
-        @group.command(name="consent", description="What people must agree to before a person is trained")
-        @app_commands.describe(line="Your own sentence; without it the standard one")
+        @group.command(name="consent", description=phrase("What people must agree to before a person is trained"))
+        @app_commands.describe(line=phrase("Your own sentence; without it the standard one"))
         async def consent(
             interaction: Interaction, line: app_commands.Range[str, 1, MAX_CONSENT] | None = None
         ) -> None:
@@ -101,10 +108,31 @@ class Moderation:
             said = await self._parts.database.transact(_set_consent, str(interaction.guild_id), line or "")
             await say(interaction, consent_settings(said))
 
+        @group.command(name="language", description=phrase("The language of what all in this server see"))
+        @app_commands.describe(language=phrase("Which one; your members choose their own with /language"))
+        @app_commands.choices(language=CHOICES)
+        async def language(interaction: Interaction, language: str) -> None:
+            await acknowledge(interaction)
+            require_manager(interaction)
+            said = await self._parts.database.transact(choose_for_server, str(interaction.guild_id), language)
+            await say(interaction, said)
+
         return group
 
+    def _language(self) -> app_commands.Command[Any, Any, Any]:
+        @app_commands.command(name="language", description=phrase("The language that I speak with you"))
+        @app_commands.describe(language=phrase("Which one"))
+        @app_commands.choices(language=CHOICES)
+        async def own_language(interaction: Interaction, language: str) -> None:
+            await acknowledge(interaction)
+            community, member = str(interaction.guild_id), str(interaction.user.id)
+            await self._parts.database.transact(self._languages.choose, community, member, language)
+            await say(interaction, language_answer(interaction, language))
+
+        return app_commands.guild_only(own_language)
+
     def _mentions(self) -> app_commands.Command[Any, Any, Any]:
-        @app_commands.command(name="mentions", description="Whether I may mention you on your own orders")
+        @app_commands.command(name="mentions", description=phrase("Whether I may mention you on your own orders"))
         async def mentions(interaction: Interaction, on: bool) -> None:  # noqa: FBT001  # an option of the command
             await acknowledge(interaction)
             await self._parts.database.transact(
@@ -135,7 +163,7 @@ class Moderation:
         require_moderator(interaction)
         order = await self._parts.database.transact(_belongs, order_id, str(interaction.guild_id))
         if not moderates(interaction, int(order.channel_id)):
-            raise Declined(MODERATORS_OF_THE_CHANNEL)
+            raise Declined(MODERATORS_OF_THE_CHANNEL())
 
     async def _set_channels(self, interaction: Interaction, change: Callable[[list[str]], list[str]]) -> None:
         await acknowledge(interaction)
@@ -148,13 +176,13 @@ def require_moderator(interaction: Interaction) -> None:
     """Raise `Declined` unless the member may manage the server or its messages here."""
     granted = interaction.permissions
     if not (granted.manage_guild or granted.manage_messages):
-        raise Declined(MODERATORS_ONLY)
+        raise Declined(MODERATORS_ONLY())
 
 
 def require_manager(interaction: Interaction) -> None:
     """Raise `Declined` unless the member may manage the server: settings hold for all of it."""
     if not interaction.permissions.manage_guild:
-        raise Declined(MANAGERS_ONLY)
+        raise Declined(MANAGERS_ONLY())
 
 
 def moderates(interaction: Interaction, channel_id: int) -> bool:

@@ -9,26 +9,26 @@ import discord
 
 from bot.presses import button, row_of
 from bot.wording_doctor import ASIDE_PLACEHOLDER
-from bot.wording_plan import PlanCard
+from bot.wording_plan import ADD_PICTURES, CANCEL, CAPTIONS, KEEP_ALL, START, PlanCard
 from storage.domain.lifecycle import Stage
 
 
 def buttons_of(card: PlanCard, order_id: str, stage: str) -> discord.ui.View | None:
     """Start and its neighbours, as far as they make sense; found again by their custom_ids."""
     if card.state == "draft":
-        start = button("Start", "start", order_id, style=discord.ButtonStyle.success)
+        start = button(START(), "start", order_id, style=discord.ButtonStyle.success)
         start.disabled = card.plan is None or card.fetching > 0
-        parts: list[discord.ui.Item[Any]] = [start, button("Add pictures", "add", order_id)]
+        parts: list[discord.ui.Item[Any]] = [start, button(ADD_PICTURES(), "add", order_id)]
         if card.captions:
-            parts.append(button("Captions", "captions", order_id))
+            parts.append(button(CAPTIONS(), "captions", order_id))
         if card.doubtful:
-            parts.append(button("Keep all as they are", "asis", order_id))
-        parts.append(button("Cancel", "cancel", order_id))
+            parts.append(button(KEEP_ALL(), "asis", order_id))
+        parts.append(button(CANCEL(), "cancel", order_id))
         if card.choices:
             parts.append(_aside(order_id, card.choices))
         return row_of(parts)
     if card.state == "started" and stage in (Stage.QUEUED, Stage.TRAINING):
-        return row_of([button("Cancel", "cancel", order_id)])
+        return row_of([button(CANCEL(), "cancel", order_id)])
     return None
 
 
@@ -37,7 +37,7 @@ def _aside(order_id: str, choices: Sequence[tuple[str, str, str]]) -> discord.ui
     options = [discord.SelectOption(label=label, value=value, description=about) for value, label, about in choices]
     return discord.ui.Select(
         custom_id=f"aside:{order_id}",
-        placeholder=ASIDE_PLACEHOLDER,
+        placeholder=ASIDE_PLACEHOLDER(),
         options=options,
         min_values=1,
         max_values=len(options),

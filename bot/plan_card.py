@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from bot.answers import UNREACHABLE
 from bot.delivery import can_link
+from bot.languages import language_of_order
 from bot.marks import must_be_readable
 from bot.parts import Parts
 from bot.plan_buttons import buttons_of
@@ -30,6 +31,7 @@ from storage.domain.space import file_bytes
 from storage.drafts import pictures_of
 from storage.faults import gap
 from storage.outcomes import Known, known
+from storage.speech import speaking
 from storage.tables import Order, Picture, PlanRow, Post, now
 from storage.words_captions import captioned
 
@@ -129,6 +131,8 @@ class _Look:
     card: PlanCard
     order: Order
     post: Post | None
+    language: str
+    """Everybody in the channel reads a card, whoever made it change."""
 
 
 class PlanCards:
@@ -155,9 +159,10 @@ class PlanCards:
         look = await self._parts.database.transact(_look, order_id, self._parts.settings)
         if look is None:
             return None
-        embed = discord.Embed(title=title(look.card), description=text(look.card), colour=_COLOURS[look.card.state])
-        embed.set_footer(text=mark(order_id, "plan"))
-        view = buttons_of(look.card, order_id, look.order.stage)
+        with speaking(look.language):
+            embed = discord.Embed(title=title(look.card), description=text(look.card), colour=_COLOURS[look.card.state])
+            embed.set_footer(text=mark(order_id, "plan"))
+            view = buttons_of(look.card, order_id, look.order.stage)
         said = _digest(look.order, embed, view)
         channel = self._channel(int(look.post.channel_id if look.post else look.order.channel_id))
         if look.post is not None:
@@ -235,11 +240,13 @@ async def show_if_possible(cards: PlanCards, order_id: str) -> None:
 
 
 def _look(session: Session, order_id: str, settings: BotSettings) -> _Look | None:
-    card = read_card(session, order_id, settings)
+    language = language_of_order(session, order_id)
+    with speaking(language):
+        card = read_card(session, order_id, settings)
     order = session.get(Order, order_id)
     if card is None or order is None:
         return None
-    return _Look(card=card, order=order, post=session.get(Post, mark(order_id, "plan")))
+    return _Look(card=card, order=order, post=session.get(Post, mark(order_id, "plan")), language=language)
 
 
 def _record(session: Session, order_id: str, channel_id: int, message_id: int, shown: str) -> None:

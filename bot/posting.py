@@ -23,7 +23,7 @@ from bot import posted
 from bot.marks import marked, marks_at
 from bot.parts import Parts
 from bot.shown import Face, Shown
-from bot.wording import escape
+from bot.wording_order import thread_below
 from storage.domain.orders import mark
 from storage.faults import gap
 from storage.tables import Post, now
@@ -229,7 +229,7 @@ class Posting:
         place = self.place(it, it.order.channel_id)
         for what in ("plan", *ROOTS):
             if what in ROOTS:
-                await self.post(it, what, f"**{escape(it.order.name)}**: the order's thread is below.", place=place)
+                await self.post(it, what, thread_below(it.order.name), place=place)
             root = it.posts.get(what)
             if root is None or root.message_id in self._lost:
                 continue

@@ -9,9 +9,11 @@ from bot.parts import Parts
 from bot.prospects import prospect_of
 from bot.shown import Shown
 from bot.wording_order import STALL_S
-from storage.domain.lifecycle import TABLE, Stage
+from storage.domain.lifecycle import Stage
 from storage.domain.plan import Plan
+from storage.speech import _
 from storage.tables import Order, now
+from storage.words import stage_words
 
 STALLED = "stalled"
 """What the worker writes as the stage when its child has been silent for long."""
@@ -31,15 +33,17 @@ async def status_text(parts: Parts, it: Shown) -> str:
 
 def ended_text(name: str, stage: Stage) -> str:
     """The stage alone: all that the status message of an ended order says."""
-    return f"**{wording.escape(name)}**: {TABLE[stage].sight}."
+    return _("**{name}**: {what}.", name=wording.escape(name), what=stage_words(stage))
 
 
 def _place(session: Session, order: Order, plan: Plan) -> str:
     prospect = prospect_of(session, order, plan)
     if prospect.paused:
-        return f"{wording.in_line(prospect.place, None)}; training is paused by the people who run this bot"
+        return _(
+            "{place}; training is paused by the people who run this bot", place=wording.in_line(prospect.place, None)
+        )
     if not prospect.workers:
-        return f"{wording.in_line(prospect.place, None)}; no machine is training at the moment"
+        return _("{place}; no machine is training at the moment", place=wording.in_line(prospect.place, None))
     return wording.in_line(prospect.place, prospect.wait_s)
 
 

@@ -13,8 +13,10 @@ from bot.parts import Parts
 from bot.presses import button, row_of
 from bot.prospects import Line, line_of
 from bot.wording_queue import queue_text, status_text
-from storage.domain.lifecycle import OPEN, TABLE, Stage
+from storage.domain.lifecycle import OPEN, Stage
+from storage.speech import _
 from storage.tables import Order, Progress
+from storage.words import stage_words
 
 BEFORE_THE_VOTE = frozenset({Stage.DRAFT, Stage.QUEUED, Stage.TRAINING})
 MOST_CHOICES = 25
@@ -51,14 +53,17 @@ class Queries:
     async def cancellable(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         """The member's own open orders, offered while an id is being typed."""
         found = await self._parts.database.transact(_cancellable, str(interaction.guild_id), str(interaction.user.id))
-        names = [(f"{o.name} ({o.id}): {TABLE[Stage(o.stage)].sight}"[:100], o.id) for o in found]
+        names = [(f"{o.name} ({o.id}): {stage_words(Stage(o.stage))}"[:100], o.id) for o in found]
         return [app_commands.Choice(name=n, value=i) for n, i in names if typed.lower() in n.lower()][:MOST_CHOICES]
 
 
 def _downloads(orders: Sequence[Order]) -> discord.ui.View | None:
     """A button for each of the newest files: their threads may be gone."""
     ready = [o for o in orders if o.stage == Stage.DELIVERED and o.chosen_step is not None and o.removed_at is None]
-    buttons = [button(f"Download {o.name}"[:80], "download", o.id, str(o.chosen_step)) for o in ready[:MOST_BUTTONS]]
+    buttons = [
+        button(_("Download {name}", name=o.name)[:80], "download", o.id, str(o.chosen_step))
+        for o in ready[:MOST_BUTTONS]
+    ]
     return row_of(buttons) if buttons else None
 
 

@@ -21,13 +21,15 @@ from storage.tables import Switch
 log = logging.getLogger(__name__)
 
 
-def form_of(tree: app_commands.CommandTree[Any]) -> str:
-    """A hash of everything that Discord is told about the commands."""
+async def form_of(tree: app_commands.CommandTree[Any]) -> str:
+    """A hash of everything that Discord is told about the commands, in every language."""
     commands = [
         *tree.get_commands(type=discord.AppCommandType.chat_input),
         *tree.get_commands(type=discord.AppCommandType.message),
     ]
-    told = sorted(json.dumps(c.to_dict(tree), sort_keys=True, default=str) for c in commands)
+    translator = tree.translator
+    forms = [await c.get_translated_payload(tree, translator) if translator else c.to_dict(tree) for c in commands]
+    told = sorted(json.dumps(form, sort_keys=True, default=str) for form in forms)
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
@@ -36,7 +38,7 @@ async def register(
 ) -> bool:
     """Register the commands in one server if they changed, or in any case with `anew`; says whether they were sent."""
     tree.copy_global_to(guild=guild)
-    name, form = _name(tree.client.application_id, guild.id), form_of(tree)
+    name, form = _name(tree.client.application_id, guild.id), await form_of(tree)
     if not anew and await database.transact(_registered, name) == form:
         return False
     try:

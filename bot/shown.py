@@ -12,10 +12,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, cast
 from sqlmodel import Session, col, or_, select
 
+from bot.languages import public_language
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import mark
 from storage.domain.plan import Plan
 from storage.domain.signs import Sign
+from storage.speech import ENGLISH
 from storage.tables import (
     Ballot,
     Checkpoint,
@@ -68,6 +70,8 @@ class Shown:
     """The bot is no longer in that server."""
     mention: bool
     """Whether the owner wants to be mentioned."""
+    language: str = ENGLISH
+    """Of what all in its server see."""
     plan: Plan | None = None
     posts: dict[str, Post] = field(default_factory=dict)
     """By what they are: "plan", "status", a step ..."""
@@ -109,7 +113,7 @@ class Shown:
                 (ballot.deadline_at, ballot.closed_at) if ballot else None,
                 (self.delivery.way, self.delivery.delivered_at) if self.delivery else None,
                 (self.checkup.answer_by, self.checkup.answer) if self.checkup else None,
-                (self.removed, self.mention, self.running, len(self.signs)),
+                (self.removed, self.mention, self.language, self.running, len(self.signs)),
             )
         )
 
@@ -200,6 +204,7 @@ def _bare(order: Order, communities: dict[str, Community], members: dict[tuple[s
         order=order,
         removed=community is not None and community.removed_at is not None,
         mention=member is None or (member.mention and member.left_at is None),
+        language=public_language(community),
     )
 
 

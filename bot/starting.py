@@ -40,7 +40,7 @@ from bot.wording import (
     cancelled_before,
     permissions_missing,
 )
-from bot.wording_plan import Prospect, consent, started
+from bot.wording_plan import AGREE, Prospect, consent, started
 from storage.domain.errors import OrderFault, OrderRefused
 from storage.domain.handing import way
 from storage.domain.lifecycle import BUSY, Stage
@@ -95,9 +95,9 @@ class Starting:
             _ready, order_id, member, self._parts.settings.orders_a_member, agreed=agreed
         )
         if isinstance(ready, Prospect):
-            return await say(interaction, STARTED_ALREADY)
+            return await say(interaction, STARTED_ALREADY())
         if ready.consent_line is not None:
-            agree = button("I agree: start", "agree", order_id, style=discord.ButtonStyle.success)
+            agree = button(AGREE(), "agree", order_id, style=discord.ButtonStyle.success)
             return await say(interaction, consent(ready.consent_line), row_of([agree]))
         refuse_without_threads(interaction)
         if missing := missing_permissions(interaction, PERMISSION_WORDS):
@@ -125,7 +125,7 @@ class Starting:
             return str(await open_thread(message, name[:90] or order_id))
         except UNREACHABLE as error:
             if isinstance(error, discord.HTTPException) and error.code in NO_THREAD:
-                raise Declined(_NO_THREAD.get(error.code, NO_THREAD_ALLOWED)) from error
+                raise Declined(_NO_THREAD.get(error.code, NO_THREAD_ALLOWED)()) from error
             log.warning("no thread for order %s yet: %s", order_id, error)
             return None
 
@@ -146,7 +146,7 @@ class Starting:
         await self._parts.database.transact(
             _retry, self._parts.engine, order_id, str(interaction.user.id), self._parts.settings.orders_a_member
         )
-        await say(interaction, RETRYING)
+        await say(interaction, RETRYING())
         await show_if_possible(self._cards, order_id)
 
 
@@ -156,7 +156,7 @@ def _ready(session: Session, order_id: str, member_id: str, most: int, *, agreed
         return prospect_of(session, order, plan_of(session, order_id))
     order = own_draft(session, order_id, member_id)
     if linked(session, order_id):
-        raise Declined(PICTURES_STILL_COMING)
+        raise Declined(PICTURES_STILL_COMING())
     refuse_start(session, order, most)  # before a thread is made for it
     if agreed:
         order.consent_at = order.consent_at or now()
@@ -177,7 +177,7 @@ def _start(  # noqa: PLR0917  # passed through transact
     if order.subject_type == SubjectType.PERSON and order.consent_at is None:
         raise OrderRefused(OrderFault.CONSENT_MISSING)
     if linked(session, order_id):  # added after it was looked at: they would come too late for the plan
-        raise Declined(PICTURES_STILL_COMING)
+        raise Declined(PICTURES_STILL_COMING())
     plan = plan_of_draft(order, kept(session, order_id), settings.steps, known=known(session))
     refuse_without_room(settings, plan, len(kept(session, order_id)))
     order.delivery_way = way(file_bytes(plan), order.max_file_bytes, linkable=can_link(settings))

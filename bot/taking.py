@@ -79,7 +79,7 @@ async def _hand_over(  # noqa: PLR0917  # one press, one file
             step=checkpoint.step if on_the_way else None,
         )
         if not enclosed:
-            await interaction.followup.send(wording_order.FILE_GONE, ephemeral=True)
+            await interaction.followup.send(wording_order.FILE_GONE(), ephemeral=True)
             return None
         await interaction.followup.send(text, files=[e.open() for e in enclosed], ephemeral=True)
     return chosen
@@ -90,7 +90,7 @@ async def _send_link(
 ) -> bool:
     """Whether there was something to link to."""
     if not await parts.artifacts.exists(key):
-        await interaction.followup.send(wording_order.FILE_GONE, ephemeral=True)
+        await interaction.followup.send(wording_order.FILE_GONE(), ephemeral=True)
         return False
     seconds = parts.settings.link_minutes * 60
     links = await links_of(parts)
@@ -100,13 +100,13 @@ async def _send_link(
         else parts.artifacts.url(key, seconds)
     )
     if url is None:
-        await interaction.followup.send(wording_order.NO_WAY, ephemeral=True)
+        await interaction.followup.send(wording_order.NO_WAY(), ephemeral=True)
         return False
     view = discord.ui.View(timeout=None)
     name = f"{file_stem(order.name, order.id, step if on_the_way else None)}.safetensors"
     view.add_item(discord.ui.Button(label=name, url=url))
     view.stop()
-    await interaction.followup.send(wording_order.LINK_READY, view=view, ephemeral=True)
+    await interaction.followup.send(wording_order.LINK_READY(), view=view, ephemeral=True)
     return True
 
 

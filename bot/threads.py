@@ -34,6 +34,7 @@ from storage import orders, shares
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import mark
 from storage.faults import gap
+from storage.speech import speaking
 from storage.tables import Delivery, Post, now
 from storage.view import choice_of
 
@@ -70,13 +71,14 @@ class Threads:
         """Bring one order's thread up to date; a thread that was deleted is made anew."""
         if it.order.removed_at is None and not self._has_begun(it):
             return
-        try:
-            await self._show(it)
-        except discord.HTTPException as error:
-            if error.code != UNKNOWN_CHANNEL or it.order.thread_id in (None, it.order.channel_id):
-                raise
-            await self.posting.forget_thread(it)
-            await self._show(it)
+        with speaking(it.language):
+            try:
+                await self._show(it)
+            except discord.HTTPException as error:
+                if error.code != UNKNOWN_CHANNEL or it.order.thread_id in (None, it.order.channel_id):
+                    raise
+                await self.posting.forget_thread(it)
+                await self._show(it)
 
     @staticmethod
     def _has_begun(it: Shown) -> bool:
@@ -162,7 +164,7 @@ class Threads:
             return
         text = wording_order.closed(name=it.order.name, choice=choice)
         chosen = [c for c in it.checkpoints if c.step == choice.step]
-        offers = [offer for c in chosen for offer in take_button(self.parts, it, c, "Take the file now")]
+        offers = [offer for c in chosen for offer in take_button(self.parts, it, c, wording_order.TAKE_NOW())]
         await self.posting.post(it, "choice", text, view=row_of(offers))
 
     async def _failure(self, it: Shown) -> None:
@@ -173,7 +175,7 @@ class Threads:
         text = wording_order.failure(name=order.name, fault=order.fault, reason=order.fault_reason, retry=retry)
         if it.mention:
             text = f"{wording.mention(order.owner_id)} {text}"
-        view = row_of([button("Retry", "retry", order.id)] if retry else [])
+        view = row_of([button(wording_order.RETRY(), "retry", order.id)] if retry else [])
         post = await self.posting.post(it, what, text, view=view, mention=True)
         if over and Face.of(post).text != text:
             await self.posting.edit(it, what, text, view=view)
@@ -223,17 +225,19 @@ class Threads:
         """Brings the words of a card up to date that is there; its files and buttons stay."""
         if it.delivery is None or "card" not in it.posts:
             return
-        text = delivery.card_text(it, compact_loss=await delivery.compact_loss(self.parts, it.order.id))
-        if Face.of(it.posts["card"]).text != text:
-            await self.posting.edit(it, "card", text, view=await self._card_buttons(it, it.delivery))
+        loss = await delivery.compact_loss(self.parts, it.order.id)
+        with speaking(it.language):
+            text = delivery.card_text(it, compact_loss=loss)
+            if Face.of(it.posts["card"]).text != text:
+                await self.posting.edit(it, "card", text, view=await self._card_buttons(it, it.delivery))
 
     async def _card_buttons(self, it: Shown, row: Delivery) -> discord.ui.View:
         links = await links_of(self.parts)
         buttons: list[discord.ui.Item[Any]] = []
         if row.way == "download":
-            buttons.append(button("Download", "download", it.order.id, str(row.step)))
+            buttons.append(button(wording_order.DOWNLOAD(), "download", it.order.id, str(row.step)))
         if links is not None:
-            buttons.append(discord.ui.Button(label="See the whole order", url=links.page(it.order.id)))
+            buttons.append(discord.ui.Button(label=wording_order.WHOLE_ORDER(), url=links.page(it.order.id)))
         return row_of(buttons)
 
 

@@ -2,7 +2,7 @@
 
 Every sentence that a member reads on Discord is made in `bot/wording*.py`: functions from data to text. `wording_plan` has
 the plan card, `wording_order` everything from Start to delivery. What the terminal and the page say too is in
-`storage/words*.py`.
+`storage/words*.py`. They say it in the language in force: `storage.speech`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Literal
 
 from storage import words_pictures
 from storage.domain.errors import Fault, OrderFault
-from storage.domain.lifecycle import TABLE, Stage
+from storage.domain.lifecycle import Stage
 from storage.domain.orders import MIN_PICTURES
-from storage.words import duration
+from storage.speech import Sentence, _, later, ngettext, translated
+from storage.words import aside, duration, stage_words
 
 MESSAGE_LIMIT = 2000
 """Characters of one message."""
@@ -82,12 +83,12 @@ def listed(items: Sequence[str], most: int) -> list[str]:
     """At most `most` of the items, and how many more there are."""
     if len(items) <= most:
         return list(items)
-    return [*items[:most], f"… and {len(items) - most} more"]
+    return [*items[:most], ngettext("… and {count} more", "… and {count} more", len(items) - most)]
 
 
 def pictures(count: int) -> str:
     """A number of pictures in words."""
-    return "1 picture" if count == 1 else f"{count} pictures"
+    return ngettext("{count} picture", "{count} pictures", count)
 
 
 def mention(user_id: str | int) -> str:
@@ -116,99 +117,118 @@ def pictures_refused(refused: Sequence[tuple[str, str, str]]) -> list[str]:
 
 # -- orders
 
-_ORDER: dict[OrderFault, str] = {
-    OrderFault.TOO_FEW_PICTURES: f"At least {MIN_PICTURES} good pictures are needed. Add some with “Add pictures”.",
-    OrderFault.CHANNEL_NOT_ALLOWED: "The moderators of this server take orders in other channels only.",
-    OrderFault.SERVER_NOT_ALLOWED: "The people who run this bot have not opened it for this server. They can add it to their list.",
-    OrderFault.ALREADY_RUNNING: "You already have as many orders here as one member may have waiting or training. Start this one "
-    "when one is done, or cancel one with /cancel.",
-    OrderFault.CONSENT_MISSING: "For pictures of a person I need your word on consent first. Press Start and agree.",
-    OrderFault.DISK_FULL: "There is no room for more pictures at the moment. The people who run this bot need to free some; "
-    "please try again later.",
-    OrderFault.NOT_YOURS: "Only the person who made this order can do that.",
-    OrderFault.TOO_LATE: "That is no longer possible for this order.",
-    OrderFault.UNKNOWN: "I do not know that order (any more).",
+_ORDER: dict[OrderFault, Sentence] = {
+    OrderFault.TOO_FEW_PICTURES: later("At least {least} good pictures are needed. Add some with “Add pictures”."),
+    OrderFault.CHANNEL_NOT_ALLOWED: later("The moderators of this server take orders in other channels only."),
+    OrderFault.SERVER_NOT_ALLOWED: later(
+        "The people who run this bot have not opened it for this server. They can add it to their list."
+    ),
+    OrderFault.ALREADY_RUNNING: later(
+        "You already have as many orders here as one member may have waiting or training. Start this one "
+        "when one is done, or cancel one with /cancel."
+    ),
+    OrderFault.CONSENT_MISSING: later(
+        "For pictures of a person I need your word on consent first. Press Start and agree."
+    ),
+    OrderFault.DISK_FULL: later(
+        "There is no room for more pictures at the moment. The people who run this bot need to free some; "
+        "please try again later."
+    ),
+    OrderFault.NOT_YOURS: later("Only the person who made this order can do that."),
+    OrderFault.TOO_LATE: later("That is no longer possible for this order."),
+    OrderFault.UNKNOWN: later("I do not know that order (any more)."),
 }
 
 
 def order_refused(fault: OrderFault, detail: str = "") -> str:
     """Why an order is not taken, and what to do."""
-    return f"{_ORDER[fault]} ({escape(detail, 200)})" if detail else _ORDER[fault]
+    said = _ORDER[fault](least=MIN_PICTURES)
+    more = escape(aside(detail), 200)
+    return _("{sentence} ({aside})", sentence=said, aside=more) if more else said
 
 
 def channels_allowed(channel_ids: Sequence[str]) -> str:
     """Where `/train` is taken."""
     places = ", ".join(f"<#{int(c)}>" for c in channel_ids[:10])
-    return f"The moderators of this server take orders in other channels only: {places}."
+    return _("The moderators of this server take orders in other channels only: {places}.", places=places)
 
 
-PERMISSION_WORDS: dict[str, str] = {
-    "view_channel": "View Channel",
-    "send_messages": "Send Messages",
-    "send_messages_in_threads": "Send Messages in Threads",
-    "create_public_threads": "Create Public Threads",
-    "attach_files": "Attach Files",
-    "add_reactions": "Add Reactions",
-    "read_message_history": "Read Message History",
-    "embed_links": "Embed Links",
+PERMISSION_WORDS: dict[str, Sentence] = {
+    "view_channel": later("View Channel"),
+    "send_messages": later("Send Messages"),
+    "send_messages_in_threads": later("Send Messages in Threads"),
+    "create_public_threads": later("Create Public Threads"),
+    "attach_files": later("Attach Files"),
+    "add_reactions": later("Add Reactions"),
+    "read_message_history": later("Read Message History"),
+    "embed_links": later("Embed Links"),
 }
 """What the bot needs in a channel: discord.py's name and the name in Discord's settings."""
+_PRESS_START, _USE_TRAIN = later("press Start again"), later("use /train again")
 
 
-def permissions_missing(names: Sequence[str], again: str = "press Start again") -> str:
-    """Which permissions a moderator has to give."""
-    needed = ", ".join(PERMISSION_WORDS[n] for n in names)
-    return (
-        f"I cannot do this yet: in this channel I still need {needed}. "
-        f"A moderator can allow that in the channel's settings; then {again}."
+def permissions_missing(names: Sequence[str], *, before_start: bool = False) -> str:
+    """Which permissions a moderator has to give; `before_start`: the order is asked for, and not there yet."""
+    return _(
+        "I cannot do this yet: in this channel I still need {needed}. "
+        "A moderator can allow that in the channel's settings; then {again}.",
+        needed=", ".join(PERMISSION_WORDS[n]() for n in names),
+        again=(_USE_TRAIN if before_start else _PRESS_START)(),
     )
 
 
 # -- short answers
 
-WHAT_DO_THEY_SHOW = "Thank you! What do the pictures show?"
-CHECKING = "Thank you! I am looking at your pictures; the plan comes into this channel in a moment."
-ADDING = "Thank you! I am looking at the new pictures; the plan will change in a moment."
-NO_PICTURES = "There was no picture in that. Attach some, or use /train without attachments to upload up to 30 at once."
-TOO_MANY_TRIES = "This order has seen too many files. Cancel it and begin a new one with /train."
-STARTED_ALREADY = "This order is started already; its thread tells how it goes."
-PICTURES_STILL_COMING = "I am still looking at some of the pictures; please press Start again in a moment."
-RETRYING = "It goes into the queue once more, on the kept pictures."
-OLD_BUTTON = "This button belongs to something that is over. /status shows your orders."
-TROUBLE = "Something went wrong on my side; it has been noted. Please try again in a moment."
-NO_THREADS_HERE = (
+WHAT_DO_THEY_SHOW = later("Thank you! What do the pictures show?")
+CHECKING = later("Thank you! I am looking at your pictures; the plan comes into this channel in a moment.")
+ADDING = later("Thank you! I am looking at the new pictures; the plan will change in a moment.")
+NO_PICTURES = later(
+    "There was no picture in that. Attach some, or use /train without attachments to upload up to 30 at once."
+)
+TOO_MANY_TRIES = later("This order has seen too many files. Cancel it and begin a new one with /train.")
+STARTED_ALREADY = later("This order is started already; its thread tells how it goes.")
+PICTURES_STILL_COMING = later("I am still looking at some of the pictures; please press Start again in a moment.")
+RETRYING = later("It goes into the queue once more, on the kept pictures.")
+OLD_BUTTON = later("This button belongs to something that is over. /status shows your orders.")
+TROUBLE = later("Something went wrong on my side; it has been noted. Please try again in a moment.")
+NO_THREADS_HERE = later(
     "An order needs a thread, and in this channel there can be none. "
     "Use /train in a text channel or in a thread of one."
 )
-THREADS_FULL = (
+THREADS_FULL = later(
     "This server has as many open threads as Discord allows, so I cannot open one for your order. When some are archived, press "
     "Start again."
 )
-NO_THREAD_ALLOWED = (
+NO_THREAD_ALLOWED = later(
     "I am not allowed to open a thread for your order here. When a moderator has allowed it, press Start again."
 )
-SERVERS_ONLY = "I work in servers only, where people can vote."
-MODERATORS_ONLY = "Only moderators can do that (Manage Server or Manage Messages)."
-MODERATORS_OF_THE_CHANNEL = (
+SERVERS_ONLY = later("I work in servers only, where people can vote.")
+MODERATORS_ONLY = later("Only moderators can do that (Manage Server or Manage Messages).")
+MODERATORS_OF_THE_CHANNEL = later(
     "Only moderators of the channel that this order was made in can do that (Manage Messages there)."
 )
-MANAGERS_ONLY = "Only those who may manage the server can change its settings (Manage Server)."
-NOTHING_TO_CANCEL = (
+MANAGERS_ONLY = later("Only those who may manage the server can change its settings (Manage Server).")
+NOTHING_TO_CANCEL = later(
     "You have no order here that waits or trains. To stop one that is being voted on, choose it: /cancel order."
 )
 
 
 def goodbye(server: str) -> str:
     """Said before leaving a server that the operator has not listed."""
-    return (
-        f"Hello {escape(server)}! The people who run me have not opened me for this server yet, so I am leaving again. "
-        "They can add it to their list."
+    return _(
+        "Hello {server}! The people who run me have not opened me for this server yet, so I am leaving again. "
+        "They can add it to their list.",
+        server=escape(server),
     )
 
 
 def too_many_drafts(count: int) -> str:
     """A member left too many plans without an answer."""
-    return f"You have {count} plans here that wait for Start. Start or cancel one of them first; /status lists them."
+    return ngettext(
+        "You have {count} plan here that waits for Start. Start or cancel it first; /status lists it.",
+        "You have {count} plans here that wait for Start. Start or cancel one of them first; /status lists them.",
+        count,
+    )
 
 
 By = Literal["owner", "moderator", "system"]
@@ -222,45 +242,63 @@ def who_cancelled(cancel_by: str | None) -> By:
     return "moderator" if (cancel_by or "").startswith("moderator:") else "owner"
 
 
+_WHO: dict[By, Sentence] = {
+    "owner": later("Cancelled: “{name}”. Its pictures are deleted."),
+    "moderator": later("A moderator stopped “{name}”. Its pictures are deleted."),
+    "system": later("I stopped “{name}”. Its pictures are deleted."),
+}
+
+
 def cancelled(name: str, *, by: By, reason: str = "") -> str:
     """An order was cancelled."""
-    who = {"owner": "Cancelled:", "moderator": "A moderator stopped", "system": "I stopped"}[by]
-    why = f" Reason: {escape(reason, 300)}" if reason else ""
-    return f"{who} “{escape(name)}”. Its pictures are deleted.{why}"
+    return _with_reason(_WHO[by](name=escape(name)), reason)
+
+
+def _with_reason(said: str, reason: str) -> str:
+    """A reason of ours is in the catalogues; a moderator's stays as it was typed."""
+    return said + (" " + _("Reason: {reason}", reason=escape(translated(reason), 300)) if reason else "")
 
 
 def cancelled_before(name: str) -> str:
     """Asked to stop what was stopped before: nothing was done."""
-    return f"“{escape(name)}” was stopped already; there is nothing left to stop."
+    return _("“{name}” was stopped already; there is nothing left to stop.", name=escape(name))
 
 
 def removed(name: str, reason: str, left: int = 0) -> str:
     """A moderator removed an order with all its files; so many of its messages could not be deleted yet."""
-    why = f" Reason: {escape(reason, 300)}" if reason else ""
-    messages = "1 message of it" if left == 1 else f"{left} messages of it"
-    still = f" {messages} could not be deleted yet; I try again for a week." if left else ""
-    return f"A moderator removed “{escape(name)}” and all its files.{why}{still}"
+    said = _with_reason(_("A moderator removed “{name}” and all its files.", name=escape(name)), reason)
+    still = ngettext(
+        "{count} message of it could not be deleted yet; I try again for a week.",
+        "{count} messages of it could not be deleted yet; I try again for a week.",
+        left,
+    )
+    return f"{said} {still}" if left else said
 
 
 def order_line(name: str, order_id: str, stage: str, extra: str = "") -> str:
     """One order in one line of a list."""
-    return f"**{escape(name)}** (`{order_id}`): {TABLE[Stage(stage)].sight}{extra}"
+    return _("**{name}** (`{id}`): {what}", name=escape(name), id=order_id, what=stage_words(Stage(stage)) + extra)
 
 
 def in_line(place: int, wait_s: float | None) -> str:
     """A place in the queue."""
-    when = f", starts in about {duration(wait_s)}" if wait_s else ""
-    return "next in line" + when if place == 1 else f"number {place} in line{when}"
+    if not wait_s:
+        return _("next in line") if place == 1 else _("number {place} in line", place=place)
+    if place == 1:
+        return _("next in line, starts in about {time}", time=duration(wait_s))
+    return _("number {place} in line, starts in about {time}", place=place, time=duration(wait_s))
+
+
+_FAULT = {
+    Fault.PICTURES: later("the pictures"),
+    Fault.MACHINE: later("the machine, not you or your pictures"),
+    Fault.PROGRAM: later("the program, not you or your pictures"),
+}
 
 
 def fault_words(fault: str | None) -> str:
     """Whose fault a failed order is."""
-    words = {
-        Fault.PICTURES: "the pictures",
-        Fault.MACHINE: "the machine, not you or your pictures",
-        Fault.PROGRAM: "the program, not you or your pictures",
-    }
-    return words[Fault(fault)] if fault else words[Fault.PROGRAM]
+    return _FAULT[Fault(fault) if fault else Fault.PROGRAM]()
 
 
 # -- settings
@@ -269,19 +307,19 @@ def fault_words(fault: str | None) -> str:
 def channel_settings(channel_ids: Sequence[str]) -> str:
     """Where orders are taken from now on."""
     if not channel_ids:
-        return "Orders are taken in every channel that I can use."
-    return f"Orders are taken in {', '.join(f'<#{int(c)}>' for c in channel_ids)} only."
+        return _("Orders are taken in every channel that I can use.")
+    return _("Orders are taken in {places} only.", places=", ".join(f"<#{int(c)}>" for c in channel_ids))
 
 
 def consent_settings(line: str) -> str:
     """What people agree to before a person is trained, from now on; empty is the standard sentence."""
-    return (
-        f"People will be asked to agree to:\n> {escape(line, 900)}"
-        if line
-        else "People will be asked the standard sentence."
-    )
+    if not line:
+        return _("People will be asked the standard sentence.")
+    return _("People will be asked to agree to:") + f"\n> {escape(line, 900)}"
 
 
 def mentions_set(*, on: bool) -> str:
     """Whether the member is mentioned."""
-    return "I will mention you when your own orders need you." if on else "I will not mention you any more."
+    if on:
+        return _("I will mention you when your own orders need you.")
+    return _("I will not mention you any more.")

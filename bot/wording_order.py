@@ -11,12 +11,14 @@ from storage.domain.choice import Choice
 from storage.domain.errors import Fault
 from storage.domain.measurement import Measurement, ScaleChoice
 from storage.domain.signs import Sign
+from storage.speech import Sentence, _, decimal, later, translated
 from storage.usage import Use
 from storage.words import (
     because_sentence,
     duration,
     flag_sentences,
     measurement_line,
+    percent,
     scale_sentence,
     size,
     votes_words,
@@ -27,27 +29,33 @@ STALL_S = 120
 """After so long without a word from the GPU the member is told."""
 VOTE_EMOJI = "\N{THUMBS UP SIGN}"
 
-_DOING: dict[str, str] = {
-    "loading": "loading the base model",
-    "caching": "looking at the pictures",
-    "training": "learning",
-    "exporting": "writing the file",
-    "previewing": "drawing previews",
-    "measuring": "measuring",
-    "sweeping": "trying scales",
-    "packing": "packing the files",
-    "stalled": "waiting for the machine",
+_DOING: dict[str, Sentence] = {
+    "loading": later("loading the base model"),
+    "caching": later("looking at the pictures"),
+    "training": later("learning"),
+    "exporting": later("writing the file"),
+    "previewing": later("drawing previews"),
+    "measuring": later("measuring"),
+    "sweeping": later("trying scales"),
+    "packing": later("packing the files"),
+    "stalled": later("waiting for the machine"),
 }
+
+
+_LEARNING = later("error on the training pictures at {share} of the base model's: it is learning")
+_NOT_LEARNING = later("error on the training pictures at {share} of the base model's: nothing learned yet")
 
 
 def doing_words(stage: str) -> str:
     """What the GPU is doing, by the stage that the worker writes."""
-    return _DOING.get(stage, stage)
+    return _DOING[stage]() if stage in _DOING else stage
 
 
 def how_far(stage: str, step: int, steps: int) -> str:
     """Only learning goes in steps; the rest is counted in pictures, scales and files."""
-    return f"step {step} of {steps}" if stage == "training" else f"{step} of {steps}"
+    if stage == "training":
+        return _("step {step} of {steps}", step=step, steps=steps)
+    return _("{done} of {all}", done=step, all=steps)
 
 
 def bar(share: float, width: int = 16) -> str:
@@ -58,7 +66,7 @@ def bar(share: float, width: int = 16) -> str:
 
 def waiting(name: str, place: str) -> str:
     """The status message of a queued order; `place` from `wording.in_line`."""
-    return f"**{escape(name)}** is {place}."
+    return _("**{name}** is {place}.", name=escape(name), place=place)
 
 
 def progress(
@@ -73,30 +81,33 @@ def progress(
     signs: Sequence[Sign] = (),
 ) -> str:
     """The status message of an order in training: what is going on, how far, how long still, how well."""
-    lines = [f"**{escape(name)}**: {doing_words(doing)}"]
+    lines = [_("**{name}**: {what}", name=escape(name), what=doing_words(doing))]
     if steps:
         lines.append(f"{bar(step / steps)} {how_far(doing, step, steps)}")
     if seconds_left is not None and silent_s < STALL_S:
-        lines.append(f"about {duration(seconds_left)} left")
+        lines.append(_("about {time} left", time=duration(seconds_left)))
     if loss_ratio is not None:
-        better = "it is learning" if loss_ratio < 1 else "nothing learned yet"
-        lines.append(f"error on the training pictures at {100 * loss_ratio:.0f} % of the base model's: {better}")
+        share = percent(loss_ratio).replace("\u00a0", " ")
+        lines.append((_LEARNING if loss_ratio < 1 else _NOT_LEARNING)(share=share))
     lines += [careful(sign) for sign in signs]
     if silent_s >= STALL_S:
         lines.append(
-            f"I have heard nothing from the machine for {duration(silent_s)}. The order is safe and goes on where it was."
+            _(
+                "I have heard nothing from the machine for {time}. The order is safe and goes on where it was.",
+                time=duration(silent_s),
+            )
         )
     return "\n".join(lines)
 
 
 def careful(sign: Sign) -> str:
     """A warning sign of the training."""
-    return f"Careful. {sign_sentence(sign)}"
+    return _("Careful. {what}", what=sign_sentence(sign))
 
 
 def trained(name: str) -> str:
     """The status message once the last checkpoint is there."""
-    return f"**{escape(name)}**: training is done, the vote is open."
+    return _("**{name}**: training is done, the vote is open.", name=escape(name))
 
 
 def grid_caption(
@@ -104,20 +115,34 @@ def grid_caption(
 ) -> str:
     """The text over a grid: which checkpoint, what was measured, what is odd since the one before, how to vote."""
     lines = [
-        f"**Checkpoint {number} of {of}** (step {step} of {steps}). Left: the base model without the LoRA; right of it: with it.",
+        _(
+            "**Checkpoint {number} of {of}** (step {step} of {steps}). "
+            "Left: the base model without the LoRA; right of it: with it.",
+            number=number,
+            of=of,
+            step=step,
+            steps=steps,
+        ),
         measurement_line(measurement),
         *flag_sentences(measurement),
         *map(careful, signs),
-        f"React with {VOTE_EMOJI} if this is a good one; you may vote for several.",
+        _("React with {emoji} if this is a good one; you may vote for several.", emoji=VOTE_EMOJI),
     ]
     return clip("\n".join(lines))
 
 
 def grid_alt(*, step: int, name: str) -> str:
     """The grid's description for people who do not see it."""
-    return (
-        f"Grid of previews at step {step} of {escape(name, 60)}: a row per prompt, the first column without the LoRA."
+    return _(
+        "Grid of previews at step {step} of {name}: a row per prompt, the first column without the LoRA.",
+        step=step,
+        name=escape(name, 60),
     )
+
+
+def sheet_alt(steps: Sequence[int]) -> str:
+    """The ballot sheet's description for people who do not see it."""
+    return _("All checkpoints side by side: steps {steps}.", steps=", ".join(map(str, steps)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,17 +158,26 @@ class SheetRow:
 def sheet(*, name: str, rows: Sequence[SheetRow], deadline: datetime | None) -> str:
     """The side-by-side ballot: which emoji is which checkpoint, until when (None: closed), what decides."""
     lines = [
-        f"**Which {escape(name)} is best?** React with its number, or under its grid; each person counts once per checkpoint."
+        _(
+            "**Which {name} is best?** React with its number, or under its grid; each person counts once per checkpoint.",
+            name=escape(name),
+        )
     ]
     for row in rows:
         broken = f" {' '.join(flag_sentences(row.measurement))}" if row.measurement and row.measurement.flags else ""
         lines.append(
-            f"{row.emoji} step {row.step}: {votes_words(row.votes)}. {measurement_line(row.measurement)}{broken}"
+            _(
+                "{emoji} step {step}: {votes}. {measured}",
+                emoji=row.emoji,
+                step=row.step,
+                votes=votes_words(row.votes),
+                measured=measurement_line(row.measurement) + broken,
+            )
         )
     lines.append(
-        f"Open until {when(deadline)}. Most votes win; where nobody votes, the measured best is taken."
+        _("Open until {when}. Most votes win; where nobody votes, the measured best is taken.", when=when(deadline))
         if deadline
-        else "The vote is closed."
+        else _("The vote is closed.")
     )
     return clip("\n".join(lines))
 
@@ -151,8 +185,13 @@ def sheet(*, name: str, rows: Sequence[SheetRow], deadline: datetime | None) -> 
 def closed(*, name: str, choice: Choice) -> str:
     """What the ballot decided, why, and what happens next."""
     lines = [
-        f"**{escape(name)}**: the vote is closed, **step {choice.step}** it is. {because_sentence(choice)}",
-        "Its best scale is measured next, then the file is handed over.",
+        _(
+            "**{name}**: the vote is closed, **step {step}** it is. {because}",
+            name=escape(name),
+            step=choice.step,
+            because=because_sentence(choice),
+        ),
+        _("Its best scale is measured next, then the file is handed over."),
     ]
     return clip("\n".join(lines))
 
@@ -181,21 +220,31 @@ class DeliveryCard:
     """Its address on the operator's model hub."""
 
 
+_READY_MENTIONED = later("{owner}, **{name}** is ready. Trigger word: **{trigger}**")
+_READY = later("**{name}** is ready. Trigger word: **{trigger}**")
+
+
 def card(data: DeliveryCard) -> str:
     """The card: the file, why this one, at which scale, how to use it."""
-    hello = f"{mention(data.owner_id)}, " if data.owner_id else ""
     lines = [
-        f"{hello}**{escape(data.name)}** is ready. Trigger word: **{data.trigger}**",
-        f"Step {data.choice.step}. {because_sentence(data.choice)}",
+        _READY_MENTIONED(owner=mention(data.owner_id), name=escape(data.name), trigger=data.trigger)
+        if data.owner_id
+        else _READY(name=escape(data.name), trigger=data.trigger),
+        _("Step {step}. {because}", step=data.choice.step, because=because_sentence(data.choice)),
         measurement_line(data.measurement),
         scale_sentence(data.scale) if data.scale else "",
         _handed(data),
-        "Try: " + "; ".join(f"`{escape_code(p)}`" for p in data.prompts) if data.prompts else "",
-        *(f"- {use.tool}: {use.say}" + (f" `{escape_code(use.code)}`" if use.code else "") for use in data.how),
-        f"Licence: {data.licence}." if data.licence else "",
-        f"On the model hub: <{data.shared}>" if data.shared else "",
+        _("Try: {prompts}", prompts="; ".join(f"`{escape_code(p)}`" for p in data.prompts)) if data.prompts else "",
+        *(_use(use) for use in data.how),
+        _("Licence: {licence}.", licence=data.licence) if data.licence else "",
+        _("On the model hub: {link}", link=f"<{data.shared}>") if data.shared else "",
     ]
     return clip("\n".join(line for line in lines if line))
+
+
+def _use(use: Use) -> str:
+    line = _("- {tool}: {what}", tool=use.tool, what=use.say)
+    return f"{line} `{escape_code(use.code)}`" if use.code else line
 
 
 def escape_code(text: str) -> str:
@@ -206,49 +255,79 @@ def escape_code(text: str) -> str:
 def _handed(data: DeliveryCard) -> str:
     about = size(data.file_bytes)
     if data.way == "download":
-        return f"The file ({about}) is too large to attach here: press Download, the link is for you only."
+        return _("The file ({size}) is too large to attach here: press Download, the link is for you only.", size=about)
     if data.way == "compact":
-        loss = (
-            f" It loses about {100 * data.compact_loss:.1f} % of the effect." if data.compact_loss is not None else ""
-        )
-        return f"The file ({about}) is too large to attach here, so this is a compact version.{loss}"
-    return f"The file ({about}) and its notes are attached."
+        said = _("The file ({size}) is too large to attach here, so this is a compact version.", size=about)
+        if data.compact_loss is None:
+            return said
+        loss = _("It loses about {percent} % of the effect.", percent=decimal(100 * data.compact_loss, 1))
+        return f"{said} {loss}"
+    return _("The file ({size}) and its notes are attached.", size=about)
+
+
+_ADVICE = {
+    Fault.PICTURES: later("Start a new order with other pictures."),
+    Fault.MACHINE: later("Press Retry; your pictures are kept for it."),
+    Fault.PROGRAM: later("Press Retry once; if it fails again, tell the people who run this bot."),
+}
 
 
 def failure(*, name: str, fault: str | None, reason: str, retry: bool) -> str:
     """A failed order: whose fault, what happened, what to do."""
-    advice = {
-        Fault.PICTURES: "Start a new order with other pictures.",
-        Fault.MACHINE: "Press Retry; your pictures are kept for it.",
-        Fault.PROGRAM: "Press Retry once; if it fails again, tell the people who run this bot.",
-    }
     lines = [
-        f"**{escape(name)}** could not be finished. The cause is {fault_words(fault)}.",
-        f"What happened: {escape(reason, 300)}" if reason else "",
-        advice[Fault(fault) if fault else Fault.PROGRAM] if retry else "",
+        _("**{name}** could not be finished. The cause is {cause}.", name=escape(name), cause=fault_words(fault)),
+        _("What happened: {reason}", reason=escape(translated(reason), 300)) if reason else "",
+        _ADVICE[Fault(fault) if fault else Fault.PROGRAM]() if retry else "",
     ]
     return clip("\n".join(line for line in lines if line))
 
 
 def given_up(name: str) -> str:
     """A failed order that was not tried again."""
-    return f"**{escape(name)}** is closed: it could not be finished, and its pictures are deleted. /train begins a new one."
+    return _(
+        "**{name}** is closed: it could not be finished, and its pictures are deleted. /train begins a new one.",
+        name=escape(name),
+    )
 
 
 def once_more(*, name: str, trigger: str) -> str:
     """The delivered file again, for its owner alone."""
-    return f"Here is the file of **{escape(name)}**. Trigger word: **{trigger}**."
+    return _("Here is the file of **{name}**. Trigger word: **{trigger}**.", name=escape(name), trigger=trigger)
 
 
 def taken(*, name: str, step: int, trigger: str, goes_on: bool) -> str:
     """The owner takes a checkpoint's file, on the way or once the order has ended."""
-    more = " The order goes on as before." if goes_on else ""
-    return f"**{escape(name)}** as it was at step {step}. Trigger word: **{trigger}**.{more}"
+    said = _(
+        "**{name}** as it was at step {step}. Trigger word: **{trigger}**.",
+        name=escape(name),
+        step=step,
+        trigger=trigger,
+    )
+    return said + " " + _("The order goes on as before.") if goes_on else said
 
 
-NO_PICTURE = "Its picture cannot be shown here; what was measured still tells something, and it can be voted for."
-FILE_GONE = "That file is no longer kept: checkpoints that were not chosen are deleted some time after the end."
-CLOSING = "The vote is closing; the result comes into the thread in a moment."
-LINK_READY = "Here is your link; it works for a few minutes and for you only. Press Download again for a new one."
-NO_WAY = "The file is too large to attach here, and this bot has no address to download from. The people who run it can set one."
+def thread_below(name: str) -> str:
+    """The message that a thread is made from where the plan card is gone."""
+    return _("**{name}**: the order's thread is below.", name=escape(name))
+
+
+NO_PICTURE = later(
+    "Its picture cannot be shown here; what was measured still tells something, and it can be voted for."
+)
+FILE_GONE = later("That file is no longer kept: checkpoints that were not chosen are deleted some time after the end.")
+CLOSING = later("The vote is closing; the result comes into the thread in a moment.")
+LINK_READY = later(
+    "Here is your link; it works for a few minutes and for you only. Press Download again for a new one."
+)
+NO_WAY = later(
+    "The file is too large to attach here, and this bot has no address to download from. The people who run it can set one."
+)
 """Short answers of ballots and deliveries."""
+ALTS = {
+    "preview": later("A picture drawn with the LoRA at the recommended scale; its file carries the ComfyUI workflow."),
+    "strip": later("The same prompts drawn at rising scales of the LoRA, from left to right."),
+}
+"""Descriptions of pictures that are handed over, by role."""
+TAKE_THIS, TAKE_NOW, FINISH = later("Take this one"), later("Take the file now"), later("Finish the vote now")
+DOWNLOAD, WHOLE_ORDER, RETRY = later("Download"), later("See the whole order"), later("Retry")
+"""Buttons in a thread."""

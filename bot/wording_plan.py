@@ -10,33 +10,34 @@ from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, pictures, pi
 from storage.domain.bases import BASES
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan, Validation
+from storage.speech import Sentence, _, later, ngettext
 from storage.words import duration, size, taught_sentences
 
-SUBJECT_WORDS: dict[SubjectType, str] = {
-    SubjectType.PERSON: "a person",
-    SubjectType.STYLE: "a style",
-    SubjectType.OBJECT: "an object",
-    SubjectType.CHARACTER: "a character or pet",
+SUBJECT_WORDS: dict[SubjectType, Sentence] = {
+    SubjectType.PERSON: later("a person"),
+    SubjectType.STYLE: later("a style"),
+    SubjectType.OBJECT: later("an object"),
+    SubjectType.CHARACTER: later("a character or pet"),
 }
 """What members read for the subject types."""
 
-ABOUT_TITLE = "What is it?"
-NAME_LABEL = "What to call it"
-NAME_ABOUT = "Left empty, it is called by its trigger word."
-CLASS_WORD_LABEL = "One plain word for what it is"
+ABOUT_TITLE = later("What is it?")
+NAME_LABEL = later("What to call it")
+NAME_ABOUT = later("Left empty, it is called by its trigger word.")
+CLASS_WORD_LABEL = later("One plain word for what it is")
 """The form that asks what pictures of a message did not tell."""
 
 
 def class_word_about(standard: str) -> str:
     """What the class word is for, and what is taken without one."""
-    return f"Such as dog, teapot or watercolour: the word that it is learned as. Left empty: {standard}."
+    return _("Such as dog, teapot or watercolour: the word that it is learned as. Left empty: {word}.", word=standard)
 
 
-STANDARD_CONSENT = (
+STANDARD_CONSENT = later(
     "I have the consent of the person in these pictures to make an image model of them, "
     "and I will not use it to deceive or harm."
 )
-RIGHTS = (
+RIGHTS = later(
     "Send only pictures that you may use for this. For pictures of a person you need that person's consent; you will be asked "
     "before the start. They are kept for this order alone and deleted afterwards."
 )
@@ -110,18 +111,25 @@ class PlanCard:
     hub_public: bool = False
 
 
+_STATES = {
+    "draft": later("the plan"),
+    "started": later("started"),
+    "cancelled": later("cancelled"),
+    "expired": later("expired"),
+}
+
+
 def title(card: PlanCard) -> str:
     """The card's heading."""
-    state = {"draft": "the plan", "started": "started", "cancelled": "cancelled", "expired": "expired"}[card.state]
-    return f"{escape(card.name, 60)} – {state}"
+    return _("{name} – {state}", name=escape(card.name, 60), state=_STATES[card.state]())
 
 
 def text(card: PlanCard) -> str:
     """The card's body, in the limits of an embed."""
     if card.state == "cancelled":
-        return "This order was cancelled; its pictures are deleted."
+        return _("This order was cancelled; its pictures are deleted.")
     if card.state == "expired":
-        return (
+        return _(
             "This draft was not started in time, so it has expired; its pictures are deleted. /train begins a new one."
         )
     parts = [_what(card), _pictures(card), *_recipe(card), *_when(card), _delivery(card), _shared(card), *_next(card)]
@@ -132,104 +140,169 @@ def _shared(card: PlanCard) -> str:
     """Said before Start, so that nobody's LoRA goes anywhere unasked."""
     if not card.hub:
         return ""
-    seen = "for everybody to see" if card.hub_public else "in private"
-    return f"The finished LoRA and what it draws are also put on a model hub ({escape(card.hub)}), {seen}; your pictures never are."
+    return (_SHARED_OPENLY if card.hub_public else _SHARED_IN_PRIVATE)(place=escape(card.hub))
+
+
+_SHARED_OPENLY = later(
+    "The finished LoRA and what it draws are also put on a model hub ({place}), for everybody to see; your pictures never are."
+)
+_SHARED_IN_PRIVATE = later(
+    "The finished LoRA and what it draws are also put on a model hub ({place}), in private; your pictures never are."
+)
 
 
 def _what(card: PlanCard) -> str:
-    return (
-        f"**What:** {SUBJECT_WORDS[card.subject_type]} ({escape(card.class_word, 40)}). "
-        f"Its new word, the trigger, is **{card.trigger}**.\n**Base model:** {_base(card.base)}"
+    what = _(
+        "**What:** {kind} ({word}). Its new word, the trigger, is **{trigger}**.",
+        kind=SUBJECT_WORDS[card.subject_type](),
+        word=escape(card.class_word, 40),
+        trigger=card.trigger,
     )
+    return what + "\n" + _("**Base model:** {base}", base=_base(card.base))
 
 
 def _base(name: str) -> str:
     """Under which terms the LoRA will be is said before Start where they forbid what people may have in mind."""
     if name == "pocket":
-        return "the pocket, a tiny demonstration model that learns drawings in minutes."
+        return _("the pocket, a tiny demonstration model that learns drawings in minutes.")
     if name not in BASES:
         return f"{escape(name, 90)}."
-    licence = BASES[name].licence
-    terms = f" **Not for commercial use**, and this LoRA neither: {licence.name}, <{licence.url}>."
-    return f"{BASES[name].title}.{terms if licence.non_commercial else ''}"
+    base = BASES[name]
+    if not base.licence.non_commercial:
+        return f"{base.title}."
+    return _(
+        "{base}. **Not for commercial use**, and this LoRA neither: {licence}, {link}.",
+        base=base.title,
+        licence=base.licence.name,
+        link=f"<{base.licence.url}>",
+    )
 
 
 def _pictures(card: PlanCard) -> str:
-    lines = [
-        f"**Pictures:** {pictures(card.kept)} taken" + (f", {len(card.refused)} not used:" if card.refused else ".")
-    ]
+    lines = [_counted(card.kept, len(card.refused))]
     lines += [f"- {line}" for line in listed(pictures_refused([(r.name, r.fault, r.detail) for r in card.refused]), 12)]
-    lines += ["**Looked at closely:**", *card.examined] if card.examined and card.state == "draft" else []
+    lines += [_("**Looked at closely:**"), *card.examined] if card.examined and card.state == "draft" else []
     lines += [card.captions] if card.captions else []
     if card.fetching:
-        lines.append(f"{pictures(card.fetching)} still being looked at …")
+        lines.append(
+            ngettext(
+                "{count} picture still being looked at …", "{count} pictures still being looked at …", card.fetching
+            )
+        )
     return "\n".join(lines)
+
+
+def _counted(kept: int, refused: int) -> str:
+    if not refused:
+        return ngettext("**Pictures:** {count} picture taken.", "**Pictures:** {count} pictures taken.", kept)
+    return ngettext(
+        "**Pictures:** {count} picture taken, {others} not used:",
+        "**Pictures:** {count} pictures taken, {others} not used:",
+        kept,
+        others=refused,
+    )
 
 
 def _recipe(card: PlanCard) -> list[str]:
     plan = card.plan
     if plan is None:
         return []
-    checks = f"{len(plan.checkpoint_steps)} times on the way you see what it can draw, and people vote for the best."
     lines = [
-        f"**Recipe:** {plan.steps} small steps of learning, because {_why(card)} {checks}",
-        f"{_validation(plan)} Rank {plan.rank}, rate {plan.learning_rate:g} (`{plan.recipe}`).",
+        _(
+            "**Recipe:** {steps} small steps of learning, because {why}",
+            steps=plan.steps,
+            why=_WHY[card.subject_type](pictures=pictures(card.kept)),
+        )
+        + " "
+        + _looks(len(plan.checkpoint_steps)),
+        _validation(plan)
+        + " "
+        + _(
+            "Rank {rank}, rate {rate} (`{recipe}`).", rank=plan.rank, rate=f"{plan.learning_rate:g}", recipe=plan.recipe
+        ),
         *taught_sentences(plan),
     ]
     return ["\n".join(lines)]
 
 
-def _why(card: PlanCard) -> str:
-    kinds = {
-        SubjectType.PERSON: "a face needs gentle learning",
-        SubjectType.STYLE: "a style shows in every picture and is learned in fewer steps",
-        SubjectType.OBJECT: "an object is learned a little faster than a face",
-        SubjectType.CHARACTER: "a character has more to it than an object",
-    }
-    return f"{kinds[card.subject_type]} and {pictures(card.kept)} bear about so many before they are learned by heart."
+def _looks(count: int) -> str:
+    return ngettext(
+        "{count} time on the way you see what it can draw, and people vote for the best.",
+        "{count} times on the way you see what it can draw, and people vote for the best.",
+        count,
+    )
+
+
+_WHY: dict[SubjectType, Sentence] = {
+    SubjectType.PERSON: later(
+        "a face needs gentle learning and {pictures} bear about so many before they are learned by heart."
+    ),
+    SubjectType.STYLE: later(
+        "a style shows in every picture and is learned in fewer steps and {pictures} bear about so many before they are "
+        "learned by heart."
+    ),
+    SubjectType.OBJECT: later(
+        "an object is learned a little faster than a face and {pictures} bear about so many before they are learned by heart."
+    ),
+    SubjectType.CHARACTER: later(
+        "a character has more to it than an object and {pictures} bear about so many before they are learned by heart."
+    ),
+}
 
 
 def _validation(plan: Plan) -> str:
-    aside = pictures(len(plan.held_out))
-    return {
-        Validation.NONE: "All pictures are learned from: with under 6 none can be kept aside as a check.",
-        Validation.VETO: f"I keep {aside} aside to notice learning by heart.",
-        Validation.FULL: f"I keep {aside} aside to measure what was really learned.",
-    }[plan.validation]
+    aside = len(plan.held_out)
+    if plan.validation is Validation.NONE:
+        return _("All pictures are learned from: with under 6 none can be kept aside as a check.")
+    if plan.validation is Validation.VETO:
+        return ngettext(
+            "I keep {count} picture aside to notice learning by heart.",
+            "I keep {count} pictures aside to notice learning by heart.",
+            aside,
+        )
+    return ngettext(
+        "I keep {count} picture aside to measure what was really learned.",
+        "I keep {count} pictures aside to measure what was really learned.",
+        aside,
+    )
 
 
 def _when(card: PlanCard) -> list[str]:
     if card.training:
-        return ["**When:** it is training now; its thread shows how far it is."]
+        return [_("**When:** it is training now; its thread shows how far it is.")]
     if card.prospect is None:
         return []
     ahead = card.prospect
-    about = (
-        duration(ahead.work_s)
-        if ahead.measured
-        else f"{duration(ahead.work_s)} (a guess: nothing was measured here yet)"
-    )
-    if card.state == "started":
-        lines = [f"**When:** {in_line(ahead.place, ahead.wait_s)}. Training takes about {about}."]
-    else:
-        lines = [f"**When:** if you start now, {in_line(ahead.place, ahead.wait_s)}. Training takes about {about}."]
-    lines.append(f"Then people vote for {duration(card.ballot_s)}; you can close the vote earlier.")
+    about = duration(ahead.work_s)
+    if not ahead.measured:
+        about = _("{time} (a guess: nothing was measured here yet)", time=about)
+    said = _WHEN_STARTED if card.state == "started" else _WHEN_DRAFT
+    lines = [said(place=in_line(ahead.place, ahead.wait_s), time=about)]
+    lines.append(_("Then people vote for {time}; you can close the vote earlier.", time=duration(card.ballot_s)))
     if ahead.paused:
-        lines.append("Training is paused by the people who run this bot: your order waits until it goes on.")
+        lines.append(_("Training is paused by the people who run this bot: your order waits until it goes on."))
     elif not ahead.workers:
-        lines.append("No machine is training at the moment: your order waits until one is back.")
+        lines.append(_("No machine is training at the moment: your order waits until one is back."))
     return ["\n".join(lines)]
 
 
+_WHEN_STARTED = later("**When:** {place}. Training takes about {time}.")
+_WHEN_DRAFT = later("**When:** if you start now, {place}. Training takes about {time}.")
+_DELIVERY = {
+    "attach": later("**The file** (about {size}) will be attached to a message."),
+    "download": later(
+        "**The file** (about {size}) is larger than this server's upload limit of {limit}: you get a "
+        "Download button that only you can use."
+    ),
+    "compact": later(
+        "**The file** (about {size}) is larger than this server's upload limit of {limit}: a compact "
+        "version that fits is attached, and I say what it loses."
+    ),
+}
+
+
 def _delivery(card: PlanCard) -> str:
-    about = f"about {size(card.file_bytes)}"
-    return {
-        "attach": f"**The file** ({about}) will be attached to a message.",
-        "download": f"**The file** ({about}) is larger than this server's upload limit of {size(card.limit_bytes)}: you get a "
-        "Download button that only you can use.",
-        "compact": f"**The file** ({about}) is larger than this server's upload limit of {size(card.limit_bytes)}: a compact "
-        "version that fits is attached, and I say what it loses.",
-    }[card.way]
+    return _DELIVERY[card.way](size=size(card.file_bytes), limit=size(card.limit_bytes))
 
 
 def _next(card: PlanCard) -> list[str]:
@@ -237,21 +310,39 @@ def _next(card: PlanCard) -> list[str]:
         return []
     lines: list[str] = []
     if card.plan is None and not card.fetching:
-        missing = MIN_PICTURES - card.kept
-        lines.append(f"{pictures(missing)} more needed before this can start: press **Add pictures**.")
+        lines.append(
+            ngettext(
+                "{count} picture more needed before this can start: press **Add pictures**.",
+                "{count} pictures more needed before this can start: press **Add pictures**.",
+                MIN_PICTURES - card.kept,
+            )
+        )
     if card.expires_at is not None:
-        lines.append(f"Nothing happens until you press Start. This draft waits until {when(card.expires_at)}.")
+        lines.append(
+            _("Nothing happens until you press Start. This draft waits until {when}.", when=when(card.expires_at))
+        )
     return ["\n".join(lines)] if lines else []
 
 
 def consent(line: str) -> str:
     """What the owner of an order for a person agrees to; `line` is the server's own, or empty."""
-    said = escape(line, 600) if line else STANDARD_CONSENT
-    return f"These are pictures of a person. Please read this and agree only if it is true:\n> {said}"
+    said = escape(line, 600) if line else STANDARD_CONSENT()
+    return _("These are pictures of a person. Please read this and agree only if it is true:") + f"\n> {said}"
 
 
 def started(thread_id: int | str | None, prospect: Prospect) -> str:
     """The short answer to Start."""
-    where = f" Follow it in <#{int(thread_id)}>." if thread_id else ""
-    paused = " Training is paused at the moment; it starts when that is over." if prospect.paused else ""
-    return f"Started: {in_line(prospect.place, prospect.wait_s)}.{where}{paused}"
+    parts = [_("Started: {place}.", place=in_line(prospect.place, prospect.wait_s))]
+    parts += [_("Follow it in {thread}.", thread=f"<#{int(thread_id)}>")] if thread_id else []
+    parts += [_("Training is paused at the moment; it starts when that is over.")] if prospect.paused else []
+    return " ".join(parts)
+
+
+START, ADD_PICTURES, CAPTIONS = later("Start"), later("Add pictures"), later("Captions")
+KEEP_ALL, CANCEL, AGREE = later("Keep all as they are"), later("Cancel"), later("I agree: start")
+"""Buttons of a plan card."""
+TRAIN_TITLE = later("Train a LoRA from pictures")
+WHICH_SUBJECT = later("What do the pictures show?")
+UPLOAD_TITLES = (later("Pictures"), later("More pictures"), later("Even more pictures"))
+UPLOAD_ABOUT = later("JPEG, PNG, WebP or HEIC; 8 to 20 in all work best")
+"""The form of `/train`."""

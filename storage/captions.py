@@ -20,6 +20,7 @@ from storage.domain.errors import LorasmithError, OrderFault, OrderRefused
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import SubjectType
 from storage.drafts import kept, locked_order, pictures_of
+from storage.speech import _
 from storage.tables import Picture
 
 MAX_BYTES = 1 << 20
@@ -28,6 +29,11 @@ MOST_COMPARED = 500
 """Names that a wrong one is compared with."""
 TEXT_KEYS = ("text", "caption", "prompt")
 """How a line of metadata may call its caption: Hugging Face's image folders say `text`."""
+
+
+def too_large(name: str) -> str:
+    """Said of a file that is no text of captions."""
+    return _("{name} is larger than {most} MiB; captions are a few words a picture.", name=name, most=MAX_BYTES >> 20)
 
 
 class CaptionsRefused(LorasmithError):
@@ -46,13 +52,17 @@ class Written:
 def decoded(data: bytes, name: str) -> str:
     """The text of a file, with or without a byte order mark. Raises `CaptionsRefused` by the file's name."""
     if len(data) > MAX_BYTES:
-        raise CaptionsRefused(f"{name} is larger than {MAX_BYTES >> 20} MiB; captions are a few words a picture.")
+        raise CaptionsRefused(too_large(name))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CaptionsRefused(f"{name} is not written in UTF-8 (byte {error.start}); save it as UTF-8.") from error
+        raise CaptionsRefused(
+            _("{name} is not written in UTF-8 (byte {place}); save it as UTF-8.", name=name, place=error.start)
+        ) from error
     if "\0" in text:
-        raise CaptionsRefused(f"{name} holds zero bytes: it is no text, or not written in UTF-8; save it as UTF-8.")
+        raise CaptionsRefused(
+            _("{name} holds zero bytes: it is no text, or not written in UTF-8; save it as UTF-8.", name=name)
+        )
     return text
 
 
@@ -70,9 +80,11 @@ def of_metadata(data: bytes, name: str = "metadata.jsonl") -> Written:
     for number, line in enumerate(_lines(decoded(data, name)), 1):
         if not line.strip():
             continue
-        picture, text = _entry(line, f"{name}, line {number}")
+        picture, text = _entry(line, _("{name}, line {number}", name=name, number=number))
         if picture in found:
-            raise CaptionsRefused(f"{name}, line {number} names {picture} a second time.")
+            raise CaptionsRefused(
+                _("{name}, line {number} names {picture} a second time.", name=name, number=number, picture=picture)
+            )
         found[picture] = clean(text)
     return _written(found)
 
@@ -81,21 +93,32 @@ def _entry(line: str, where: str) -> tuple[str, str]:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
-        many = " by itself: the file is one JSON text, and should have one a line" if line.strip() in ("[", "{") else ""
+        example = '{"file_name": "1.jpg", "text": "…"}'
         raise CaptionsRefused(
-            f'{where} is no JSON{many}; a line looks like {{"file_name": "1.jpg", "text": "…"}}.'
+            _(
+                "{where} is no JSON by itself: the file is one JSON text, and should have one a line; "
+                "a line looks like {example}.",
+                where=where,
+                example=example,
+            )
+            if line.strip() in ("[", "{")
+            else _("{where} is no JSON; a line looks like {example}.", where=where, example=example)
         ) from error
     picture = entry.get("file_name") if isinstance(entry, dict) else None
     if not isinstance(picture, str) or not picture:
-        raise CaptionsRefused(f"{where} has no file_name.")
+        raise CaptionsRefused(_("{where} has no file_name.", where=where))
     picture = picture.removeprefix("./")
     if "/" in picture or "\\" in picture:
         raise CaptionsRefused(
-            f"{where} names {picture[:200]}; pictures lie beside the file, so write the name without folders."
+            _(
+                "{where} names {picture}; pictures lie beside the file, so write the name without folders.",
+                where=where,
+                picture=picture[:200],
+            )
         )
     text = next((entry[key] for key in TEXT_KEYS if key in entry), None)
     if not isinstance(text, str):
-        raise CaptionsRefused(f"{where} has no text for {picture}.")
+        raise CaptionsRefused(_("{where} has no text for {picture}.", where=where, picture=picture))
     return picture, text
 
 
@@ -107,7 +130,7 @@ def of_lines(text: str, names: Sequence[str]) -> Written:
             continue
         name, rest = _addressed(line.strip(), names, number)
         if name in found:
-            raise CaptionsRefused(f"line {number} is for {name}, which had a line already.")
+            raise CaptionsRefused(_("line {number} is for {name}, which had a line already.", number=number, name=name))
         found[name] = clean(rest)
     return _written(found)
 
@@ -116,14 +139,22 @@ def _addressed(line: str, names: Sequence[str], number: int) -> tuple[str, str]:
     if match := re.match(r"#(\d{1,4})\b", line):
         place, rest = int(match[1]), line[match.end() :].strip()
         if not 1 <= place <= len(names):
-            raise CaptionsRefused(f"line {number} is for picture #{place}, and there is none.")
+            raise CaptionsRefused(
+                _("line {number} is for picture #{place}, and there is none.", number=number, place=place)
+            )
         name = names[place - 1]
         rest = rest[len(name) :] if rest.startswith(name) else rest.partition(":")[1] + rest.partition(":")[2]
         return name, rest.lstrip(": ")
     for name in sorted(names, key=len, reverse=True):
         if line.startswith(f"{name}:"):
             return name, line[len(name) + 1 :]
-    raise CaptionsRefused(f'line {number} names no picture of this order; a line looks like "#1 {names[0]}: …".')
+    raise CaptionsRefused(
+        _(
+            'line {number} names no picture of this order; a line looks like "{example}".',
+            number=number,
+            example=f"#1 {names[0]}: …",
+        )
+    )
 
 
 def _written(found: dict[str, str]) -> Written:

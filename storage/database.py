@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -62,7 +63,7 @@ class Database:
 
         `fn` may run again in a new transaction where PostgreSQL broke one off, so all its effects belong to the session.
         """
-        call = partial(self._run, fn, *args, **kwargs)
+        call = partial(copy_context().run, self._run, fn, *args, **kwargs)  # the language in force goes along
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _run(self, fn: Callable[Concatenate[Session, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -8,11 +8,18 @@ from storage.domain.bases import BASES
 from storage.domain.orders import prompt_with
 from storage.lora_file.architectures import ARCHITECTURES
 from storage.lora_file.keymaps import unchecked
+from storage.speech import _, translated
 
 
 def licence_of(base: str) -> str:
     """The licence line of a base model: a LoRA is used under its base's terms."""
-    return BASES[base].terms if base in BASES else f"the licence of {base}"
+    if base not in BASES:
+        return _("the licence of {base}", base=base)
+    known = BASES[base]
+    name = translated(known.licence.name)
+    if not known.licence.says:
+        return name
+    return _("{base}, {licence}: {terms}", base=known.title, licence=name, terms=translated(known.licence.says))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +40,11 @@ def how_to_use(
     """
     words = words or prompt_with(trigger=trigger, class_word=class_word, subject_type=subject_type)
     pipe = f'pipe.load_lora_weights("{stem}.safetensors", adapter_name="a"); pipe.set_adapters("a", {scale:.2f})'
-    comfyui = f"put the file into models/loras and drop the preview picture on the canvas, or Load LoRA at {scale:.2f}."
-    webui = "put file and json into models/Lora and write"
+    comfyui = _(
+        "put the file into models/loras and drop the preview picture on the canvas, or Load LoRA at {scale}.",
+        scale=f"{scale:.2f}",
+    )
+    webui = _("put file and json into models/Lora and write")
     asked = [
         Use(tool="ComfyUI", say=comfyui),
         Use(tool=_webui(base), say=webui, code=f"<lora:{stem}:{scale:.2f}> {words}"),
@@ -42,11 +52,11 @@ def how_to_use(
     missing = _unchecked(base)
     title = ARCHITECTURES[base].title if base in ARCHITECTURES else base
     unknown = [use.tool for use in asked if _ids(use.tool) <= missing]
-    note = f"not checked with {title}: no version that we could run knows it."
+    note = _("not checked with {base}: no version that we could run knows it.", base=title)
     return [
         *(use for use in asked if use.tool not in unknown),
         *([Use(tool=", ".join(unknown), say=note)] if unknown else []),
-        Use(tool="diffusers", say=f"load {title} as pipe, then", code=pipe),
+        Use(tool="diffusers", say=_("load {base} as pipe, then", base=title), code=pipe),
     ]
 
 

@@ -5,19 +5,27 @@ Plain sentences without markup; whoever shows them escapes or formats.
 
 from __future__ import annotations
 
+import re
+
 from storage.domain.choice import Because, Choice
+from storage.domain.lifecycle import TABLE, Stage
 from storage.domain.measurement import Flag, Measurement, ScaleChoice
 from storage.domain.plan import Departure, Fit, Plan, Validation
+from storage.speech import ENGLISH, Sentence, _, decimal, later, ngettext, spoken, translated
 from storage.words_concepts import concept_lines
+from storage.words_stopping import ended_early, may_end_early
 
-FLAG_WORDS: dict[Flag, str] = {
-    Flag.NAN: "its numbers went wrong, so it cannot win",
-    Flag.BLACK: "it draws black pictures, so it cannot win",
-    Flag.COLLAPSED: "it draws nearly the same picture every time, so it cannot win",
-    Flag.VALIDATION_VETO: "it got worse on a picture that it had not seen",
-    Flag.MEMORISED: "it comes very close to copying a training picture",
-    Flag.LEAKS: "it also changes pictures that have nothing to do with the subject",
+
+FLAG_WORDS: dict[Flag, Sentence] = {
+    Flag.NAN: later("its numbers went wrong, so it cannot win"),
+    Flag.BLACK: later("it draws black pictures, so it cannot win"),
+    Flag.COLLAPSED: later("it draws nearly the same picture every time, so it cannot win"),
+    Flag.VALIDATION_VETO: later("it got worse on a picture that it had not seen"),
+    Flag.MEMORISED: later("it comes very close to copying a training picture"),
+    Flag.LEAKS: later("it also changes pictures that have nothing to do with the subject"),
 }
+
+_WORDS = re.compile(r"[a-z]{4,}")
 
 HOW_TO_READ = (
     "Likeness: how far the drawn pictures have come from the base model's own (0 %) to yours (100 %). "
@@ -30,25 +38,25 @@ HOW_TO_READ = (
 
 def percent(value: float | None) -> str:
     """A share as whole percent, never broken over two lines; a dash where it was not measured."""
-    return "–" if value is None else f"{100 * value:.0f}\u00a0%"
+    return "–" if value is None else _("{number}\u00a0%", number=f"{100 * value:.0f}")
 
 
 def ratio(value: float | None) -> str:
     """A ratio with two decimals; a dash where it was not measured."""
-    return "–" if value is None else f"{value:.2f}"
+    return "–" if value is None else decimal(value, 2)
 
 
 def measurement_line(measurement: Measurement | None) -> str:
     """The measurements of one checkpoint in one line."""
     if measurement is None:
-        return "Not measured."
+        return _("Not measured.")
     parts = [
-        f"likeness {percent(measurement.likeness)}",
-        f"prompt {percent(measurement.adherence)}",
-        f"spill {percent(measurement.leakage)}",
+        _("likeness {share}", share=percent(measurement.likeness)),
+        _("prompt {share}", share=percent(measurement.adherence)),
+        _("spill {share}", share=percent(measurement.leakage)),
     ]
     if measurement.validation_ratio is not None:
-        parts.append(f"unseen error {ratio(measurement.validation_ratio)}")
+        parts.append(_("unseen error {ratio}", ratio=ratio(measurement.validation_ratio)))
     text = ", ".join(parts)
     return text[0].upper() + text[1:] + "."
 
@@ -56,80 +64,129 @@ def measurement_line(measurement: Measurement | None) -> str:
 def flag_sentences(measurement: Measurement | None) -> list[str]:
     """A warning per flag."""
     flags = measurement.flags if measurement else ()
-    return [f"Careful: {FLAG_WORDS[flag]}." for flag in flags]
+    return [_("Careful: {what}.", what=FLAG_WORDS[flag]()) for flag in flags]
 
 
 def because_sentence(choice: Choice) -> str:
     """Why this checkpoint: votes first, then what was measured and as how many votes that counts."""
-    best = _measured(choice)
+    voted = ngettext("{count} person voted for it", "{count} people voted for it", choice.votes)
     if choice.because is Because.VOTES:
-        others = f"{choice.runner_up_votes} for the next one" if choice.runner_up_votes else "nobody for another"
-        return f"{people(choice.votes)} voted for it, {others}. {best}".strip()
+        return " ".join(part for part in (_ahead(voted, choice.runner_up_votes), _measured(choice)) if part)
     if choice.because is Because.VOTES_AND_MEASUREMENT:
-        return (
-            f"{people(choice.votes)} voted for it and {choice.runner_up_votes} for another, but {_outweighed(choice)}."
+        return _(
+            "{voted} and {others} for another, but {but}.",
+            voted=voted,
+            others=choice.runner_up_votes,
+            but=_outweighed(choice),
         )
     if choice.because is Because.TIE_BROKEN_BY_MEASUREMENT:
-        return f"Several checkpoints had {people(choice.votes)} each; of those this one measured best. {best}".strip()
+        tie = _("Several checkpoints had {people} each; of those this one measured best.", people=people(choice.votes))
+        return " ".join(part for part in (tie, _measured(choice)) if part)
     if choice.because is Because.MEASUREMENT:
-        return "Nobody voted, so the earliest checkpoint that measures as well as the best was taken."
-    votes = f"Several checkpoints had {people(choice.votes)} each" if choice.votes else "Nobody voted"
-    return f"{votes} and nothing could be measured, so the last one was taken."
+        return _("Nobody voted, so the earliest checkpoint that measures as well as the best was taken.")
+    if choice.votes:
+        return _(
+            "Several checkpoints had {people} each and nothing could be measured, so the last one was taken.",
+            people=people(choice.votes),
+        )
+    return _("Nobody voted and nothing could be measured, so the last one was taken.")
+
+
+def _ahead(voted: str, runner_up: int) -> str:
+    if runner_up:
+        return _("{voted}, {others} for the next one.", voted=voted, others=runner_up)
+    return _("{voted}, nobody for another.", voted=voted)
 
 
 def _measured(choice: Choice) -> str:
     if choice.measured_best is None:
         return ""
-    counts = f", which counts as {_votes(choice.pseudo_votes)}" if choice.pseudo_votes else ""
-    if choice.measured_best == choice.step:
-        return f"It also measured best{counts}."
-    return f"By measurement alone it would have been step {choice.measured_best}{counts}; votes decide."
+    votes, step = _votes(choice.pseudo_votes), choice.measured_best
+    if step == choice.step:
+        return (
+            _("It also measured best, which counts as {votes}.", votes=votes) if votes else _("It also measured best.")
+        )
+    if votes:
+        return _(
+            "By measurement alone it would have been step {step}, which counts as {votes}; votes decide.",
+            step=step,
+            votes=votes,
+        )
+    return _("By measurement alone it would have been step {step}; votes decide.", step=step)
 
 
 def _outweighed(choice: Choice) -> str:
-    own = f"{choice.pseudo_votes * choice.share:.1f} of them for this one"
-    return f"what was measured counts as {_votes(choice.pseudo_votes)}, {own}"
+    return _(
+        "what was measured counts as {votes}, {own} of them for this one",
+        votes=_votes(choice.pseudo_votes),
+        own=decimal(choice.pseudo_votes * choice.share, 1),
+    )
 
 
 def _votes(count: float) -> str:
-    return "1 vote" if count == 1 else f"{count:g} votes"
+    """A weight in votes, which need not be whole; empty where it is none."""
+    if not count:
+        return ""
+    return votes_words(int(count)) if count == int(count) else _("{count} votes", count=f"{count:g}")
 
 
 def people(count: int) -> str:
     """A number of people in words."""
-    return "1 person" if count == 1 else f"{count} people"
+    return ngettext("{count} person", "{count} people", count)
 
 
 def votes_words(count: int) -> str:
     """A number of votes in words."""
-    return "1 vote" if count == 1 else f"{count} votes"
+    return ngettext("{count} vote", "{count} votes", count)
+
+
+def stage_words(stage: Stage) -> str:
+    """Where an order is, in the fewest words."""
+    return translated(TABLE[stage].sight)
 
 
 def scale_sentence(scale: ScaleChoice) -> str:
     """The recommended scale and its band."""
     if not scale.measured:
-        return f"Scale {scale.recommended:.2f} to begin with: at the {len(scale.points)} scales tried, none was better."
-    return (
-        f"Recommended scale {scale.recommended:.2f}; good from {scale.low:.2f} to {scale.high:.2f} "
-        f"(measured at {len(scale.points)} scales)."
+        return _(
+            "Scale {scale} to begin with: at the {count} scales tried, none was better.",
+            scale=decimal(scale.recommended, 2),
+            count=len(scale.points),
+        )
+    return _(
+        "Recommended scale {scale}; good from {low} to {high} (measured at {count} scales).",
+        scale=decimal(scale.recommended, 2),
+        low=decimal(scale.low, 2),
+        high=decimal(scale.high, 2),
+        count=len(scale.points),
     )
+
+
+def aside(detail: str) -> str:
+    """What stands in brackets: numbers are the same everywhere; words that no catalogue knows are for who reads English."""
+    known = translated(detail)
+    return "" if spoken() != ENGLISH and known == detail and _WORDS.search(detail) else known
 
 
 def duration(seconds: float) -> str:
     """Seconds in the words of a kitchen clock: rounded up, so that nobody waits longer than was said."""
     whole = max(0, int(-(-seconds // 1)))
     if whole < 60:
-        return f"{whole} s"
+        return _("{seconds} s", seconds=whole)
     if whole < 3600:
-        return f"{-(-whole // 60)} min"
+        return _("{minutes} min", minutes=-(-whole // 60))
     hours, rest = divmod(whole, 3600)
     minutes = rest // 60
-    return f"{hours} h {minutes} min" if minutes and hours < 10 else f"{hours} h"
+    if minutes and hours < 10:
+        return _("{hours} h {minutes} min", hours=hours, minutes=minutes)
+    return _("{hours} h", hours=hours)
 
 
 def size(count: int) -> str:
     """Bytes in the unit that reads best."""
-    return f"{count / 1024 / 1024:.1f} MiB" if count >= 1024 * 1024 else f"{max(1, count // 1024)} KiB"
+    if count >= 1024 * 1024:
+        return _("{count} MiB", count=decimal(count / 1024 / 1024, 1))
+    return _("{count} KiB", count=max(1, count // 1024))
 
 
 def plan_sentences(plan: Plan, pictures: int) -> list[str]:
@@ -146,6 +203,7 @@ def plan_sentences(plan: Plan, pictures: int) -> list[str]:
         f"Views of about {plan.resolution} x {plan.resolution} px{_shown(plan)}.",
         f"Checkpoints after steps {', '.join(map(str, plan.checkpoint_steps))}.",
         kept_aside[plan.validation],
+        *([may_end_early()] if plan.early_stop else []),
         *concept_lines(plan),
     ]
 
@@ -159,7 +217,9 @@ def taught_sentences(plan: Plan) -> list[str]:
     """Where votes on earlier orders changed the recipe; nothing where they did not."""
     revision = plan.recipe.partition("/")[0].partition("+")[2]
     return (
-        [f"Votes on earlier orders changed this recipe (revision {revision} of what was learned)."] if revision else []
+        [_("Votes on earlier orders changed this recipe (revision {revision} of what was learned).", revision=revision)]
+        if revision
+        else []
     )
 
 
@@ -191,6 +251,8 @@ def fit_sentence(fit: Fit) -> str:
 
 def departure_sentence(departure: Departure) -> str:
     """Where the run left its plan."""
+    if departure.kind == "stopped_early":
+        return ended_early(departure.step, departure.reason)
     kinds = {
         "learning_rate_halved": "the learning rate was halved",
         "micro_batch_halved": "the batch was split in two",

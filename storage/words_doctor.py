@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 from storage.domain.doctor import Ailment, Finding
 from storage.domain.orders import MOST_PIECES
+from storage.speech import Sentence, _, decimal, later
+from storage.words import percent
 
-_SENTENCES: dict[Ailment, str] = {
-    Ailment.BLURRED: "looks blurred; a LoRA learns the blur too",
-    Ailment.LETTERING: "seems to have print on it (a caption, a watermark); a LoRA draws such letters again",
-    Ailment.FRAMED: "has a plain frame or bars around it ({percent} of it); crop them away, or frames will be drawn",
-    Ailment.SMALL: "is small and would be made {times:.1f} times as wide; a larger version teaches more detail",
-    Ailment.LONG: "is very long: {percent} of it would be cut off; crop it to what matters",
-    Ailment.OUTLIER: "looks unlike the others; does it show the same subject?",
-    Ailment.FACELESS: "shows no face that I can find, and this LoRA is to learn a face; it would be used whole",
-    Ailment.MIXED: "The pictures fall into two groups, as if they showed two subjects. One order learns one subject",
-    Ailment.ONE_BACKGROUND: "All backgrounds are much alike, so the background is learned as part of the subject. "
-    "Pictures in two or three other places would help",
-    Ailment.KNOWN_WORD: "The base knows the trigger {word} as a word. A made-up word such as zorvex works better",
+_SENTENCES: dict[Ailment, Sentence] = {
+    Ailment.BLURRED: later("looks blurred; a LoRA learns the blur too"),
+    Ailment.LETTERING: later("seems to have print on it (a caption, a watermark); a LoRA draws such letters again"),
+    Ailment.FRAMED: later(
+        "has a plain frame or bars around it ({percent} of it); crop them away, or frames will be drawn"
+    ),
+    Ailment.SMALL: later("is small and would be made {times} times as wide; a larger version teaches more detail"),
+    Ailment.LONG: later("is very long: {percent} of it would be cut off; crop it to what matters"),
+    Ailment.OUTLIER: later("looks unlike the others; does it show the same subject?"),
+    Ailment.FACELESS: later("shows no face that I can find, and this LoRA is to learn a face; it would be used whole"),
+    Ailment.MIXED: later(
+        "The pictures fall into two groups, as if they showed two subjects. One order learns one subject"
+    ),
+    Ailment.ONE_BACKGROUND: later(
+        "All backgrounds are much alike, so the background is learned as part of the subject. "
+        "Pictures in two or three other places would help"
+    ),
+    Ailment.KNOWN_WORD: later(
+        "The base knows the trigger {word} as a word. A made-up word such as zorvex works better"
+    ),
 }
 
 
 def finding_words(finding: Finding) -> str:
     """One finding, without the picture's name."""
-    percent = f"{100 * finding.measure:.0f} %"
-    return _SENTENCES[finding.ailment].format(percent=percent, times=finding.measure, word=finding.word)
+    share = percent(finding.measure).replace("\u00a0", " ")
+    return _SENTENCES[finding.ailment](percent=share, times=decimal(finding.measure, 1), word=finding.word)
 
 
 def examined_words(name: str, findings: Sequence[Finding]) -> str:
     """All findings of one picture in one line; `name` is shown as it is given."""
-    return f"{name} {', and '.join(finding_words(f) for f in findings)}."
+    said = [finding_words(f) for f in findings]
+    all_of_it = reduce(lambda first, second: _("{first}, and {second}", first=first, second=second), said)
+    return _("{name} {what}.", name=name, what=all_of_it)
 
 
 def checkup_lines(
@@ -46,13 +59,23 @@ def checkup_lines(
     lines += [f"{finding_words(finding)}." for finding in whole]
     if like is not None:
         lines.append(
-            f"The base knows the trigger {trigger}: it hears it as {like}. A made-up word such as zorvex works better."
+            _(
+                "The base knows the trigger {trigger}: it hears it as {like}. A made-up word such as zorvex works better.",
+                trigger=trigger,
+                like=like,
+            )
         )
     elif pieces == 1:
-        lines.append(f"The base knows {trigger} as a word. A made-up trigger such as zorvex works better.")
+        lines.append(
+            _("The base knows {trigger} as a word. A made-up trigger such as zorvex works better.", trigger=trigger)
+        )
     elif pieces > MOST_PIECES:
         lines.append(
-            f"The base reads the trigger {trigger} in {pieces} pieces, nearly letter by letter, and each means something "
-            "already. A short made-up word such as zorvex works better."
+            _(
+                "The base reads the trigger {trigger} in {pieces} pieces, nearly letter by letter, and each means something "
+                "already. A short made-up word such as zorvex works better.",
+                trigger=trigger,
+                pieces=pieces,
+            )
         )
     return lines

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from storage.domain.phrases import phrase
+
 Family = Literal["sd15", "sdxl", "flux1", "flux2", "zimage"]
 FLOWS: frozenset[Family] = frozenset({"flux1", "flux2", "zimage"})
 """Families whose noise is mixed in along a straight line; the others are diffusion models."""
@@ -87,9 +89,9 @@ PIPELINES: dict[Family, str] = {
 
 _SD_PARTS = ("scheduler", "tokenizer", "text_encoder", "unet", "vae")
 _DIT_PARTS = ("scheduler", "tokenizer", "text_encoder", "transformer", "vae")
-_RAIL = "free to use and share; its use restrictions go along"
-_FREE = "free to use and share, also commercially"
-_NOT_COMMERCIAL = "not for commercial use, and LoRAs of it neither"
+_RAIL = phrase("free to use and share; its use restrictions go along")
+_FREE = phrase("free to use and share, also commercially")
+_NOT_COMMERCIAL = phrase("not for commercial use, and LoRAs of it neither")
 _APACHE = Licence(name="Apache License 2.0", url="https://www.apache.org/licenses/LICENSE-2.0", says=_FREE)
 
 _ROWS = (
@@ -98,7 +100,7 @@ _ROWS = (
         title="lorasmith's pocket base",
         family="sdxl",
         licence=Licence(
-            name="the embedded pocket model, MIT", url="https://opensource.org/license/mit", says=""
+            name=phrase("the embedded pocket model, MIT"), url="https://opensource.org/license/mit", says=""
         ),  # the line that headers of its LoRAs have always carried
         hub=None,
         revision=None,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from storage.domain.errors import IllegalMove
+from storage.domain.phrases import phrase
 
 
 class Stage(StrEnum):
@@ -44,7 +45,7 @@ class Row:
     next: frozenset[Stage]
     """The stages this one may move to."""
     sight: str
-    """What an onlooker sees while the order is here, in the fewest words."""
+    """What an onlooker sees while the order is here, in the fewest words; `storage.words.stage_words` says it."""
 
 
 def _row(stage: Stage, mover: Mover, *next_: Stage, sight: str) -> Row:
@@ -55,16 +56,16 @@ S = Stage
 TABLE: dict[Stage, Row] = {
     row.stage: row
     for row in (
-        _row(S.DRAFT, Mover.OWNER, S.QUEUED, S.CANCELLED, S.EXPIRED, sight="draft, waiting for Start"),
-        _row(S.QUEUED, Mover.WORKER, S.TRAINING, S.CANCELLED, S.FAILED, sight="waiting for the GPU"),
-        _row(S.TRAINING, Mover.WORKER, S.VOTING, S.CANCELLED, S.FAILED, sight="training"),
-        _row(S.VOTING, Mover.BOT, S.SCALING, S.CANCELLED, S.FAILED, sight="voting"),
-        _row(S.SCALING, Mover.WORKER, S.DELIVERING, S.CANCELLED, S.FAILED, sight="measuring the scale"),
-        _row(S.DELIVERING, Mover.BOT, S.DELIVERED, S.CANCELLED, S.FAILED, sight="handing over"),
-        _row(S.DELIVERED, Mover.NOBODY, sight="delivered"),
-        _row(S.CANCELLED, Mover.NOBODY, sight="cancelled"),
-        _row(S.FAILED, Mover.OWNER, S.QUEUED, S.CANCELLED, S.EXPIRED, sight="failed"),
-        _row(S.EXPIRED, Mover.NOBODY, sight="expired"),
+        _row(S.DRAFT, Mover.OWNER, S.QUEUED, S.CANCELLED, S.EXPIRED, sight=phrase("draft, waiting for Start")),
+        _row(S.QUEUED, Mover.WORKER, S.TRAINING, S.CANCELLED, S.FAILED, sight=phrase("waiting for the GPU")),
+        _row(S.TRAINING, Mover.WORKER, S.VOTING, S.CANCELLED, S.FAILED, sight=phrase("training")),
+        _row(S.VOTING, Mover.BOT, S.SCALING, S.CANCELLED, S.FAILED, sight=phrase("voting")),
+        _row(S.SCALING, Mover.WORKER, S.DELIVERING, S.CANCELLED, S.FAILED, sight=phrase("measuring the scale")),
+        _row(S.DELIVERING, Mover.BOT, S.DELIVERED, S.CANCELLED, S.FAILED, sight=phrase("handing over")),
+        _row(S.DELIVERED, Mover.NOBODY, sight=phrase("delivered")),
+        _row(S.CANCELLED, Mover.NOBODY, sight=phrase("cancelled")),
+        _row(S.FAILED, Mover.OWNER, S.QUEUED, S.CANCELLED, S.EXPIRED, sight=phrase("failed")),
+        _row(S.EXPIRED, Mover.NOBODY, sight=phrase("expired")),
     )
 }
 del S

@@ -20,6 +20,10 @@ class Community(SQLModel, table=True):
     """Channel ids where `/train` is taken; empty means everywhere."""
     consent_line: str = ""
     """What the owner of an order for a person must agree to; empty means the standard line."""
+    locale: str = ""
+    """What Discord says is the server's language."""
+    language: str = ""
+    """What its moderators chose instead; empty follows `locale`."""
     removed_at: datetime | None = instant(default=None)
     """When the bot was removed from the server."""
 
@@ -33,4 +37,6 @@ class Member(SQLModel, table=True):
     tag: float = 0.0
     mention: bool = True
     """Whether the bot may mention this member on their own orders."""
+    language: str = ""
+    """What this member chose to be spoken to in; empty follows Discord. The same in all rows of one person."""
     left_at: datetime | None = instant(default=None)

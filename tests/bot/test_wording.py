@@ -143,11 +143,11 @@ def test_a_paused_or_absent_machine_is_said_on_the_card() -> None:
 
 @pytest.mark.parametrize("subject", list(SubjectType))
 def test_every_subject_type_has_its_reason(subject: SubjectType) -> None:
-    assert wording_plan.SUBJECT_WORDS[subject] in wording_plan.text(replace(CARD, subject_type=subject))
+    assert wording_plan.SUBJECT_WORDS[subject]() in wording_plan.text(replace(CARD, subject_type=subject))
 
 
 def test_consent_is_the_servers_own_line_or_the_standard_one() -> None:
-    assert wording_plan.STANDARD_CONSENT in wording_plan.consent("")
+    assert wording_plan.STANDARD_CONSENT() in wording_plan.consent("")
     own = wording_plan.consent("I swear @everyone")
     assert "I swear" in own
     assert "@everyone" not in own

@@ -115,4 +115,4 @@ def test_every_sign_says_what_to_do_in_plain_words(kind: SignKind) -> None:
     said = sign_sentence(Sign(kind=kind, step=40, value=0.123))
     assert said.startswith(("Step 40: it", "Step 40: what"))
     assert "12 %" in said
-    assert len(SIGN_WORDS[kind].split(".")) >= 2
+    assert len(SIGN_WORDS[kind].english.split(".")) >= 2
