@@ -87,6 +87,7 @@ async def evaluate(asked: Asked) -> Evaluation:
         out=asked.out,
         base=found[0].base,
         source=source,
+        eyes=settings.eyes,
         prompts=prompts,
         seeds=asked.seeds,
         entries=found,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from shutil import rmtree
@@ -25,7 +25,7 @@ from storage.evaluation_prompts import Prompt
 from storage.evaluation_words import table
 from storage.pictures import Checker, Kept, limits_for
 from storage.words_pictures import pictures_refused
-from trainer.comparison import FILE, HOME, Call, Comparison, Entrant
+from trainer.comparison import FILE, HOME, Call, Comparison, Entrant, EyeName
 from trainer.events import Evaluated
 from trainer.gathering import gathered
 
@@ -43,6 +43,8 @@ class Wanted:
     base: str
     source: str
     """Folder or hub id of the base's weights."""
+    eyes: Mapping[EyeName, str]
+    """Where the judge's models are."""
     prompts: tuple[Prompt, ...]
     seeds: int
     """Of each prompt."""
@@ -143,6 +145,7 @@ def prepare(wanted: Wanted, plan: Plan, fit: Fit) -> Comparison:
     made = Comparison(
         base=wanted.base,
         source=wanted.source,
+        eyes=dict(wanted.eyes),
         fit=fit.to_json(),
         resolution=plan.resolution,
         preview_steps=plan.preview_steps,

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from storage.domain.bases import BASES, KnownBase
 from storage.domain.errors import LorasmithError
-from storage.domain.observers import OBSERVERS, Observer
+from storage.domain.observers import EYES, OBSERVERS, Observer
 from storage.options import Options
 from trainer.download import Cache, Tell
 from trainer.hub import FetchRefused, Known, listing, remaining, wanted
@@ -25,9 +25,9 @@ STOPPED = 130
 SPARE_BYTES = 1 << 30
 """What a disk keeps free besides."""
 SAYS = (
-    "Fetch a base model to train on, or one that looks at pictures before training (captioner, tagger, faces): from the hub "
-    "into the cache that all programs share; a base from a folder too. Done again, it checks every file's hash and mends what is "
-    "damaged; stopped, it goes on where it was."
+    "Fetch a base model to train on, or one that looks at pictures: before training (captioner, tagger, faces) or at every "
+    "checkpoint (judge, likeness, identity; eyes fetches these and faces). From the hub into the cache that all programs share; a "
+    "base from a folder too. Done again, it checks every file's hash and mends what is damaged; stopped, it goes on where it was."
 )
 
 
@@ -119,17 +119,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit 0 with the folder, 1 with what to do, 130 where it was stopped."""
     parser = Options("fetch", SAYS)
     names = [name for name, known in BASES.items() if known.hub is not None]
-    parser.add_argument("name", choices=[*names, *OBSERVERS], help="`lorasmith bases` tells more about each")
+    parser.add_argument("name", choices=[*names, *OBSERVERS, "eyes"], help="`lorasmith bases` tells more about each")
     parser.add_argument(
         "--from", dest="folder", type=Path, metavar="DIR", help="a folder with the base model, instead of the hub"
     )
     given = parser.parse_args(arguments)
-    known: Known = OBSERVERS[given.name] if given.name in OBSERVERS else BASES[given.name]
-    if isinstance(known, Observer) and given.folder:
-        parser.error(f"no copy is needed: set LORASMITH_{known.name.upper()} to where it is")
-    _say(_announced(known, given.folder))
+    if given.name not in BASES and given.folder:
+        named = "JUDGE, LORASMITH_LIKENESS, ..." if given.name == "eyes" else given.name.upper()
+        parser.error(f"no copy is needed: set LORASMITH_{named} to where it is")
+    for known in _named(given.name):
+        if code := _brought(known, given.folder):
+            return code
+    return 0
+
+
+def _named(name: str) -> list[Known]:
+    if name in BASES:
+        return [BASES[name]]
+    return [OBSERVERS[eye] for eye in (EYES if name == "eyes" else [name])]
+
+
+def _brought(known: Known, source: Path | None) -> int:
+    """Exit code of one model."""
+    _say(_announced(known, source))
     try:
-        folder = copy(known, given.folder) if given.folder and isinstance(known, KnownBase) else fetch(known)
+        folder = copy(known, source) if source and isinstance(known, KnownBase) else fetch(known)
     except LorasmithError as error:
         return _refuse(str(error))
     except OSError as error:

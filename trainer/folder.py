@@ -25,6 +25,7 @@ from storage.domain.concepts import voiced
 from storage.domain.orders import file_stem
 from storage.domain.plan import Departure, Fit, Plan
 from storage.tables import Checkpoint, Order, Picture
+from trainer.comparison import EyeName
 from trainer.events import Departed, Job, JobPicture, Preview
 
 STATE_FILES = ("state.safetensors", "state.json")
@@ -78,7 +79,7 @@ def start_key(order_id: str) -> str:
     return f"orders/{order_id}/start.safetensors"
 
 
-def write_job(folder: Path, papers_: Papers, *, fit: Fit, weights: str) -> None:
+def write_job(folder: Path, papers_: Papers, *, fit: Fit, weights: str, eyes: Mapping[EyeName, str]) -> None:
     """`job.json`, whole or not at all."""
     order, held_out = papers_.order, set(papers_.plan.held_out)
     job = Job(
@@ -100,6 +101,7 @@ def write_job(folder: Path, papers_: Papers, *, fit: Fit, weights: str) -> None:
             for p in papers_.pictures
         ],
         base=weights,
+        eyes=dict(eyes),
     )
     part = folder / "job.json.part"
     with part.open("w") as file:

@@ -13,7 +13,7 @@ import time
 from storage import disk, turns
 from storage.domain import space
 from storage.domain.errors import Fault, JobFailed
-from storage.domain.observers import OBSERVERS
+from storage.domain.observers import BEFORE
 from storage.domain.orders import attachable_bytes
 from storage.domain.rungs import TooSmall
 from storage.domain.stopping import marks
@@ -142,7 +142,7 @@ async def _examined(bench: Bench, turn: Turn, child: Child) -> bool:
     """The look at all pictures before the first step; whether the turn went back to wait for the owner."""
     settings = bench.settings
     gpu = bench.seat.device(child).kind != "cpu"
-    eyes = {task: settings.observer(task, gpu=gpu) for task in OBSERVERS}
+    eyes = {task: settings.observer(task, gpu=gpu) for task in BEFORE}
     await child.send(Examine(folder=str(turn.folder), **eyes))
     async for event in events(bench, turn, child):
         if not isinstance(event, Examined):
@@ -183,7 +183,8 @@ async def _ready_child(bench: Bench, turn: Turn, papers: Papers) -> Child:
         raise Refused(Fault.MACHINE, str(small), retry=False) from small
     versions = child.ready.versions if child.ready else {}
     await bench.database.transact(records.began, turn.taken, fit, versions)
-    folder.write_job(turn.folder, papers, fit=fit, weights=bench.settings.weights(turn.taken.base))
+    weights, eyes = bench.settings.weights(turn.taken.base), bench.settings.eyes
+    folder.write_job(turn.folder, papers, fit=fit, weights=weights, eyes=eyes)
     return child
 
 

@@ -1,4 +1,4 @@
-"""Where the models that look at pictures lie on this machine: what `lorasmith fetch captioner|tagger|faces` brought."""
+"""Where the models that look at pictures lie on this machine: what `lorasmith fetch captioner|tagger|faces|eyes` brought."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from trainer.weights import located
 
 
 def fetched(observer: Observer) -> str:
-    """The folder of a whole one, of the face detector its file; empty where there is none."""
+    """The folder of a whole one, its file where it has a single one; empty where there is none."""
     place = located(observer.source)
     if place is None or missing_of(observer, place):
         return ""
-    return str(place / observer.needed[0] if observer.name == "faces" else place)
+    return str(place / observer.needed[0] if len(observer.needed) == 1 else place)
 
 
 def missing_of(observer: Observer, place: Path) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
@@ -20,6 +20,7 @@ from storage.domain.observers import OBSERVERS
 from storage.settings import StorageSettings
 from storage.system import cpus, free_memory_bytes
 from trainer.child import Launch
+from trainer.comparison import EyeName
 from trainer.observers import fetched
 from trainer.weights import copied
 
@@ -63,6 +64,13 @@ class WorkerSettings(StorageSettings):
     not set, what was fetched; none uses none."""
     faces: str = ""
     """File of a face detector (YuNet, onnx), so that no crop of a person cuts the face; needs lorasmith[tags]."""
+    judge: str = ""
+    """Folder of a CLIP (transformers), which measures checkpoints of bases without a judge of their own. Where it is not set, what
+    `lorasmith fetch eyes` brought; none uses none, and then only losses are measured. So with the next two."""
+    likeness: str = ""
+    """Folder of a DINOv2 (transformers), which measures the likeness of things and characters beside the judge."""
+    identity: str = ""
+    """File of a face embedding (SFace, onnx), which measures a person's likeness too; needs lorasmith[tags], and faces."""
     doctor_wait_s: float = Field(default=900.0, ge=0)
     """How long training waits for its owner where pictures were captioned, or look mixed, foreign or all of one place; 0 never
     waits."""
@@ -131,7 +139,7 @@ class WorkerSettings(StorageSettings):
         return str(copy) if given == BASES[base].source and copy.is_dir() else given
 
     def observer(self, task: str, *, gpu: bool) -> str:
-        """Where the captioner, the tagger or the face detector is: what was set, else what was fetched; empty where there is none.
+        """Where a model that looks at pictures is: what was set, else what was fetched; empty where there is none.
 
         A captioner that was only fetched is left alone without a GPU: a sentence would take it minutes.
         """
@@ -139,6 +147,12 @@ class WorkerSettings(StorageSettings):
         if given == "none" or (not given and task == "captioner" and not gpu):
             return ""
         return given or fetched(OBSERVERS[task])
+
+    @property
+    def eyes(self) -> dict[EyeName, str]:
+        """What the judge is made of here, by name; what is not there is left out."""
+        found = {name: self.observer(name, gpu=True) for name in get_args(EyeName)}
+        return {name: place for name, place in found.items() if place}
 
     def launch(self) -> Launch:
         """How this worker's child is started. On a GPU the lock is the machine's, else this work folder's."""

@@ -1,4 +1,5 @@
-"""The models that look at pictures before the first step: who says what they show, who tags them, who finds faces in them.
+"""The models that look at pictures: before the first step who says what they show, who tags them, who finds faces in them; and at
+every checkpoint the judge's eyes, for bases without a judge of their own.
 
 Each is optional. Revisions and hashes were read where public projects name them, each from several that agree; the detector's
 also from the pointer file of its makers' own repository (opencv/opencv_zoo at 82b38c8f, `face_detection_yunet_2023mar.onnx`).
@@ -14,7 +15,7 @@ from typing import Literal
 
 from storage.domain.bases import Licence
 
-Task = Literal["captioner", "tagger", "faces"]
+Task = Literal["captioner", "tagger", "faces", "judge", "likeness", "identity"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,62 @@ _ROWS = (
         download_gb=0.0002,
         extra="tags",
     ),
+    Observer(
+        name="judge",
+        title="CLIP ViT-L/14",
+        does="says at every checkpoint how well previews show what was asked for; without it only losses are measured",
+        licence=Licence(name="MIT License", url="https://github.com/openai/CLIP/blob/main/LICENSE", says=_FREE),
+        hub="openai/clip-vit-large-patch14",
+        revision="32bd64288804d66eefd0ccbe215aa642df71cc41",
+        needed=(
+            *("config.json", "model.safetensors", "preprocessor_config.json"),
+            *("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"),
+        ),
+        extras=("special_tokens_map.json",),
+        hashes=MappingProxyType(
+            {"model.safetensors": "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb"}
+        ),
+        download_gb=1.7,  # weights of 1 710 540 580 bytes
+    ),
+    Observer(
+        name="likeness",
+        title="DINOv2 base",
+        does="tells things and characters apart, for their likeness at every checkpoint; used beside the judge",
+        licence=_APACHE,
+        hub="facebook/dinov2-base",
+        revision="f9e44c814b77203eaa57a6bdbbd535f21ede1415",
+        needed=("config.json", "model.safetensors", "preprocessor_config.json"),
+        extras=(),
+        hashes=MappingProxyType(
+            {"model.safetensors": "d73036b56966966d07975d696bde331762f37297e2f095de8cea0040c3aa0841"}
+        ),
+        download_gb=0.35,  # weights of 346 345 912 bytes
+    ),
+    Observer(
+        name="identity",
+        title="SFace 2021dec",
+        does="knows a face again, for a person's likeness at every checkpoint; used beside the judge, with faces",
+        licence=_APACHE,
+        hub="opencv/face_recognition_sface",
+        revision="3d7082438a6e4551e840c9b2bb60b71e8da4b524",
+        needed=("face_recognition_sface_2021dec.onnx",),
+        extras=(),
+        hashes=MappingProxyType(
+            {
+                "face_recognition_sface_2021dec.onnx": "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+            }
+        ),
+        download_gb=0.039,  # 38 696 353 bytes
+        extra="tags",
+    ),
 )
 
 OBSERVERS: dict[str, Observer] = {row.name: row for row in _ROWS}
 """By name."""
+BEFORE: tuple[Task, ...] = ("captioner", "tagger", "faces")
+"""Those that look at training pictures before the first step."""
+EYES: tuple[Task, ...] = ("judge", "likeness", "faces", "identity")
+"""What a judge is made of: `lorasmith fetch eyes` gets them all.
+
+Style needs none of its own: the judge's inner layers tell it. The style descriptors of Somepalli et al. 2024 (arXiv 2404.01292) are
+not here: their makers' weights have to be unpickled, and copies that need not be carry other terms than theirs."""

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,10 +17,11 @@ from huggingface_hub import constants
 
 from storage.domain.bases import BASES
 from storage.domain.errors import LorasmithError
-from storage.domain.observers import OBSERVERS, Observer
+from storage.domain.observers import BEFORE, EYES, OBSERVERS, Observer
 from storage.lora_file import write_lora
 from tests.trainer.hub_server import COMMIT, Hub, serving
 from trainer import alone, bases, download, fetch, plans
+from trainer.comparison import EyeName
 from trainer.hub import FetchRefused
 from trainer.observers import fetched, missing_of, require, row
 from trainer.settings import WorkerSettings
@@ -67,7 +69,7 @@ def test_what_was_fetched_is_whole_and_found_without_a_setting(name: str, serve:
     assert WorkerSettings().observer(name, gpu=True) == ""
     folder = fetch.fetch(known, endpoint=hub.url)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == files
-    found = str(folder / known.needed[0]) if name == "faces" else str(folder)
+    found = str(folder / known.needed[0]) if len(known.needed) == 1 else str(folder)
     assert WorkerSettings().observer(name, gpu=True) == fetched(known) == found
     assert WorkerSettings(**{name: "/elsewhere"}).observer(name, gpu=True) == "/elsewhere"
     assert WorkerSettings(**{name: "none"}).observer(name, gpu=True) == ""
@@ -142,6 +144,9 @@ def test_they_are_listed_with_terms_size_and_place(
         "captioner": False,
         "tagger": True,
         "faces": False,
+        "judge": False,
+        "likeness": False,
+        "identity": False,
     }
 
 
@@ -165,3 +170,36 @@ def test_a_recipe_of_faces_alone_is_refused_without_a_detector(
     assert alone.main([*words, "--out", str(tmp_path / "out")]) == 1
     assert "lorasmith fetch faces" in capsys.readouterr().err
     assert not (tmp_path / "out").exists(), "nothing was begun"
+
+
+def test_all_eyes_of_the_judge_come_by_one_command_and_go_to_the_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    asked: list[str] = []
+
+    def brought(known: Observer) -> Path:
+        asked.append(known.name)
+        folder = located_at(known, tmp_path / "hub")
+        for file in known.needed:
+            (folder / file).write_bytes(content(file, folder / file))
+        return folder
+
+    monkeypatch.setattr(fetch, "fetch", brought)
+    assert fetch.main(["eyes"]) == 0
+    assert asked == [*EYES]
+    assert WorkerSettings().eyes == {name: fetched(OBSERVERS[name]) for name in EYES}
+    assert Path(WorkerSettings().eyes["identity"]).is_file()
+    assert WorkerSettings(likeness="none", judge="/own").eyes.keys() == {"judge", "faces", "identity"}
+    assert "MIT License: free to use" in capsys.readouterr().err
+
+
+def located_at(known: Observer, hub: Path) -> Path:
+    folder = hub / f"models--{known.hub.replace('/', '--')}" / "snapshots" / known.revision
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_eyes_are_named_alike_wherever_they_are_named() -> None:
+    assert set(get_args(EyeName)) == set(EYES)
+    assert {*EYES, *BEFORE} == set(OBSERVERS)
