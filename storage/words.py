@@ -15,7 +15,6 @@ from storage.speech import ENGLISH, Sentence, _, decimal, later, ngettext, spoke
 from storage.words_concepts import concept_lines
 from storage.words_stopping import ended_early, may_end_early
 
-
 FLAG_WORDS: dict[Flag, Sentence] = {
     Flag.NAN: later("its numbers went wrong, so it cannot win"),
     Flag.BLACK: later("it draws black pictures, so it cannot win"),
