@@ -30,6 +30,7 @@ def result_of(view: OrderView, files: Mapping[str, str]) -> dict[str, Any]:
         "plan": json.loads(view.plan.to_json()) if view.plan else None,
         "fit": asdict(view.fits[-1]) if view.fits else None,
         "departures": [asdict(d) for d in view.departures],
+        "stopped_early": view.stopped.to_plain() if view.stopped else None,
         "signs": [asdict(s) for s in view.signs],
         "checkpoints": [_checkpoint(c) for c in view.checkpoints],
         "chosen_step": choice.step if choice else None,

@@ -32,6 +32,7 @@ from storage.words_concepts import concepts_line
 from storage.words_doctor import checkup_lines, examined_words
 from storage.words_pictures import pictures_refused
 from storage.words_signs import sign_sentence
+from storage.words_stopping import ended_early, given_back
 from trainer.gathering import Gathered
 
 LOOK_S = 0.25
@@ -134,6 +135,7 @@ def failed(order: tables.Order) -> str:
 
 def summary(view: OrderView, out: Path, files: dict[str, str]) -> None:
     """What came out, and where it is."""
+    _ended_early(view)
     if view.choice:
         say(f"Chosen: the checkpoint after step {view.choice.step}. {words.because_sentence(view.choice)}")
     if view.chosen:
@@ -153,6 +155,11 @@ def summary(view: OrderView, out: Path, files: dict[str, str]) -> None:
             say(f"  {role:8} {out / files[role]}")
     say(f"  {'page':8} {out / 'page.html'}")
     say(f"Took {words.duration(view.seconds.get('start to delivery', 0.0))}.")
+
+
+def _ended_early(view: OrderView) -> None:
+    if stop := view.stopped:
+        say(f"{ended_early(stop.step, stop.because)} {given_back(stop.steps, words.duration(stop.saved_s))}")
 
 
 def bars() -> Progress:

@@ -22,6 +22,8 @@ from trainer.lessons import HELP as LEARNED_HELP
 from trainer.lessons import lesson_or_usage
 from trainer.wish import RECIPE_HELP, Wish
 
+EARLY_STOP_HELP = "end where the checkpoints show that nothing better is to come, or do not; else as the recipe has it"
+
 
 def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
     """The command line; whether JSON was asked for. Exits with usage where it is wrong."""
@@ -39,6 +41,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Wish, bool]:
         name=_name_of(given.name, given.pictures, plan),
         base=said.get("base", given.base or "pocket"),
         steps=given.steps,
+        early_stop=given.early_stop,
         recipe=given.recipe or recipe_named(said.get("recipe", "house")),
         leave_out=tuple(given.leave_out),
         keep=tuple(given.keep),
@@ -71,6 +74,7 @@ def _options() -> Options:
     parser.add_argument("--base", choices=[*BASES], help="what to train on, else pocket; `lorasmith bases` tells more")
     parser.add_argument("--recipe", choices=[*recipe_names(), *PORTRAITS], help=RECIPE_HELP)
     parser.add_argument("--steps", type=int, help="another number of steps than the recipe's")
+    parser.add_argument("--early-stop", action=argparse.BooleanOptionalAction, help=EARLY_STOP_HELP)
     parser.add_argument("--leave-out", action="append", default=[], metavar="FILE", help="a picture not to use")
     parser.add_argument(
         "--keep", action="append", default=[], metavar="FILE", help="a picture to use whatever was found about it"
@@ -94,7 +98,7 @@ def _require_sense(parser: Options, given: argparse.Namespace, said: Mapping[str
     """Exits with usage where something is said twice, or not at all."""
     if given.steps is not None and not 1 <= given.steps <= 100_000:
         parser.error("--steps is between 1 and 100000")
-    for name in ("subject", "base", "trigger", "class_word", "steps", "recipe"):
+    for name in ("subject", "base", "trigger", "class_word", "steps", "recipe", "early_stop"):
         field = "subject_type" if name == "subject" else name
         if getattr(given, name) not in (None, "") and field in said:
             parser.error(f"the plan file says {field} already; leave out --{name.replace('_', '-')} or that line")

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sqlmodel import Session
@@ -55,6 +55,8 @@ class Wish:
     base: str
     steps: int | None = None
     """Fewer or more steps than the recipe says."""
+    early_stop: bool | None = None
+    """Whether the training may end before its plan does; None as the recipe has it."""
     recipe: str = "house"
     lesson: Lesson | None = None
     """What votes taught; None takes the recipe as it comes."""
@@ -171,6 +173,7 @@ def _fingerprint(wish: Wish, found: Gathered) -> str:
     said += [[asdict(concept) for concept in found.concepts]] if found.concepts else []
     said += [wish.continue_from.sha256] if wish.continue_from else []
     said += [wish.recipe, wish.plan_sha256] if wish.plan or wish.recipe != "house" else []
+    said += [f"early stop: {wish.early_stop}"] if wish.early_stop is not None else []
     said += ["learned"] if wish.lesson else []  # by whatever revision: an order that was begun keeps its plan
     whole = hashlib.sha256(json.dumps(said).encode())
     for file in found.files:
@@ -263,6 +266,8 @@ def plan_of_wish(order: Order, kept: Sequence[Picture], wish: Wish, found: Gathe
         plan = filled(wish.plan, plan, kept)
     elif wish.steps is not None:
         plan = shortened(plan, wish.steps)
+    if wish.early_stop is not None:
+        plan = replace(plan, early_stop=wish.early_stop)
     return going_on(plan, wish.continue_from, planned=wish.plan is not None and "rank" in wish.plan.fields)
 
 

@@ -103,7 +103,9 @@ async def test_pictures_are_left_out_and_kept_by_name(
         await train(replace(told, keep=("nobody.png",)), scripted(told, tmp_path))
 
 
-async def test_a_lora_to_go_on_from_comes_with_the_order_and_its_hash_with_the_plan(wish: Wish, tmp_path: Path) -> None:
+async def test_a_lora_to_go_on_from_comes_with_the_order_and_its_hash_with_the_plan(
+    wish: Wish, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tensors = {
         "lora_unet_a.lora_down.weight": np.ones((4, 8), np.float32),
         "lora_unet_a.lora_up.weight": np.ones((8, 4), np.float32),
@@ -119,10 +121,15 @@ async def test_a_lora_to_go_on_from_comes_with_the_order_and_its_hash_with_the_p
         str(wish.out),
         "--steps",
         "10",
+        "--early-stop",
     ]
     going, _ = parse([str(wish.pictures), *told])
     view = await train(going, scripted(wish, tmp_path))
-    plan = json.loads((wish.out / "result.json").read_text())["plan"]
+    result = json.loads((wish.out / "result.json").read_text())
+    plan, stopped = result["plan"], result["stopped_early"]
+    assert (stopped["step"], stopped["steps"], stopped["because"]) == (6, 10, "settled")
+    assert [c["step"] for c in result["checkpoints"]] == [2, 4, 6]
+    assert "after step 6: by what was measured it has settled" in capsys.readouterr().err
     assert (plan["continue_from"], plan["rank"]) == (hashlib.sha256(data).hexdigest(), 4)
     kept = [file.read_bytes() for file in (wish.out / ".lorasmith").rglob("start.safetensors")]
     assert kept
