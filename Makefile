@@ -14,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 # Compiled modules are kept, whatever the surroundings say: every process of the product starts from them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-full-size bench-acknowledgement bench-fairness bench-learning clean chromium
+.PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-full-size bench-acknowledgement bench-fairness bench-judging bench-learning clean chromium
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -74,8 +74,11 @@ bench-acknowledgement: $(VENV)/.dev ## how fast the bot answers, and its size, w
 	$(BIN)/python -m tests.benchmarks.acknowledgement
 
 ORDERS ?= 10000
-bench-fairness: $(VENV)/.dev ## 50 communities of unequal greed on the real queue, against bounds that are derived (ORDERS=10000); ten minutes
+bench-fairness: $(VENV)/.dev ## 50 communities of unequal greed on the real queue, against bounds that are derived (ORDERS=10000); half an hour
 	$(BIN)/python -m tests.benchmarks.fairness --orders $(ORDERS)
+
+bench-judging: $(VENV)/.dev ## which checkpoint, which scale, when to stop, judged where the truth is known (SUBJECTS=40 is the study); hours; kept in runs/, resumable
+	$(BIN)/python -m tests.benchmarks.judging --subjects $(SUBJECTS)
 
 bench-learning: $(VENV)/.dev ## what learning from votes is worth, on made-up members (COMMUNITIES=8); a minute
 	$(BIN)/python -m tests.benchmarks.learning --communities $(COMMUNITIES)

@@ -82,7 +82,7 @@ class Examiner:
         phrases = list(BACKGROUNDS.values())
         rows = [row for row, _ in drawn]
         backgrounds = np.array([phrases.index(NEW_PLACES[row]) for row in rows if row < len(NEW_PLACES)])
-        asked = np.array([_answers(NEW_OTHERS[row - len(NEW_PLACES)]) for row in rows if row >= len(NEW_PLACES)])
+        asked = np.array([asked_of(NEW_OTHERS[row - len(NEW_PLACES)]) for row in rows if row >= len(NEW_PLACES)])
         return Score(
             likeness=likeness,
             obedience=float((self._oracle.answers(_small(own))[:, 2] == backgrounds).mean()),
@@ -126,7 +126,7 @@ def _small(pictures: Sequence[Image.Image]) -> np.ndarray:  # type: ignore[type-
     return np.stack([np.asarray(p.convert("RGB").resize((64, 64), Image.Resampling.BOX)) for p in pictures])
 
 
-def _answers(text: str) -> tuple[int, int, int]:
+def asked_of(text: str) -> tuple[int, int, int]:
     """Class, colour and background of a plain prompt, as the oracle numbers them."""
     _, colour, class_word, *rest = text.split()
     return CLASSES.index(class_word), tuple(COLOURS).index(colour), list(BACKGROUNDS.values()).index(" ".join(rest))

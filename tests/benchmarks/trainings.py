@@ -75,7 +75,7 @@ def plan_of(subject: TestSubject) -> Plan:
 
 def train(subject: TestSubject, plan: Plan, folder: Path, threads: int) -> Trained:
     """One training, checkpoint after checkpoint, and the choice that members get without votes."""
-    result, digest = folder / "chosen.json", hashlib.sha256(f"{plan.to_json()} {_base()}".encode()).hexdigest()
+    result, digest = folder / "chosen.json", hashlib.sha256(f"{plan.to_json()} {base_digest()}".encode()).hexdigest()
     kept = json.loads(result.read_text()) if result.is_file() else {}
     if kept.get("sha256") != digest:
         shutil.rmtree(folder, ignore_errors=True)
@@ -87,7 +87,7 @@ def train(subject: TestSubject, plan: Plan, folder: Path, threads: int) -> Train
 
 
 @cache
-def _base() -> str:
+def base_digest() -> str:
     """Of the weights that learn."""
     return hashlib.sha256((WEIGHTS / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()).hexdigest()
 

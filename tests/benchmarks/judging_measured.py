@@ -1,0 +1,174 @@
+"""What the product's own judge says of a trajectory: each view's checkpoints, smaller panels of them, and the scale of some files.
+
+Pictures are read back where the training left them; only scales are drawn anew. Kept until the judge's own code changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from storage.domain.choice import Candidate, choose_checkpoint
+from storage.domain.measurement import Measurement, ScaleChoice
+from tests.benchmarks.judging_cases import Case, View
+from tests.benchmarks.judging_trajectories import Trajectory
+from trainer.gpu import job, judge, preview, scale
+from trainer.gpu.bench import Bench, Loaded, load
+from trainer.gpu.channel import Channel
+from trainer.gpu.judge.sight import References, seen
+
+ROOT = Path(__file__).parents[2]
+JUDGES = ("trainer/gpu/judge", "storage/domain/taste.py", "storage/domain/measurement.py")
+SWEEPS = ("trainer/gpu/scale.py", "trainer/gpu/judge", "storage/domain/taste.py", "storage/domain/scale.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """A panel that draws less."""
+
+    rows: int
+    """Prompts with the trigger."""
+    seeds: int
+    others: int
+    """Prompts without it."""
+
+    @property
+    def pictures(self) -> int:
+        """Those without the trigger keep two seeds: leakage needs the base's distance between them."""
+        return self.rows * self.seeds + 2 * self.others
+
+
+BUDGETS = (
+    *(Budget(rows=rows, seeds=1, others=1) for rows in (1, 2, 3, 4)),
+    Budget(rows=2, seeds=2, others=1),
+    Budget(rows=3, seeds=2, others=1),
+    Budget(rows=4, seeds=1, others=2),
+    Budget(rows=3, seeds=2, others=2),
+    Budget(rows=4, seeds=2, others=2),
+)
+Measured = dict[int, Measurement]
+"""By step."""
+
+
+class Judgement:
+    """A trajectory before the product's judge."""
+
+    def __init__(self, case: Case, trajectory: Trajectory) -> None:
+        self._case, self._trajectory = case, trajectory
+        self._bench: Bench | None = None
+
+    def views(self) -> dict[str, Measured]:
+        """Every view's measurements, each judged as if its order had no other checkpoints."""
+
+        def judged() -> object:
+            return {v.name: {s: json.loads(m.to_json()) for s, m in self._view(v).items()} for v in self._case.views}
+
+        found = self._kept("views", JUDGES, judged)
+        return {
+            name: {int(step): Measurement.from_json(json.dumps(m)) for step, m in by_step.items()}
+            for name, by_step in found.items()
+        }
+
+    def budgets(self) -> dict[str, dict[int, tuple[float, ...]]]:
+        """Utilities of every checkpoint by what a smaller panel shows; keys as `rows x seeds + others`."""
+        found = self._kept("budgets", JUDGES, self._budgets)
+        return {name: {int(step): tuple(u) for step, u in by_step.items()} for name, by_step in found.items()}
+
+    def sweep(self, step: int) -> ScaleChoice:
+        """The product's sweep over the scales of one file."""
+
+        def swept() -> object:
+            return json.loads(scale.sweep(self._at_the_bench(), self._trajectory.file(step)).to_json())
+
+        return ScaleChoice.from_json(json.dumps(self._kept(f"sweep-{step}", SWEEPS, swept)))
+
+    def _kept(self, name: str, code: Sequence[str], make: object) -> dict[str, dict[str, object]]:  # type: ignore[type-arg]
+        file, digest = self._trajectory.folder / f"judged-{name}.json", sources(tuple(code))
+        if not file.is_file() or json.loads(file.read_text())["code"] != digest:
+            part = file.with_suffix(".part")
+            part.write_text(json.dumps({"code": digest, "found": make()}))  # type: ignore[operator]
+            part.replace(file)
+        return dict(json.loads(file.read_text())["found"])
+
+    def _view(self, view: View) -> Measured:
+        bench = self._at_the_bench()
+        stick = replace(bench.stick, plan=self._case.planned(view))
+        earlier: dict[int, tuple[float, ...]] = {}
+        found: Measured = {}
+        for step in self._case.steps(view):
+            bench.base.wear(self._trajectory.file(step))
+            verdict = judge.measure(bench.base, stick, bench.words, self._panel(step), step=step, earlier=earlier)
+            found[step], earlier[step] = verdict.measurement, verdict.held_out
+        bench.base.wear(None)
+        return found
+
+    def _budgets(self) -> dict[str, dict[int, tuple[float, ...]]]:
+        bench = self._at_the_bench()
+        eye, references = bench.eye, bench.stick.references
+        if eye is None or references is None:
+            return {}
+        eyed = {step: judge.looked_at(eye, self._panel(step)) for step in self._case.trained.checkpoint_steps}
+        return {
+            name_of(budget): {step: self._smaller(budget, drawn, references) for step, drawn in eyed.items()}
+            for budget in BUDGETS
+        }
+
+    def _smaller(self, budget: Budget, drawn: Mapping, references: References) -> tuple[float, ...]:  # type: ignore[type-arg]
+        plan = self._case.plan
+        own = [row for row, prompt in enumerate(plan.prompts) if prompt.with_trigger][: budget.rows]
+        others = [row for row, prompt in enumerate(plan.prompts) if not prompt.with_trigger][: budget.others]
+        rows = [*own, *others]
+        prompts = [
+            replace(plan.prompts[row], seeds=plan.prompts[row].seeds[: budget.seeds if row in own else 2])
+            for row in rows
+        ]
+
+        def part(panel: Mapping) -> dict:  # type: ignore[type-arg]
+            return {(at, s): panel[row, s] for at, row in enumerate(rows) for s in prompts[at].seeds}
+
+        less = replace(references, base=part(references.base), plain_RD=references.plain_RD[rows])
+        return seen(plan, part(drawn), less, prompts).utilities
+
+    def _panel(self, step: int) -> preview.Panel:
+        folder = self._trajectory.folder / "checkpoints" / str(step)
+        cells = [(row, seed) for row, prompt in enumerate(self._case.plan.prompts) for seed in prompt.seeds]
+        found = {cell: preview.opened(folder / f"preview-{cell[0]}-{cell[1]}.png") for cell in cells}
+        return {cell: image for cell, image in found.items() if image is not None}
+
+    def _at_the_bench(self) -> Bench:
+        if self._bench is None:
+            task = job.read(self._trajectory.folder)
+            self._bench = Bench(task, _base(task), Channel(os.open(os.devnull, os.O_WRONLY)))
+        return self._bench
+
+
+def name_of(budget: Budget) -> str:
+    """How a budget is kept."""
+    return f"{budget.rows}x{budget.seeds}+{budget.others}"
+
+
+def unvoted(measured: Measured) -> int:
+    """The step that members get without votes."""
+    return choose_checkpoint([Candidate(step=s, votes=0, measurement=m) for s, m in measured.items()]).step
+
+
+@cache
+def sources(paths: tuple[str, ...]) -> str:
+    """Digest of the code that makes a number."""
+    files = [f for p in paths for f in (sorted((ROOT / p).glob("*.py")) if (ROOT / p).is_dir() else [ROOT / p])]
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files if f.is_file())).hexdigest()
+
+
+_LOADED: list[Loaded] = []
+
+
+def _base(task: job.Task) -> Loaded:
+    """One base in memory for all trajectories."""
+    if not _LOADED or not _LOADED[0].serves(task.plan.base, task.job.base, task.fit):
+        _LOADED[:] = [load(task)]
+    return _LOADED[0]
