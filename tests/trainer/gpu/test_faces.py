@@ -19,8 +19,11 @@ WIDE = 2.0
 """Of a found box, over its cell."""
 
 
-def model(file: Path, *, side: int = SIDE, without: str = "", cells: int = 0) -> Path:
-    """How red a cell of 8 px is says cls, how blue obj; the coarser grids see nothing. Every box lies around its cell."""
+def model(file: Path, *, side: int = SIDE, without: str = "", cells: int = 0, points: Any = None) -> Path:
+    """How red a cell of 8 px is says cls, how blue obj; the coarser grids see nothing. Every box lies around its cell.
+
+    So do the five `points` (5, 2), in cells, where there are any.
+    """
     helper, kind, whole = onnx.helper, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
     nodes, tensors, outputs = [], [helper.make_tensor("most", kind, [1], [255.0])], []
 
@@ -50,7 +53,10 @@ def model(file: Path, *, side: int = SIDE, without: str = "", cells: int = 0) ->
         for kind_ in ("cls", "obj") if stride > 8 else ():
             constant(f"none_{kind_}{stride}", np.zeros((1, many, 1), dtype=np.float32))
             nodes.append(helper.make_node("Identity", [f"none_{kind_}{stride}"], [f"{kind_}_{stride}"]))
-        names = [f"{kind_}_{stride}" for kind_ in ("cls", "obj", "bbox")]
+        if points is not None:
+            constant(f"five{stride}", np.tile(np.asarray(points).reshape(-1), (1, many, 1)).astype(np.float32))
+            nodes.append(helper.make_node("Identity", [f"five{stride}"], [f"kps_{stride}"]))
+        names = [f"{kind_}_{stride}" for kind_ in ("cls", "obj", "bbox", *(["kps"] if points is not None else []))]
         outputs += [helper.make_tensor_value_info(name, kind, None) for name in names if name != without]
     taken = [helper.make_tensor_value_info("input", kind, [1, 3, side, side])]
     graph = helper.make_graph(nodes, "faces", taken, outputs, tensors)

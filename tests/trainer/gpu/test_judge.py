@@ -13,10 +13,11 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from storage.domain.measurement import Flag, Measurement
+from storage.domain.measurement import Flag, Measurement, ScaleChoice
 from storage.domain.plan import Validation
 from tests.builders import drawn_pictures, tiny_plan
 from trainer.events import Checkpointed, Finished
+from trainer.gpu import judge, preview
 from trainer.gpu.judge import _utilities, losses, sharpness
 from trainer.gpu.judge.flags import flags
 from trainer.gpu.judge.sight import (
@@ -93,6 +94,14 @@ def test_one_picture_over_and_over_has_no_variety() -> None:
     assert variety(base[:1].expand(3, -1), base) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_copy_is_worth_no_more_than_a_new_picture_of_the_subject() -> None:
+    base = at(1, 1, 1).expand(3, -1)
+    way = toward(base, SUBJECT)
+    new = torch.stack([at(1, 0.08, -0.04), at(1, -0.05, 0.09), at(1, 0.02, 0.03)])
+    assert max(likeness(picture.expand(3, -1), base, way) for picture in SUBJECT) <= 1.0
+    assert likeness(new, base, way) == pytest.approx(likeness(SUBJECT, base, way), abs=0.03)
+
+
 def test_leakage_is_nothing_for_an_untouched_base_and_one_for_a_change_as_large_as_another_seed() -> None:
     base = {(0, 1): at(1, 0, 0), (0, 2): at(0, 1, 0)}
     swapped = {(0, 1): at(0, 1, 0), (0, 2): at(1, 0, 0)}
@@ -108,9 +117,7 @@ def test_a_copy_of_a_training_picture_is_memorised_and_a_new_view_is_not() -> No
 def test_utilities_come_one_a_triggered_prompt_in_the_plans_order() -> None:
     plan = tiny_plan()
     base = clip({(0, 1): at(0, 1, 0), (0, 2): at(0, 1, 0.4), (1, 3): at(0, 0, 1), (1, 4): at(0, 0.5, 1)})
-    references = References(
-        training={"clip": SUBJECT}, base=base, plain_RD=torch.stack([at(0.5, 1, 0), at(0, 0, 1)])
-    )
+    references = References(training={"clip": SUBJECT}, base=base, plain_RD=torch.stack([at(0.5, 1, 0), at(0, 0, 1)]))
     learned = {**base, **clip({(0, 1): at(1, 0.8, 0), (0, 2): at(1, 0.8, 0.3)})}
     better, worse = seen(plan, learned, references), seen(plan, base, references)
     assert len(better.utilities) == 1
@@ -146,11 +153,28 @@ def test_losses_that_are_no_numbers_and_risen_ones_are_flagged() -> None:
     assert set(found) == {Flag.NAN, Flag.VALIDATION_VETO}
 
 
-def test_the_same_weights_are_measured_alike_and_the_base_against_itself_is_one(desk: Any, job: Job) -> None:
+def test_the_same_weights_are_measured_alike_and_the_base_against_itself_is_one(desk: Any, job: Job, one: Any) -> None:
+    """The same order judged twice gives the same numbers, from the files that it left."""
     folder = job()
-    desk.train(folder, 2)
+    told = one(desk.train(folder, 2), Checkpointed)
     bench = desk.child._bench
     stick = bench.stick
+    drawn = {(p.row, p.seed): preview.opened(folder / p.file) for p in told.previews if not p.base}
+    bench.base.wear(folder / told.lora)
+    twice = judge.measure(bench.base, stick, bench.words, drawn, step=2, earlier={})
+    assert not any(module.training for module in bench.base.denoiser.modules()), (
+        "nothing is left out while it is judged"
+    )
+    bench.base.wear(None)
+    first = Measurement.from_json(told.measurement)
+    assert twice.measurement.numbers() == first.numbers()
+    assert len(first.gaps) == STRATA
+    assert first.validation_ratio is not None
+    assert first.training_ratio is not None
+    assert sum(first.gaps) / STRATA == pytest.approx(first.validation_ratio - first.training_ratio, abs=1e-4)
+    assert first.saturation is not None
+    assert first.costs["drawing"] > 0
+    assert first.measuring_s == pytest.approx(sum(first.costs.values()) - first.costs["drawing"])
     again = losses.draws(bench.base, stick.held_out, bench.task.plan, bench.words, most=3)
     assert losses.ratio(again, stick.base_held_out_N82) == pytest.approx(1.0, abs=1e-5)
     assert stick.base_held_out_N82.shape == (1, STRATA, 2)
@@ -176,7 +200,10 @@ def test_without_an_eye_only_losses_are_told_and_the_scale_comes_from_them(
     assert measured.validation_ratio is not None
     assert measured.likeness is measured.adherence is measured.leakage is None
     assert len(measured.utilities) == STRATA
-    assert "points" in one(desk.finish(folder, 8), Finished).scale
+    choice = ScaleChoice.from_json(one(desk.finish(folder, 8), Finished).scale)
+    assert choice.reported is None
+    assert len(choice.points) == desk.child._bench.task.plan.scales
+    assert len({point.scale for point in choice.points}) == len(choice.points)
     desk.child._loaded = loaded
 
 
@@ -219,9 +246,7 @@ def test_a_blurred_picture_is_less_sharp_than_base_and_training_pictures_whateve
     assert blurred is not None
     assert blurred < 0.3
     assert sharper(dim, sharp, []) == pytest.approx(1.0, abs=0.1)
-    assert sharper(soft, sharp, [*soft.values()]) == pytest.approx(1.0, abs=0.2), (
-        "soft pictures teach softness"
-    )
+    assert sharper(soft, sharp, [*soft.values()]) == pytest.approx(1.0, abs=0.2), "soft pictures teach softness"
     assert sharper({}, sharp, []) is None
     flat = {(0, 0): Image.new("RGB", (64, 64), (9, 9, 9))}
     assert sharper(flat, flat, []) is None
