@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage.domain.plan import Plan
+from storage.domain.scale_panel import scale_prompts
 
 CARD_TFLOPS = 13.0
 """What a 24 GB card of 2021 really does with these models: a training step of SDXL at 1024 px is 14.2 TFLOP and takes 1.1 to 1.2 s
@@ -16,8 +17,10 @@ on an RTX 3090 (kohya-ss/sd-scripts#827, bmaltais/kohya_ss#1730), a guided sampl
 (nod-ai/SHARK#603)."""
 STEP_OVER_FORWARD = 2.1
 """A LoRA step over one forward pass: no gradients of the frozen weights. Counted for every base below; 2.0 to 2.2."""
-SWEEP_PANELS = 6
-"""Five scales and the base without the LoRA (`trainer/gpu/scale.py`)."""
+TOLD_GUIDANCE = frozenset({"flux1-dev"})
+"""Bases whose guidance is told to the model, which then draws once a step."""
+DECODE_TFLOP = 2.5
+"""The autoencoder of Stable Diffusion for a picture of 512 px, counted like those below; FLUX's have the same layers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +35,14 @@ class Pace:
     """The side of the square at which these hold; the area counts."""
     checkpoint_s: float
     """Writing and measuring a checkpoint, besides its previews; for a sweep, the packing."""
+    decode_s: float = 0.0
+    """Decoding a drawn picture; the pocket's is in its forwards."""
 
 
 def _on_card(forward_tflop: float, px: int) -> Pace:
     forward_s = forward_tflop / CARD_TFLOPS
-    return Pace(view_s=STEP_OVER_FORWARD * forward_s, forward_s=forward_s, px=px, checkpoint_s=15.0)
+    decode_s = DECODE_TFLOP * (px / 512) ** 2 / CARD_TFLOPS
+    return Pace(view_s=STEP_OVER_FORWARD * forward_s, forward_s=forward_s, px=px, checkpoint_s=15.0, decode_s=decode_s)
 
 
 POCKET = Pace(view_s=0.45 / 8, forward_s=0.018, px=64, checkpoint_s=1.0)
@@ -55,25 +61,39 @@ PACES: dict[str, Pace] = {
 
 def turn_s(plan: Plan, kind: str) -> float:
     """Seconds of a turn of this plan: of the whole sweep, or of a training from one checkpoint to the next, on average."""
-    pace = PACES.get(plan.base, PACES["sdxl"])
-    return (_sweep_s if kind == "sweep" else _segment_s)(plan, pace)
+    return _sweep_s(plan) if kind == "sweep" else _segment_s(plan)
 
 
-def _segment_s(plan: Plan, pace: Pace) -> float:
-    views = plan.steps * plan.batch_size * plan.accumulation / max(1, len(plan.checkpoint_steps))
+def _segment_s(plan: Plan) -> float:
+    marks = max(1, len(plan.checkpoint_steps))
     previews = sum(len(prompt.seeds) for prompt in plan.prompts)
-    return views * pace.view_s * _area(plan, pace) + _drawing_s(plan, pace, previews) + pace.checkpoint_s
+    return learning_s(plan, plan.steps) / marks + drawing_s(plan, previews) + _pace(plan).checkpoint_s
 
 
-def _sweep_s(plan: Plan, pace: Pace) -> float:
-    panel = sum(1 if prompt.with_trigger else len(prompt.seeds) for prompt in plan.prompts)
-    return _drawing_s(plan, pace, SWEEP_PANELS * panel) + pace.checkpoint_s
+def _sweep_s(plan: Plan) -> float:
+    return drawing_s(plan, drawn_in_sweep(plan)) + _pace(plan).checkpoint_s
 
 
-def _drawing_s(plan: Plan, pace: Pace, pictures: int) -> float:
-    told = plan.base == "flux1-dev"  # its guidance is told to the model, which then draws once a step
-    evaluations = plan.preview_steps * (2 if plan.guidance > 1 and not told else 1)
-    return pictures * evaluations * pace.forward_s * _area(plan, pace)
+def drawn_in_sweep(plan: Plan) -> int:
+    """Pictures of a sweep: at every scale, and once without the LoRA (`trainer/gpu/scale.py`)."""
+    return (plan.scales + 1) * sum(len(prompt.seeds) for prompt in scale_prompts(plan))
+
+
+def learning_s(plan: Plan, steps: int) -> float:
+    """Seconds of so many training steps of this plan, without what is drawn and measured on the way."""
+    pace = _pace(plan)
+    return steps * plan.batch_size * plan.accumulation * pace.view_s * _area(plan, pace)
+
+
+def drawing_s(plan: Plan, pictures: int) -> float:
+    """Seconds of drawing so many pictures as this plan draws them."""
+    pace = _pace(plan)
+    evaluations = plan.preview_steps * (2 if plan.guidance > 1 and plan.base not in TOLD_GUIDANCE else 1)
+    return pictures * (evaluations * pace.forward_s + pace.decode_s) * _area(plan, pace)
+
+
+def _pace(plan: Plan) -> Pace:
+    return PACES.get(plan.base, PACES["sdxl"])
 
 
 def _area(plan: Plan, pace: Pace) -> float:

@@ -11,6 +11,11 @@ from collections.abc import Sequence
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Concept, PreviewPrompt
 
+ROWS = 4
+"""Prompts with the trigger, at most."""
+OTHERS = 2
+"""Prompts without it, at most."""
+
 SEEDS_A_PROMPT = 2
 MOST_ROWS = 16
 """Of a plan's panel."""
@@ -46,32 +51,62 @@ def captions_for(subject_type: SubjectType, *, pocket: bool) -> tuple[str, ...]:
 
 
 def prompts_for(
-    subject_type: SubjectType, *, trigger: str, class_word: str, seed: int, pocket: bool
+    subject_type: SubjectType,
+    *,
+    trigger: str,
+    class_word: str,
+    seed: int,
+    pocket: bool,
+    rows: int = ROWS,
+    seeds: int = SEEDS_A_PROMPT,
+    others: int = OTHERS,
 ) -> tuple[PreviewPrompt, ...]:
-    """The panel of one order: four prompts with the trigger, two without."""
+    """The panel of one order: prompts with the trigger at so many seeds each, and some without at `SEEDS_A_PROMPT`.
+
+    A smaller panel is a part of the largest: the same prompts at the same seeds, so that what a smaller one would have seen
+    can be read from what was drawn for a larger one.
+    """
     shown = _subject_prompts(subject_type, trigger=trigger, class_word=class_word, pocket=pocket)
-    others = [(text, text) for text in (_POCKET_OTHERS if pocket else _OTHERS)]
-    return tuple(
-        PreviewPrompt(text=text, plain=plain, with_trigger=i < len(shown), seeds=_seeds(seed, i))
-        for i, (text, plain) in enumerate([*shown, *others])
-    )
+    return _numbered(shown[:rows], _others(pocket=pocket)[:others], seed, seeds)
 
 
 def prompts_of_concepts(
-    subject_type: SubjectType, concepts: Sequence[Concept], *, seed: int, pocket: bool
+    subject_type: SubjectType,
+    concepts: Sequence[Concept],
+    *,
+    seed: int,
+    pocket: bool,
+    seeds: int = SEEDS_A_PROMPT,
+    others: int = OTHERS,
 ) -> tuple[PreviewPrompt, ...]:
     """The panel of several concepts: rows of each in places of its own, two concepts together, then rows without a trigger."""
-    others = [(text, text) for text in (_POCKET_OTHERS if pocket else _OTHERS)]
-    each = min(ROWS_A_CONCEPT, (MOST_ROWS - len(others) - 1) // len(concepts))
-    shown = []
+    beside = _others(pocket=pocket)[:others]
+    each = min(ROWS_A_CONCEPT, (MOST_ROWS - OTHERS - 1) // len(concepts))
+    shown: list[tuple[str, str]] = []
     for number, concept in enumerate(concepts):
         rows = _subject_prompts(subject_type, trigger=concept.trigger, class_word=concept.class_word, pocket=pocket)
         shown += [rows[(number * each + n) % len(rows)] for n in range(each)]
     shown.append(_together(subject_type, concepts[0], concepts[1], pocket=pocket))
-    return tuple(
-        PreviewPrompt(text=text, plain=plain, with_trigger=i < len(shown), seeds=_seeds(seed, i))
-        for i, (text, plain) in enumerate([*shown, *others])
-    )
+    return _numbered(shown, beside, seed, seeds)
+
+
+def _numbered(
+    shown: Sequence[tuple[str, str]], others: Sequence[tuple[str, str]], seed: int, seeds: int
+) -> tuple[PreviewPrompt, ...]:
+    """Rows with their seeds; those of others stay the same whatever stands before them."""
+    triggered = [
+        PreviewPrompt(text=text, plain=plain, with_trigger=True, seeds=_seeds(seed, row)[:seeds])
+        for row, (text, plain) in enumerate(shown)
+    ]
+    beside = [
+        PreviewPrompt(text=text, plain=plain, with_trigger=False, seeds=_seeds(seed, max(ROWS, len(shown)) + row))
+        for row, (text, plain) in enumerate(others)
+    ]
+    return (*triggered, *beside)
+
+
+def _others(*, pocket: bool) -> list[tuple[str, str]]:
+    return [(text, text) for text in (_POCKET_OTHERS if pocket else _OTHERS)]
 
 
 def _together(subject_type: SubjectType, one: Concept, other: Concept, *, pocket: bool) -> tuple[str, str]:

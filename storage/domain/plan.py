@@ -159,6 +159,16 @@ class Plan(Learning, Objective, Material, Prior, Judging):
             change="to what you will draw with; high values hide what a LoRA lacks",
         ),
     ]
+    scales: Annotated[
+        int,
+        Knob(
+            meaning="At how many strengths the chosen file is drawn and measured, to recommend one",
+            least=3,
+            most=15,
+            change="more where the strength matters to you; each draws a panel of its own",
+            source="storage/domain/budget.py, by what a picture costs beside a step",
+        ),
+    ] = 5
 
     @property
     def taste(self) -> Taste:

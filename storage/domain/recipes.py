@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from storage.domain.budget import BUDGETS, FULL, Budget, most_share, within
 from storage.domain.habits import HOUSE, Rates, habit_of
 from storage.domain.lesson import Lesson, taught
 from storage.domain.orders import SubjectType
@@ -20,8 +21,8 @@ from storage.domain.rivals import RIVALS, Rival
 VERSION = 1
 """Of the tables below, as `Plan.recipe` names it."""
 
-CHECKPOINT_SHARES = (0.25, 0.40, 0.60, 0.80, 1.0)
-"""Where checkpoints are taken: denser early, because small sets overfit early (of the study's 600 steps 200 were best)."""
+CHECKPOINT_SHARES = FULL.shares
+"""Where checkpoints are taken where pictures are cheap."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +166,31 @@ def _held_out_of_each(groups: Sequence[Sequence[PictureOf]], count: int) -> tupl
     return tuple(sorted(id_ for group, many in zip(groups, taken, strict=True) for id_ in held_out(group, many)))
 
 
-def checkpoint_steps(steps: int) -> tuple[int, ...]:
+def checkpoint_steps(steps: int, shares: Sequence[float] = FULL.shares) -> tuple[int, ...]:
     """The steps after which a checkpoint is taken; the last is `steps`."""
-    return tuple(sorted({max(1, round(share * steps)) for share in CHECKPOINT_SHARES}))
+    return tuple(sorted({max(1, round(share * steps)) for share in shares}))
+
+
+def budgeted(plan: Plan, budget: Budget) -> Plan:
+    """The plan with what a budget draws: its checkpoints, prompts, seeds and scales."""
+    pocket = plan.base == "pocket"
+    if plan.concepts:
+        prompts = prompts_of_concepts(
+            plan.subject_type, plan.concepts, seed=plan.seed, pocket=pocket, seeds=budget.seeds, others=budget.others
+        )
+    else:
+        prompts = prompts_for(
+            plan.subject_type,
+            trigger=plan.trigger,
+            class_word=plan.class_word,
+            seed=plan.seed,
+            pocket=pocket,
+            rows=budget.rows,
+            seeds=budget.seeds,
+            others=budget.others,
+        )
+    marks = checkpoint_steps(plan.steps, budget.shares)
+    return replace(plan, checkpoint_steps=marks, prompts=prompts, scales=budget.scales)
 
 
 def plan_for(
@@ -212,7 +235,7 @@ def plan_for(
         recipe=f"{recipe}-{VERSION}/{base}/{subject_type.value}",
         seed=seed,
         steps=steps,
-        checkpoint_steps=checkpoint_steps(steps),
+        checkpoint_steps=(),  # with prompts and scales, by the budget
         learning_rate=rates.learning_rate,
         warmup_steps=max(1, steps // 20),  # 20-50 for 500-1000 steps (defaults of the open trainers)
         schedule="constant" if pocket else rival.schedule or "cosine",
@@ -233,12 +256,11 @@ def plan_for(
         captions=captions_for(subject_type, pocket=pocket),
         validation=validation,
         held_out=_held_out_of_each(groups, count),
-        prompts=prompts_of_concepts(subject_type, concepts, seed=seed, pocket=pocket)
-        if concepts
-        else prompts_for(subject_type, trigger=trigger, class_word=class_word, seed=seed, pocket=pocket),
+        prompts=(),
         concepts=tuple(concepts),
         preview_steps=POCKET_PREVIEW_STEPS if pocket else habit.preview_steps,
         guidance=POCKET_GUIDANCE if pocket else habit.guidance,
         early_stop=base in STOPS_EARLY,
     )
+    plan = within(most_share(base), [budgeted(plan, budget) for budget in BUDGETS])
     return taught(plan, lesson) if lesson is not None and recipe == "house" else plan

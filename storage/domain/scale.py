@@ -15,8 +15,8 @@ from storage.domain.measurement import ScaleChoice, ScalePoint
 
 LEAST, MOST = 0.25, 1.25
 """Where the first scales lie. A file trained for four times the plan's steps is best near a half; above 1.2 users rarely go."""
-FIRST, MORE = 5, 2
-"""So many scales first, evenly; then so many beside the best of them."""
+MORE = 2
+"""So many of the scales are measured last, beside the best of those before."""
 BAND_SHARE = 0.95
 """The scale band is where the fitted utility stays within 5 % of its best."""
 SMALLEST_DIFFERENCE = 0.01
@@ -30,7 +30,12 @@ _SAID = 0.05
 """Scales are said in steps of this."""
 
 
-def first_scales(count: int = FIRST) -> tuple[float, ...]:
+def divided(count: int) -> int:
+    """How many of so many scales are measured first: all but `MORE`, and three at least, or all there are."""
+    return max(min(3, count), count - MORE)
+
+
+def first_scales(count: int = 5) -> tuple[float, ...]:
     """The scales that are measured first, evenly from `LEAST` to `MOST`. Raises `ValueError` for fewer than two."""
     if count < 2:
         raise ValueError("two scales at least: one compares with nothing")

@@ -10,6 +10,7 @@ import torch
 from storage.domain.concepts import voiced, voices
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan
+from storage.domain.scale_panel import scale_prompts
 from trainer.gpu.noise import generator, shuffled, uniform
 
 
@@ -102,7 +103,8 @@ def judged(plan: Plan, picture_id: str = "") -> str:
 
 def texts(plan: Plan, own: Sequence[str] = ()) -> tuple[str, ...]:
     """Every text that a run of this plan ever shows to the base model, each once; `own` are captions of single pictures."""
-    prompts = [text for prompt in plan.prompts for text in (prompt.text, prompt.plain)]
+    drawn = (*plan.prompts, *scale_prompts(plan))
+    prompts = [text for prompt in drawn for text in (prompt.text, prompt.plain)]
     captions = [filled(template, voice) for voice in voices(plan) for template in voice.captions]
     shown = ["", *captions, *prompts, *filter(None, own)]
     shown += [order for text in (*captions, *filter(None, own)) for order in orders(text, plan)]

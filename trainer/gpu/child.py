@@ -104,8 +104,9 @@ class Child:
         export.load_as_a_user(bench.base, file, pairs)  # it may have come from another machine
         choice = scale.sweep(bench, file)
         self._channel.progress("packing", command.step, task.plan.steps)
-        strip, best = scale.strip(bench, file, choice)
-        files = package.pack(bench, file, command.step, choice=choice, strip=strip, best=best)
+        strip = scale.strip(bench, file, choice)
+        choice = strip.choice
+        files = package.pack(bench, file, command.step, choice=choice, strip=strip.sheet, best=strip.best)
         loss = None
         if command.max_bytes is not None and file.stat().st_size > command.max_bytes:
             try:

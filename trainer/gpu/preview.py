@@ -90,16 +90,26 @@ def base_panel(
     base: Base, plan: Plan, words: Mapping[str, Words], cache: Path, *, tell: Callable[[], None] = lambda: None
 ) -> dict[tuple[int, int], Image.Image]:
     """The plan's panel without the LoRA: drawn once an order, then read from `cache`."""
-    folder = cache / f"base-{_key(base, plan)}"
-    wanted = [(row, seed) for row, prompt in enumerate(plan.prompts) for seed in prompt.seeds]
-    kept = {cell: opened(folder / f"{cell[0]}-{cell[1]}.png") for cell in wanted}
-    whole = {cell: image for cell, image in kept.items() if image is not None}
-    if len(whole) == len(kept):
-        return whole
+    kept = kept_base(base, plan, cache)
+    if kept is not None:
+        return kept
     base.wear(None)
     drawn = panel(base, plan, words, tell=tell)
-    save(drawn, folder, lambda row, seed: f"{row}-{seed}.png")
+    save(drawn, _base_folder(base, plan, cache), lambda row, seed: f"{row}-{seed}.png")
     return drawn
+
+
+def kept_base(base: Base, plan: Plan, cache: Path) -> dict[tuple[int, int], Image.Image] | None:
+    """What `base_panel` drew; None where it is not all there."""
+    folder = _base_folder(base, plan, cache)
+    wanted = [(row, seed) for row, prompt in enumerate(plan.prompts) for seed in prompt.seeds]
+    found = {cell: opened(folder / f"{cell[0]}-{cell[1]}.png") for cell in wanted}
+    whole = {cell: image for cell, image in found.items() if image is not None}
+    return whole if len(whole) == len(found) else None
+
+
+def _base_folder(base: Base, plan: Plan, cache: Path) -> Path:
+    return cache / f"base-{_key(base, plan)}"
 
 
 def save(drawn: Panel, folder: Path, name: Callable[[int, int], str]) -> None:

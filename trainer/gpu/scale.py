@@ -1,33 +1,28 @@
-"""At which strength the chosen file works best: a sweep over scales, on seeds that no grid has shown."""
+"""At which strength the chosen file works best: a sweep over scales, on prompts and seeds that no grid has shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
 from storage import faults
-from storage.domain.concepts import shown
 from storage.domain.measurement import ScaleChoice, ScalePoint
-from storage.domain.plan import Plan, PreviewPrompt, Validation
-from storage.domain.scale import choose_scale
+from storage.domain.plan import PreviewPrompt, Validation
+from storage.domain.scale import choose_scale, divided, first_scales, next_scales
+from storage.domain.scale_panel import scale_prompts, strip_prompts
 from storage.domain.taste import utility
 from trainer.gpu import judge, preview
 from trainer.gpu.bench import Bench
 from trainer.gpu.grid import Row, sheet
 from trainer.gpu.judge import losses
-from trainer.gpu.judge.sight import seen
-
-SCALES = (0.4, 0.6, 0.8, 1.0, 1.2)
-"""Five points carry a parabola; below 0.4 a LoRA of ours shows nothing, above 1.2 users rarely go."""
-_OTHER_SEEDS = 1_000_003
-"""Added to the plan's seeds: a scale chosen on the reported pictures would flatter them."""
+from trainer.gpu.judge.sight import Seen, seen
 
 
 def sweep(bench: Bench, file: Path) -> ScaleChoice:
-    """Measures the file at every scale and chooses."""
+    """Measures the file at a few scales, at more beside the best of them, and chooses."""
     points = _by_eye(bench, file) if bench.eye else _by_loss(bench, file)
     bench.base.wear(None)
     return choose_scale(points)
@@ -37,7 +32,7 @@ def _by_eye(bench: Bench, file: Path) -> list[ScalePoint]:
     plan, eye = bench.task.plan, bench.eye
     if eye is None:
         raise TypeError("there is no eye to see with")
-    prompts = _other_seeds(plan.prompts)
+    prompts = scale_prompts(plan)
     bench.base.wear(None)
     _tell(bench, 0)
     base = preview.panel(bench.base, plan, bench.words, prompts=prompts, tell=lambda: _tell(bench, 0))
@@ -45,17 +40,20 @@ def _by_eye(bench: Bench, file: Path) -> list[ScalePoint]:
 
     def point(number: int, scale: float) -> ScalePoint:
         drawn = preview.panel(bench.base, plan, bench.words, prompts=prompts, tell=lambda: _tell(bench, number))
-        look = seen(plan, judge.looked_at(eye, drawn), references, prompts)
-        return ScalePoint(
-            scale=scale,
-            likeness=look.likeness,
-            adherence=look.adherence,
-            leakage=look.leakage,
-            utility=sum(look.utilities) / len(look.utilities),
-            utilities=look.utilities,
-        )
+        return _point(scale, seen(plan, judge.looked_at(eye, drawn), references, prompts))
 
     return _at_every_scale(bench, file, point)
+
+
+def _point(scale: float, look: Seen) -> ScalePoint:
+    return ScalePoint(
+        scale=scale,
+        likeness=look.likeness,
+        adherence=look.adherence,
+        leakage=look.leakage,
+        utility=sum(look.utilities) / len(look.utilities),
+        utilities=look.utilities,
+    )
 
 
 def _by_loss(bench: Bench, file: Path) -> list[ScalePoint]:
@@ -93,55 +91,89 @@ def _by_loss(bench: Bench, file: Path) -> list[ScalePoint]:
 
 def _at_every_scale(bench: Bench, file: Path, point: Callable[[int, float], ScalePoint]) -> list[ScalePoint]:
     bench.base.wear(file)
-    points = []
-    for number, scale in enumerate(SCALES, start=1):
-        bench.base.weigh(scale)
-        points.append(point(number, scale))
+    points: list[ScalePoint] = []
+    wanted = list(first_scales(divided(bench.task.plan.scales)))
+    while wanted:
+        bench.base.weigh(wanted[0])
+        points.append(point(len(points) + 1, wanted.pop(0)))
         faults.gap("sweep")
+        if not wanted and len(points) < bench.task.plan.scales:
+            wanted += next_scales(points)[: bench.task.plan.scales - len(points)]
     return points
 
 
-def strip(bench: Bench, file: Path, choice: ScaleChoice) -> tuple[Image.Image, Image.Image]:
-    """Low, recommended and high side by side, and the first prompt alone at the recommended scale."""
-    plan = bench.task.plan
-    prompts = [replace(prompt, seeds=prompt.seeds[:1]) for prompt in _strip_rows(plan)]
-    bench.base.wear(None)
-    columns = [preview.panel(bench.base, plan, bench.words, prompts=prompts, tell=lambda: _packing(bench))]
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """What of the scale is shown, and measured on it."""
+
+    sheet: Image.Image
+    best: Image.Image
+    """The first prompt alone, at the recommended scale."""
+    choice: ScaleChoice
+    """With what the strip's pictures measure at the recommended scale, where there is an eye."""
+
+
+def strip(bench: Bench, file: Path, choice: ScaleChoice) -> Strip:
+    """Low, recommended and high side by side, on the plan's own prompts and seeds, which had no part in choosing."""
+    prompts = strip_prompts(bench.task.plan)
+    scales = (choice.low, choice.recommended, choice.high)
+    base = _without(bench, prompts)
     bench.base.wear(file)
-    for scale in (choice.low, choice.recommended, choice.high):
-        bench.base.weigh(scale)
-        columns.append(preview.panel(bench.base, plan, bench.words, prompts=prompts, tell=lambda: _packing(bench)))
+    columns = {
+        scale: _column(bench, prompts, scale, whole=scale == choice.recommended) for scale in dict.fromkeys(scales)
+    }
     bench.base.wear(None)
-    rows = [
-        Row(
-            label=prompt.text,
-            note="" if prompt.with_trigger else "without the trigger",
-            cells=[column[row, prompt.seeds[0]] for column in columns],
-        )
-        for row, prompt in enumerate(prompts)
-    ]
     heads = [
         "without the LoRA",
         f"{choice.low:g}, low",
         f"{choice.recommended:g}, recommended",
         f"{choice.high:g}, high",
     ]
-    return sheet(bench.task.job.name, "strength of the LoRA", heads, rows), columns[2][0, prompts[0].seeds[0]]
-
-
-def _strip_rows(plan: Plan) -> list[PreviewPrompt]:
-    """Two prompts with the trigger and one without; of several concepts the first prompt of each."""
-    triggered = [prompt for prompt in plan.prompts if prompt.with_trigger]
-    firsts = [next(p for p in triggered if n in shown(plan, p.text)) for n in range(len(plan.concepts))]
-    return [*(dict.fromkeys(firsts) if firsts else triggered[:2]), *[p for p in plan.prompts if not p.with_trigger][:1]]
-
-
-def _other_seeds(prompts: Sequence[PreviewPrompt]) -> list[PreviewPrompt]:
-    """One new seed for prompts with the trigger, all for the others: leakage needs the base's distance between seeds."""
-    return [
-        replace(p, seeds=tuple((seed + _OTHER_SEEDS) % 2**31 for seed in (p.seeds[:1] if p.with_trigger else p.seeds)))
-        for p in prompts
+    shown = [base, *(columns[scale] for scale in scales)]
+    rows = [
+        Row(
+            label=prompt.text,
+            note="" if prompt.with_trigger else "without the trigger",
+            cells=[column[row, prompt.seeds[0]] for column in shown],
+        )
+        for row, prompt in enumerate(prompts)
     ]
+    best = columns[choice.recommended]
+    return Strip(
+        sheet=sheet(bench.task.job.name, "strength of the LoRA", heads, rows),
+        best=best[0, prompts[0].seeds[0]],
+        choice=replace(choice, reported=_reported(bench, prompts, base, best, choice.recommended)),
+    )
+
+
+def _without(bench: Bench, prompts: Sequence[PreviewPrompt]) -> preview.Panel:
+    """The base's own pictures of these rows of the plan: the grids have them, unless they were drawn on another machine."""
+    plan = bench.task.plan
+    kept = preview.kept_base(bench.base, plan, bench.task.path("cache"))
+    if kept is None:
+        bench.base.wear(None)
+        return preview.panel(bench.base, plan, bench.words, prompts=prompts, tell=lambda: _packing(bench))
+    texts = [prompt.text for prompt in plan.prompts]
+    return {
+        (row, seed): kept[texts.index(prompt.text), seed] for row, prompt in enumerate(prompts) for seed in prompt.seeds
+    }
+
+
+def _column(bench: Bench, prompts: Sequence[PreviewPrompt], scale: float, *, whole: bool) -> preview.Panel:
+    """The strip's pictures at one scale; `whole` with every seed that measuring needs."""
+    rows = prompts if whole else [replace(prompt, seeds=prompt.seeds[:1]) for prompt in prompts]
+    bench.base.weigh(scale)
+    return preview.panel(bench.base, bench.task.plan, bench.words, prompts=rows, tell=lambda: _packing(bench))
+
+
+def _reported(
+    bench: Bench, prompts: Sequence[PreviewPrompt], base: preview.Panel, drawn: preview.Panel, scale: float
+) -> ScalePoint | None:
+    """What the strip's pictures measure: told, and never chosen by. None without an eye."""
+    if bench.eye is None:
+        return None
+    references = judge.references(bench.eye, prompts, bench.pictures, base)
+    return _point(scale, seen(bench.task.plan, judge.looked_at(bench.eye, drawn), references, prompts))
 
 
 def _packing(bench: Bench) -> None:
@@ -149,4 +181,4 @@ def _packing(bench: Bench) -> None:
 
 
 def _tell(bench: Bench, number: int) -> None:
-    bench.channel.progress("sweeping", number, len(SCALES))
+    bench.channel.progress("sweeping", number, bench.task.plan.scales)

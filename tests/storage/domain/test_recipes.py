@@ -151,7 +151,7 @@ def test_steps_are_counted_as_the_study_counts_them_one_picture_each(pictures: i
 def test_nobody_is_drawn_on_a_table() -> None:
     for kind in (SubjectType.PERSON, SubjectType.CHARACTER):
         assert not [p.text for p in plan(8, kind).prompts if p.with_trigger and "table" in p.text]
-    assert [p.text for p in plan(8, SubjectType.OBJECT).prompts if p.with_trigger and "table" in p.text]
+    assert [p.text for p in plan(40, SubjectType.OBJECT).prompts if p.with_trigger and "table" in p.text]
 
 
 def test_persons_are_never_mirrored() -> None:

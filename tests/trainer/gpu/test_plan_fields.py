@@ -171,9 +171,11 @@ def test_the_same_plan_gives_the_same_run(
 
 SUPERVISED = {"early_stop"}
 """Fields that storage acts on between two segments, which the child cannot know: tests/trainer/test_stopping_early.py."""
+SWEPT = {"scales"}
+"""Fields that change what is done with the chosen file: test_judge.py."""
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(Plan) if field.name not in SUPERVISED])
+@pytest.mark.parametrize("field", [field.name for field in fields(Plan) if field.name not in SUPERVISED | SWEPT])
 def test_every_field_of_the_plan_changes_the_run(field: str, outcomes: Any) -> None:
     start, other = changed(field)
     assert outcomes(other) != outcomes(start)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from storage.domain.orders import SubjectType
 from storage.domain.panels import captions_for, prompts_for
+from storage.domain.scale_panel import scale_prompts
+from tests.builders import tiny_plan
 from trainer.pocket.vocabulary import BACKGROUNDS, words
 
 
 @pytest.mark.parametrize("kind", list(SubjectType))
 def test_every_word_but_the_trigger_is_known_to_the_pocket(kind: SubjectType) -> None:
-    prompts = prompts_for(kind, trigger="zorvex", class_word="robot", seed=1, pocket=True)
+    plan = replace(tiny_plan(), subject_type=kind, class_word="robot", prompts=())
+    panel = prompts_for(kind, trigger="zorvex", class_word="robot", seed=1, pocket=True)
+    prompts = [*panel, *scale_prompts(replace(plan, prompts=panel))]
     captions = captions_for(kind, pocket=True)
     texts = [*(p.text for p in prompts), *(p.plain for p in prompts)]
     texts += [c.format(trigger="zorvex", class_word="robot") for c in captions]

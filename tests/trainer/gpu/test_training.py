@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from storage.domain.measurement import Measurement
+from storage.domain.measurement import Measurement, ScaleChoice
 from tests.builders import drawn_pictures, tiny_plan, without_validation
 from trainer.events import Checkpointed, Finished, Progressed, Trained
 
@@ -54,6 +54,11 @@ def test_a_whole_order_is_trained_finished_and_told_in_events_of_the_seam(desk: 
     assert (folder / done.files["lora"]).read_bytes() == (folder / mark.lora).read_bytes()
     assert json.loads((folder / done.files["sidecar"]).read_text())["preferred weight"] > 0
     assert done.files.keys() == {"lora", "sidecar", "preview", "strip"}
+    choice = ScaleChoice.from_json(done.scale)
+    assert {0.25, 0.75, 1.25} <= {point.scale for point in choice.points}
+    assert choice.reported is not None
+    assert choice.reported.scale == choice.recommended
+    assert choice.reported not in choice.points, "other prompts and seeds than those that chose"
 
 
 def test_progress_is_told_at_most_once_a_second(desk: Any, job: Job, monkeypatch: Any) -> None:
