@@ -21,6 +21,7 @@ from bot.connection import become_the_bot, give_up_lease, stay_connected, stay_t
 from bot.doctoring import Doctoring
 from bot.download import Downloads, downloads
 from bot.endpoints import aim
+from bot.full_run import FullRun
 from bot.housekeeping import Housekeeping
 from bot.intake import Intake
 from bot.moderation import Moderation
@@ -88,6 +89,7 @@ def wire(parts: Parts, client: LorasmithClient, fetches: Downloads) -> Organs:
     Commands(parts, intake, cards, Queries(parts), moderation).register(client.tree, client.presses)
     Starting(parts, cards, intake).register(client.presses)
     Doctoring(parts, cards).register(client.presses)
+    FullRun(parts, cards).register(client.presses)
     Captioning(parts, cards, fetches).register(client.presses)
     story.register(client.presses)
     client.attach(parts, story, absence)

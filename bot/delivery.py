@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlmodel import Session
 
-from bot import wording_order
+from bot import wording_order, wording_stopping
 from bot.parts import Parts
 from bot.posting import Enclosure
 from bot.settings import BotSettings
@@ -120,6 +120,7 @@ def card_text(it: Shown, *, compact_loss: float | None) -> str:
             compact_loss=compact_loss,
             licence=licence_of(order.base),
             shared=it.shared,
+            ended=wording_stopping.stopped(it.stopped) if it.stopped else "",
         )
     )
 

@@ -10,6 +10,7 @@ import discord
 from bot.presses import button, row_of
 from bot.wording_doctor import ASIDE_PLACEHOLDER
 from bot.wording_plan import ADD_PICTURES, CANCEL, CAPTIONS, KEEP_ALL, START, PlanCard
+from bot.wording_stopping import FULL_RUN, MAY_END_EARLY
 from storage.domain.lifecycle import Stage
 
 
@@ -23,6 +24,7 @@ def buttons_of(card: PlanCard, order_id: str, stage: str) -> discord.ui.View | N
             parts.append(button(CAPTIONS(), "captions", order_id))
         if card.doubtful:
             parts.append(button(KEEP_ALL(), "asis", order_id))
+        parts += _full_run(card, order_id)
         parts.append(button(CANCEL(), "cancel", order_id))
         if card.choices:
             parts.append(_aside(order_id, card.choices))
@@ -30,6 +32,13 @@ def buttons_of(card: PlanCard, order_id: str, stage: str) -> discord.ui.View | N
     if card.state == "started" and stage in (Stage.QUEUED, Stage.TRAINING):
         return row_of([button(CANCEL(), "cancel", order_id)])
     return None
+
+
+def _full_run(card: PlanCard, order_id: str) -> list[discord.ui.Item[Any]]:
+    """The wish for every step, or back; nothing where a training never ends early."""
+    if card.full_run:
+        return [button(MAY_END_EARLY(), "fullrun", order_id, "no")]
+    return [button(FULL_RUN(), "fullrun", order_id, "yes")] if card.plan and card.plan.early_stop else []
 
 
 def _aside(order_id: str, choices: Sequence[tuple[str, str, str]]) -> discord.ui.Select[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 import discord
@@ -43,7 +43,10 @@ _COLOURS = {"draft": 0x5865F2, "started": 0x2E9E5B, "cancelled": 0x80848E, "expi
 
 
 def plan_of_draft(order: Order, kept: list[Picture], steps: int | None = None, *, known: Known | None = None) -> Plan:
-    """The plan that Start would freeze: a function of the pictures and of what votes taught. `steps` overrules the recipe."""
+    """The plan that Start would freeze: a function of the pictures, of what votes taught, and of the wish for the full run.
+
+    `steps` overrules the recipe.
+    """
     plan = plan_for(
         base=order.base,
         subject_type=SubjectType(order.subject_type),
@@ -53,6 +56,7 @@ def plan_of_draft(order: Order, kept: list[Picture], steps: int | None = None, *
         pictures=[PictureOf(id=p.id, dhash=int(p.dhash, 16)) for p in kept],
         lesson=known.lesson(order.base, order.subject_type) if known else None,
     )
+    plan = replace(plan, early_stop=plan.early_stop and not order.full_run)
     return shortened(plan, steps) if steps else plan
 
 
@@ -94,6 +98,7 @@ def read_card(session: Session, order_id: str, settings: BotSettings) -> PlanCar
         choices=choices_of(pictures) if state == "draft" else (),
         captions=captioned(sum(bool(p.caption) for p in kept), len(kept)) if kept else "",
         training=order.stage == Stage.TRAINING,
+        full_run=order.full_run,
         doubtful=any(p.state == "kept" and findings_of(p) for p in pictures),
     )
 

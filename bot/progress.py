@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlmodel import Session
 
-from bot import wording, wording_order
+from bot import wording, wording_order, wording_stopping
 from bot.parts import Parts
 from bot.prospects import prospect_of
 from bot.shown import Shown
@@ -26,6 +26,8 @@ async def status_text(parts: Parts, it: Shown) -> str:
         return wording_order.waiting(it.order.name, await parts.database.transact(_place, it.order, it.plan))
     if working and it.progress is not None:
         return _working(it)
+    if it.stage is Stage.VOTING and it.stopped is not None:
+        return wording_stopping.status(it.order.name, it.stopped)
     if it.stage is Stage.VOTING:
         return wording_order.trained(it.order.name)
     return ended_text(it.order.name, it.stage)

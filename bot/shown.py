@@ -18,12 +18,14 @@ from storage.domain.orders import mark
 from storage.domain.plan import Plan
 from storage.domain.signs import Sign
 from storage.speech import ENGLISH
+from storage.stopping import Stop, stop_of
 from storage.tables import (
     Ballot,
     Checkpoint,
     Checkup,
     Community,
     Delivery,
+    DepartureRow,
     Member,
     Order,
     Piece,
@@ -83,6 +85,8 @@ class Shown:
     """The look at all pictures before the first step."""
     signs: list[Sign] = field(default_factory=list)
     """Warning signs of its training, by step."""
+    stopped: Stop | None = None
+    """Where and why its training ended early."""
     shared: str = ""
     """Where it is on the operator's model hub."""
     running: bool = False
@@ -181,11 +185,14 @@ def _filled(session: Session, orders: Sequence[Order]) -> list[Shown]:
 
 
 def _noted(session: Session, ids: Sequence[str], found: Mapping[str, Shown]) -> None:
-    """Warning signs, and where an order is on the model hub."""
+    """Warning signs, where a training ended early, and where an order is on the model hub."""
     for share in session.exec(select(Share).where(_in(Share.order_id, ids))):
         found[share.order_id].shared = share.url
     for sign in session.exec(select(SignRow).where(_in(SignRow.order_id, ids)).order_by(col(SignRow.step))):
         found[sign.order_id].signs.append(sign.sign())
+    ended = select(DepartureRow.order_id).where(_in(DepartureRow.order_id, ids), DepartureRow.kind == "stopped_early")
+    for it in [found[order_id] for order_id in session.exec(ended)]:
+        it.stopped = stop_of(session, it.order.id, it.plan) if it.plan else None
 
 
 def _plan_in(row: PlanRow) -> Plan | None:

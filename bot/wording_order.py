@@ -215,6 +215,8 @@ class DeliveryCard:
     file_bytes: int
     compact_loss: float | None = None
     """Share of the LoRA's effect that the compact version loses."""
+    ended: str = ""
+    """Where and why its training ended early."""
     licence: str = ""
     shared: str = ""
     """Its address on the operator's model hub."""
@@ -231,6 +233,7 @@ def card(data: DeliveryCard) -> str:
         if data.owner_id
         else _READY(name=escape(data.name), trigger=data.trigger),
         _("Step {step}. {because}", step=data.choice.step, because=because_sentence(data.choice)),
+        data.ended,
         measurement_line(data.measurement),
         scale_sentence(data.scale) if data.scale else "",
         _handed(data),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, pictures, pictures_refused, when
+from bot.wording_stopping import on_plan_card
 from storage.domain.bases import BASES
 from storage.domain.orders import MIN_PICTURES, SubjectType
 from storage.domain.plan import Plan, Validation
@@ -106,6 +107,8 @@ class PlanCard:
     """Whether anything was found that the owner has not accepted."""
     training: bool = False
     """Whether its first turn has begun."""
+    full_run: bool = False
+    """Whether its owner asked for every step."""
     hub: str = ""
     """Where on a model hub the finished LoRA is put too; empty nowhere."""
     hub_public: bool = False
@@ -221,6 +224,7 @@ def _recipe(card: PlanCard) -> list[str]:
             "Rank {rank}, rate {rate} (`{recipe}`).", rank=plan.rank, rate=f"{plan.learning_rate:g}", recipe=plan.recipe
         ),
         *taught_sentences(plan),
+        *on_plan_card(early_stop=plan.early_stop, full_run=card.full_run),
     ]
     return ["\n".join(lines)]
 

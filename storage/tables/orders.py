@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import sqlalchemy as sa
 from sqlmodel import Field, SQLModel
 
 from storage.tables.instants import instant, now
@@ -52,6 +53,8 @@ class Order(SQLModel, table=True):
     """How the file will reach the member, as the plan card said: attach | download | compact."""
     max_file_bytes: int = 10 * 1024 * 1024
     """The upload limit that held for this order's server and member."""
+    full_run: bool = Field(default=False, sa_column_kwargs={"server_default": sa.false()})
+    """Whether its owner asked for every step of the plan, also where nothing better is to be expected of the rest."""
     tidied: str = ""
     """What `storage.retention` has deleted: nothing, `some` or `all` that can go."""
 

@@ -12,6 +12,7 @@ from sqlmodel import Session, delete, select
 from bot import starting
 from bot.answers import Declined
 from bot.loopback.member import Member
+from storage.domain import recipes
 from storage.domain.errors import Fault
 from storage.domain.learned import Learned
 from storage.domain.lesson import Dose
@@ -78,6 +79,23 @@ async def test_what_votes_taught_is_in_the_plan_and_on_the_card(home: House, ada
         await home.ask(lambda session: session.exec(delete(Revision)))
     assert plan.recipe.startswith("house-1+17/pocket/")
     assert plan.taste.likeness == 0.5
+
+
+async def test_the_owner_asks_for_the_full_run_and_takes_it_back_before_start(
+    home: House, ada: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "STOPS_EARLY", frozenset({"pocket"}))
+    order, card = await drafted(home, "Ada")
+    assert "Training may end early" in card.text()
+    bruno = home.people["Bruno"]
+    await home.reply(bruno, await bruno.click(card, "Full run"), "Only the person who made this order")
+    await home.reply(ada, await ada.click(card, "Full run"), "Every step of the plan will be trained.")
+    asked = await home.card("Ada", order.id, "every step is trained")
+    await home.reply(ada, await ada.click(asked, "May end early"), "Training may end early again.")
+    again = await home.card("Ada", order.id, "Training may end early")
+    await home.reply(ada, await ada.click(again, "Full run"), "Every step")
+    await home.reply(ada, await ada.click(again, "Start"), "Started: next in line")
+    assert (await home.ask(_plan, order.id)).early_stop is False
 
 
 async def test_start_pressed_twice_queues_once(home: House, ada: Member) -> None:
