@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -17,12 +18,12 @@ from storage.domain.doctor import Ailment, from_json
 from storage.domain.measurement import Measurement
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Concept, Plan, PreviewPrompt
-from storage.domain.recipes import PictureOf, plan_for
+from storage.domain.recipes import PictureOf, plan_for, steps_for
 from storage.lora_file import read_header
 from storage.words_doctor import finding_words
-from tests.builders import make_job, tiny_plan, without_validation
-from tests.trainer.gpu.conftest import Desk
-from trainer.events import Checkpointed, Failed, Finished
+from tests.builders import CPU_FIT, make_job, tiny_plan, without_validation
+from tests.trainer.gpu.conftest import Desk, only
+from trainer.events import Checkpointed, Failed, Finished, Logged
 from trainer.gpu import captions
 from trainer.gpu.bench import Loaded
 from trainer.gpu.examination import examined
@@ -189,8 +190,12 @@ def test_triggers_that_the_base_reads_as_one_word_are_refused(desk: Any, tmp_pat
     assert (failed.fault, failed.retry) == ("pictures", False)
 
 
-def test_each_trigger_moves_towards_its_own_subject(tmp_path: Path) -> None:
-    """The pocket learns two drawn subjects that it never saw: a training too short to finish, long enough to tell them apart."""
+def test_each_trigger_moves_towards_its_own_subject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pocket learns two drawn subjects that it never saw: a training too short to finish, long enough to tell them apart.
+
+    It tells too what an order costs: in processor seconds, so that whatever else the machine does is not counted.
+    """
+    monkeypatch.setattr(time, "monotonic", time.process_time)
     subjects = (test_subject("object", 1), test_subject("character", 4))
     pictures = [picture for subject in subjects for picture in subject.pictures(4)]
     ids = [f"p{n}" for n in range(8)]
@@ -218,9 +223,10 @@ def test_each_trigger_moves_towards_its_own_subject(tmp_path: Path) -> None:
         prompts=rows,
         preview_steps=8,
     )
-    make_job(tmp_path / "job", WEIGHTS, pictures=pictures, plan=plan)
+    make_job(tmp_path / "job", WEIGHTS, pictures=pictures, plan=plan, fit=replace(CPU_FIT, micro_batch=4))
     desk = Desk(tmp_path / "told.jsonl")
-    desk.train(tmp_path / "job", steps)
+    told = desk.train(tmp_path / "job", steps)
+    assert _measuring(told, plan, replace(whole, concepts=()), pictures=8) < 0.1
     eye = eye_of(str(WEIGHTS), torch.device("cpu"))
     assert eye is not None
     at = (tmp_path / "job" / "checkpoints" / str(steps), rows)
@@ -229,6 +235,23 @@ def test_each_trigger_moves_towards_its_own_subject(tmp_path: Path) -> None:
     others = [_moved(eye, at, row, ways[1 - row]) for row in range(2)]
     assert min(own) > 0.1, (own, others)
     assert all(a > b for a, b in zip(own, others, strict=True)), (own, others)
+
+
+def _measuring(told: Sequence[Any], short: Plan, whole: Plan, pictures: int) -> float:
+    """The share of measuring in an order of the recipe, by what a short one took: training and grids make up the rest.
+
+    The recipe's sweep is not counted, and one of its pictures is held out, which is judged like the four of this training.
+    """
+    mark = Measurement.from_json(only(told, Checkpointed).measurement)
+    pace = max(event.steps_per_s for event in told if isinstance(event, Logged)) * short.batch_size
+    drawn = 2 * sum(len(prompt.seeds) for prompt in short.prompts) * short.preview_steps
+    panel = sum(len(prompt.seeds) for prompt in whole.prompts)
+    marks = len(whole.checkpoint_steps)
+    training_s = steps_for("house", SubjectType.OBJECT, pictures, pocket=True) * whole.batch_size / pace
+    drawing_s = mark.costs["drawing"] / drawn * (marks + 1) * panel * whole.preview_steps
+    once = mark.costs["validation"] * 5 / 4 + (mark.costs["encoders"] + mark.costs["statistics"]) * panel / 4
+    measuring_s = (marks + 1) * once
+    return measuring_s / (training_s + drawing_s + measuring_s)
 
 
 def _moved(eye: Eye, at: tuple[Path, Sequence[PreviewPrompt]], row: int, training_ND: torch.Tensor) -> float:
