@@ -167,8 +167,8 @@ async def view_of(database: Database, artifacts: Reads, order_id: str) -> OrderV
     """
     view = await database.transact(collect, order_id)
     wanted = [c.grid for c in view.checkpoints] + [key for role, key in view.files.items() if role == "strip"]
-    pictures = {key: small for key in wanted if (small := await _small(artifacts, key)) is not None}
-    return replace(view, pictures=pictures)
+    found = zip(wanted, await asyncio.gather(*(_small(artifacts, key) for key in wanted)), strict=True)
+    return replace(view, pictures={key: small for key, small in found if small is not None})
 
 
 def choice_of(order: Order) -> Choice | None:
