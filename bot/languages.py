@@ -19,11 +19,16 @@ from storage.speech import LANGUAGES, language_name, language_of, speaking, tran
 from storage.switches import insert_if_new
 from storage.tables import Community, Member, Order
 
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
 AS_DISCORD = "discord"
 """The choice to follow Discord."""
 CHOICES = [
     app_commands.Choice(name=phrase("As Discord says"), value=AS_DISCORD),
-    *(app_commands.Choice(name=language_name(language), value=language) for language in LANGUAGES),
+    *(app_commands.Choice(name=_capital(language_name(language)), value=language) for language in LANGUAGES),
 ]
 
 

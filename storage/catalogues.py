@@ -45,5 +45,5 @@ def catalogue(language: str) -> Catalogue:
         texts=gettext.GNUTranslations(compiled),
         rtl=locale.text_direction == "rtl",
         decimal=get_decimal_symbol(locale),
-        name=(locale.get_display_name(language) or language).capitalize(),
+        name=locale.get_display_name(language) or language,
     )

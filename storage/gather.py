@@ -7,6 +7,7 @@ language: its file is all that it needs.
 from __future__ import annotations
 
 import ast
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ ROOT = Path(__file__).parent.parent
 SPEECH = "speech.py"
 CALLS = {"_": 1, "later": 1, "phrase": 1, "ngettext": 2}
 """How many of the first arguments are sentences."""
+
+TYPE = "Content-Type: text/plain; charset=utf-8"
 
 Id = str | tuple[str, ...]
 
@@ -66,6 +69,15 @@ def gathered(old: Catalog) -> Catalog:
     return new
 
 
+def written(catalogue: Catalog) -> str:
+    """A catalogue as its file: comments, a header of what is read from it, and nothing that changes by itself."""
+    body = io.BytesIO()
+    write_po(body, catalogue, width=120, omit_header=True)
+    header = (f"Language: {catalogue.locale}", f"Plural-Forms: {catalogue.plural_forms}", TYPE)
+    lines = [catalogue.header_comment, 'msgid ""', 'msgstr ""', *(f'"{line}\\n"' for line in header)]
+    return "\n".join(lines) + "\n\n" + body.getvalue().decode().lstrip()
+
+
 def main(begin: list[str]) -> None:
     """Rewrite every catalogue, and begin those that are named."""
     for language in begin:
@@ -73,8 +85,7 @@ def main(begin: list[str]) -> None:
     for path in sorted(FOLDER.glob("*.po")):
         with path.open("rb") as file:
             new = gathered(read_po(file, locale=Locale.parse(path.stem)))
-        with path.open("wb") as file:
-            write_po(file, new, width=120, omit_header=False)
+        path.write_text(written(new))
         missing = sum(not all(m.string if isinstance(m.string, tuple) else [m.string]) for m in new if m.id)
         sys.stdout.write(f"{path.name}: {len(new)} texts, {missing} without a translation\n")
 
