@@ -13,6 +13,7 @@ import discord
 from sqlmodel import Session
 
 from bot.invitation import invite_link
+from bot.traffic import watch
 from storage import leases
 from storage.database import Database
 from storage.domain.errors import SecondBot, SetupError
@@ -32,6 +33,7 @@ async def stay_connected(client: discord.Client, token: str) -> None:
     AttributeError, because there is no websocket yet to resume. Raises `SetupError` for a wrong token.
     """
     pause_s = FIRST_PAUSE_S
+    watch(client)
     await _log_in(client, token)
     if client.application_id is not None:
         log.info("to invite the bot into a server, open %s", invite_link(client.application_id))

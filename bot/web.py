@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from sqlalchemy import text
-from sqlmodel import Session, func, select
+from sqlmodel import Session
 
 from bot.delivery import files_in
 from bot.links import FileLink, Links, link_key
+from bot.metrics import CONTENT_TYPE, Metrics
 from bot.parts import Parts
 from bot.settings import BotSettings
-from storage import leases
 from storage.domain.errors import SetupError
 from storage.domain.orders import file_stem
 from storage.page import order_page
-from storage.system import peak_memory_bytes
 from storage.tables import Checkpoint, Delivery, Order
 from storage.view import view_of
 
@@ -43,12 +41,13 @@ HEADERS = {
 async def serve(parts: Parts) -> None:
     """Serve until cancelled."""
     links = Links(key=await parts.database.transact(link_key), address=parts.settings.public_url or "")
-    runner = web.AppRunner(application(parts, links), access_log=None, shutdown_timeout=2.0)
+    numbers = Metrics(parts)
+    runner = web.AppRunner(application(parts, links, numbers), access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
         await _listen(runner, parts.settings)
         log.info("web pages on %s", runner.addresses[:1])
-        await asyncio.Event().wait()
+        await numbers.beat()
     finally:
         await runner.cleanup()
 
@@ -71,9 +70,9 @@ async def _listen(runner: web.AppRunner, settings: BotSettings) -> None:
         ) from error
 
 
-def application(parts: Parts, links: Links) -> web.Application:
+def application(parts: Parts, links: Links, numbers: Metrics | None = None) -> web.Application:
     """The routes; made apart from `serve` so that tests can ask it."""
-    pages = _Pages(parts, links)
+    pages = _Pages(parts, links, numbers or Metrics(parts))
     app = web.Application(client_max_size=MAX_REQUEST, middlewares=[_plain])
     app.router.add_get("/files/{order}/{step:\\d{1,9}}/{role:[a-z]{1,12}}", pages.file)
     app.router.add_get("/orders/{order}/{token:[0-9a-f]{32}}", pages.order)
@@ -101,10 +100,10 @@ async def _plain(
 
 
 class _Pages:
-    def __init__(self, parts: Parts, links: Links) -> None:
+    def __init__(self, parts: Parts, links: Links, numbers: Metrics) -> None:
         self.parts = parts
         self.links = links
-        self.started = time.monotonic()
+        self.numbers = numbers
 
     async def file(self, request: web.Request) -> web.StreamResponse:
         """A file for one member; the link says which, for whom and until when, and cannot be changed."""
@@ -162,17 +161,8 @@ class _Pages:
         return web.Response(text="ready\n")
 
     async def metrics(self, _: web.Request) -> web.Response:
-        """Counts in the text form that Prometheus reads. No names, no ids."""
-        stages, workers = await self.parts.database.transact(_counts)
-        lines = [f'lorasmith_orders{{stage="{stage}"}} {count}' for stage, count in sorted(stages.items())]
-        memory = peak_memory_bytes()
-        lines += [
-            f"lorasmith_workers {workers}",
-            *([] if memory is None else [f"lorasmith_bot_peak_memory_bytes {memory}"]),
-            f"lorasmith_bot_uptime_seconds {time.monotonic() - self.started:.0f}",
-            f"lorasmith_discord_latency_seconds {self.parts.discord.latency:.3f}",
-        ]
-        return web.Response(text="\n".join(lines) + "\n")
+        """Numbers for Prometheus."""
+        return web.Response(body=await self.numbers.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 def _link_in(request: web.Request) -> FileLink | None:
@@ -207,8 +197,3 @@ def _file_of(session: Session, link: FileLink) -> tuple[str, str] | None:
 
 def _ping(session: Session) -> None:
     session.execute(text("SELECT 1"))
-
-
-def _counts(session: Session) -> tuple[dict[str, int], int]:
-    stages = session.exec(select(Order.stage, func.count()).group_by(Order.stage)).all()
-    return dict(stages), len(leases.workers(session))

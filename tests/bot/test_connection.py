@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from pydantic import SecretStr
 
@@ -32,11 +33,17 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_the_bot_comes_up_although_discord_was_away_at_first(tmp_path: Path) -> None:
-    async with house(tmp_path, start=False) as home:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    async with house(tmp_path, start=False, web_port=port) as home:
         await home.director.direct("fault", route="GET /users/@me", drop=True, times=1)
         await home.director.direct("refuse_gateway", times=2)
         await home.start()
         await drafted(home, "Ada")
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+            numbers = await answer.text()
+        assert 'lorasmith_discord_errors_total{status="none"}' in numbers, "what broke off was counted"
 
 
 async def test_a_torn_connection_is_resumed_and_nothing_is_lost(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import socket
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from bot.settings import BotSettings
+from bot.traffic import Traffic
 from bot.web import _listen
 
 
@@ -28,6 +30,25 @@ async def test_pages_that_are_stopped_while_they_come_up_listen_no_more(rounds: 
     await runner.cleanup()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_what_discord_refuses_and_what_breaks_off_is_counted_by_status() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=int(request.match_info["status"]))
+
+    app = web.Application()
+    app.router.add_get("/{status}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port := free_port()).start()
+    traffic = Traffic()
+    async with aiohttp.ClientSession(trace_configs=[traffic]) as session:
+        for status in (200, 204, 403, 429, 429):
+            await (await session.get(f"http://127.0.0.1:{port}/{status}")).read()
+        await runner.cleanup()
+        with contextlib.suppress(aiohttp.ClientError):
+            await session.get(f"http://127.0.0.1:{port}/200")
+    assert (traffic.requests, dict(traffic.refusals), traffic.broken) == (6, {403: 1, 429: 2}, 1)
 
 
 def free_port() -> int:

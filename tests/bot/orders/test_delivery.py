@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from bot.cancelling import cancel_order
 from bot.links import FileLink, Links, link_key
@@ -179,7 +180,11 @@ async def test_links_run_out_and_cannot_be_changed(bench: Bench, online: tuple[A
     links = Links(key=await bench.database.transact(link_key), address=address)
     ada, bruno = str(bench.server.user_id("Ada")), str(bench.server.user_id("Bruno"))
     good = links.file(order_id, 2, "lora", ada, 60)
-    assert (await fetch(good))[0] == 200
+    status, whole, headers = await fetch(good)
+    assert (status, headers["Accept-Ranges"]) == (200, "bytes")
+    status, rest, headers = await fetch(good, Range=f"bytes={len(whole) // 2}-")
+    assert (status, rest) == (206, whole[len(whole) // 2 :]), "a download that broke off goes on where it was"
+    assert headers["Content-Range"].startswith(f"bytes {len(whole) // 2}-")
     assert (await fetch(links.file(order_id, 2, "lora", ada, -1)))[0] == 403, "it has run out"
     assert (await fetch(good.replace(f"/{order_id}/2/", f"/{order_id}/4/")))[0] == 403
     assert (await fetch(good.replace(f"m={ada}", f"m={bruno}")))[0] == 403
@@ -211,7 +216,14 @@ async def test_the_page_of_an_order_needs_its_token_and_everything_else_is_refus
         assert (await fetch(address + path))[0] == 404
     assert (await fetch(f"{address}/health"))[:2] == (200, b"ok\n")
     assert (await fetch(f"{address}/ready"))[0] == 200
-    assert b'lorasmith_orders{stage="deliver' in (await fetch(f"{address}/metrics"))[1]
+    status, numbers, headers = await fetch(f"{address}/metrics")
+    assert (status, headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
+    counted = {s.name: s.value for f in text_string_to_metric_families(numbers.decode()) for s in f.samples}
+    assert counted["lorasmith_bot_event_loop_lag_seconds_count"] >= 1
+    assert {"lorasmith_gpus_busy", "lorasmith_votes", "lorasmith_discord_rate_limits_total"} <= set(counted)
+    assert b'lorasmith_orders{stage="deliver' in numbers
+    assert order_id.encode() not in numbers
+    assert str(bench.server.user_id("Ada")).encode() not in numbers
 
 
 async def test_a_kill_after_the_card_delivers_once(bench: Bench) -> None:
