@@ -150,12 +150,27 @@ def validation_for(pictures: int) -> tuple[Validation, int]:
 
 
 def held_out(pictures: Sequence[PictureOf], count: int) -> tuple[str, ...]:
-    """The ids of the `count` most typical pictures: smallest summed Hamming distance to the others, never outliers."""
+    """The ids of `count` medoids by Hamming distance: each brings all others nearest to one of them, and none is an outlier.
 
-    def distance(picture: PictureOf) -> tuple[int, str]:
-        return sum((picture.dhash ^ other.dhash).bit_count() for other in pictures), picture.id
+    Kaufman and Rousseeuw 1990, "Finding Groups in Data", chapter 2, the BUILD of PAM. Outliers are the quarter of the pictures that
+    is farthest from its own nearest others: nothing that is learned from the rest could help them.
+    """
+    if not pictures or not count:
+        return ()
+    apart = {p.id: [(p.dhash ^ other.dhash).bit_count() for other in pictures] for p in pictures}
+    lonely = {id_: sum(sorted(row)[: 1 + max(1, (len(row) - 1) // 3)]) for id_, row in apart.items()}
+    most = sorted(lonely.values())[max(min(count, len(lonely)), -(-3 * len(lonely) // 4)) - 1]
+    nearest, chosen = [_BITS] * len(pictures), list[str]()
+    for _ in range(min(count, len(pictures))):
+        left = [id_ for id_ in apart if lonely[id_] <= most and id_ not in chosen]
+        best = min(left, key=lambda id_: (sum(map(min, nearest, apart[id_])), id_))
+        nearest = [min(pair) for pair in zip(nearest, apart[best], strict=True)]
+        chosen.append(best)
+    return tuple(sorted(chosen))
 
-    return tuple(sorted(p.id for p in sorted(pictures, key=distance)[:count]))
+
+_BITS = 64
+"""Of a difference hash."""
 
 
 def _held_out_of_each(groups: Sequence[Sequence[PictureOf]], count: int) -> tuple[str, ...]:

@@ -115,6 +115,14 @@ def test_the_most_typical_pictures_are_held_out_never_an_outlier() -> None:
     assert "odd" not in held_out(pictures, 3)
 
 
+def test_two_held_out_pictures_stand_for_two_groups_and_not_twice_for_one() -> None:
+    day = [PictureOf(id=f"day{n}", dhash=1 << n) for n in range(6)]
+    night = [PictureOf(id=f"night{n}", dhash=(2**64 - 1) ^ (1 << n)) for n in range(5)]
+    odd = PictureOf(id="odd", dhash=0xFFFF0000FFFF0000)
+    first, second = held_out([*day, *night, odd], 2)
+    assert (first[:3], second[:3]) == ("day", "nig")
+
+
 @given(st.integers(4, 3000))
 def test_checkpoints_are_at_their_shares_and_the_last_is_the_end(steps: int) -> None:
     marks = checkpoint_steps(steps)
