@@ -19,11 +19,15 @@ from storage.domain.taste import Features, Taste, worth
 
 FEWEST = 2
 """Checkpoints before anything is stopped: a vote needs something to choose from."""
-FEWEST_TO_PROJECT = 3
-"""Checkpoints before a curve is drawn on: with the untrained base as its beginning, one more than it has numbers to fit."""
+FEWEST_TO_TRUST = 3
+"""Checkpoints before a curve is taken at its word: one more than it has numbers to fit."""
+CLEAR_LOSS = 0.05
+"""With fewer, the rest has to be worse by this share: a curve through two points is wrong by about that, where the points are
+off by 0.08 as those of four prompts are. Made-up trainings of four times the right length then give back half instead of two
+fifths of their seconds, and those of the right length lose nothing by it."""
 LEAST_GAIN = 0.01
-"""Less than this share of the best utility is not worth waiting for: a hundredth is what one sees of a checkpoint's own noise
-at best (`choice.SMALLEST_DIFFERENCE`), and what the benchmark allows to lose (EXPERIMENTS.md)."""
+"""Less than this share of the best utility is not worth waiting for: a hundredth is less than the noise of one checkpoint, and
+what stopping may lose (EXPERIMENTS.md)."""
 SLOWEST, TIMES = 16.0, 65
 """Time constants that are tried: from a sixteenth of the newest step to sixteen times it, so far that a curve is a line."""
 
@@ -88,7 +92,7 @@ def _reasons(plan: Plan, measured: Measured, ahead: float | None) -> Iterator[Be
         yield Because.BY_HEART
     if len(measured) > FEWEST and _told(plan, measured, worse=True) and _told(plan, measured[:-1], worse=True):
         yield Because.WORSE
-    if ahead is not None and ahead < LEAST_GAIN:
+    if ahead is not None and ahead < (LEAST_GAIN if len(measured) >= FEWEST_TO_TRUST else -CLEAR_LOSS):
         yield Because.SETTLED
 
 
@@ -117,7 +121,7 @@ def expected(plan: Plan, measured: Measured) -> float | None:
     checkpoint is not taken for a loss or a gain. None with too few checkpoints, or where one was not measured.
     """
     known = [(step, found) for step, m in measured if not _broken(m) and (found := features_of(m)) is not None]
-    if len(known) < max(FEWEST_TO_PROJECT, len(measured)) or plan.steps <= known[-1][0]:
+    if len(known) < max(FEWEST, len(measured)) or plan.steps <= known[-1][0]:
         return None
     steps, last = [step for step, _ in known], known[-1][1]
     likeness = _curve_through(steps, [f.likeness for _, f in known])

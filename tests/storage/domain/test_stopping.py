@@ -73,9 +73,11 @@ def test_likeness_that_costs_as_much_leakage_is_no_gain() -> None:
     assert because(*spilling) is Because.SETTLED
 
 
-def test_two_checkpoints_are_too_few_to_draw_a_curve_on() -> None:
-    assert because(*rising(0.9, 0.9)) is None
-    assert stopping.expected(PLAN, run(*rising(0.9, 0.9))) is None
+def test_after_two_checkpoints_the_rest_has_to_be_clearly_worse() -> None:
+    settled = stopping.verdict(PLAN, run(*rising(0.9, 0.9)))
+    assert (settled.stop, settled.ahead) == (False, pytest.approx(0.0, abs=0.01)), "a third one may show more"
+    assert because(*rising(0.9, 0.9, 0.9)) is Because.SETTLED
+    assert because(*rising(0.9, 0.9, leakages=(0.3, 0.5))) is Because.SETTLED
 
 
 def test_worse_twice_in_a_row_ends_it_and_once_does_not() -> None:
