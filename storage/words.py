@@ -49,6 +49,12 @@ def measurement_line(measurement: Measurement | None) -> str:
     """The measurements of one checkpoint in one line."""
     if measurement is None:
         return _("Not measured.")
+    if measurement.likeness is None:
+        return _(
+            "Only its error was measured, next to the base model's: {training} on the training pictures, {unseen} on unseen ones.",
+            training=ratio(measurement.training_ratio),
+            unseen=ratio(measurement.validation_ratio),
+        )
     parts = [
         _("likeness {share}", share=percent(measurement.likeness)),
         _("prompt {share}", share=percent(measurement.adherence)),

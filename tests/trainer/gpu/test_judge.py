@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 
 from storage.domain.measurement import Flag, Measurement, ScaleChoice
 from storage.domain.plan import Validation
+from storage.words import measurement_line
 from tests.builders import drawn_pictures, tiny_plan
 from trainer.events import Checkpointed, Finished
 from trainer.gpu import judge, preview
@@ -199,6 +200,7 @@ def test_without_an_eye_only_losses_are_told_and_the_scale_comes_from_them(
     measured = Measurement.from_json(one(desk.train(folder, 8), Checkpointed).measurement)
     assert measured.validation_ratio is not None
     assert measured.likeness is measured.adherence is measured.leakage is None
+    assert measurement_line(measured).startswith("Only its error was measured, next to the base model's: ")
     assert len(measured.utilities) == STRATA
     choice = ScaleChoice.from_json(one(desk.finish(folder, 8), Finished).scale)
     assert choice.reported is None
