@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 
 from storage.decoding import dhash
 from storage.domain.orders import SubjectType, trigger_for
+from storage.domain.panels import prompts_for
 from storage.domain.plan import Plan
 from storage.domain.recipes import CHECKPOINT_SHARES, PictureOf, plan_for
 from tests.benchmarks.examiner import COMPARED, DEVELOPMENT
@@ -119,12 +120,15 @@ class Case:
 
     @property
     def trained(self) -> Plan:
-        """The plan at full length, with every checkpoint of every view.
+        """The plan at full length, with every checkpoint of every view and the largest panel, of which smaller ones are parts.
 
         The rate is constant after a warm-up that stays the short plan's, so the long training's beginning is the short one.
         """
-        steps = sorted({step for view in self.views for step in self.steps(view)})
-        return replace(self.plan, steps=steps[-1], checkpoint_steps=tuple(steps))
+        plan, steps = self.plan, sorted({step for view in self.views for step in self.steps(view)})
+        prompts = prompts_for(
+            plan.subject_type, trigger=plan.trigger, class_word=plan.class_word, seed=plan.seed, pocket=True
+        )
+        return replace(plan, steps=steps[-1], checkpoint_steps=tuple(steps), prompts=prompts, early_stop=False)
 
     @property
     def views(self) -> tuple[View, ...]:

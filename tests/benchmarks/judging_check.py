@@ -93,9 +93,7 @@ def falling(kind: Kind, first: int, reader: Reader) -> list[Line]:
     subjects = [test_subject(kind, first + n) for n in range(10)]
     lines = []
     for name, change in CHANGES.items():
-        means = [
-            _mean_probability(reader, subjects, lambda s, n, at=level, do=change: do(s, n, at)) for level in LEVELS
-        ]
+        means = [_mean_probability(reader, subjects, change, level) for level in LEVELS]
         falls = all(later <= earlier + SLACK for earlier, later in pairwise(means))
         lines.append(Line(what=f"{kind} {first}-, {name}", figure=" ".join(f"{m:.2f}" for m in means), passed=falls))
     return lines
@@ -125,18 +123,18 @@ def _noisy(subject: TestSubject, number: int, level: float) -> Image.Image:
     return Image.fromarray((picture + noise).clip(0, 255).astype(np.uint8))
 
 
-CHANGES: dict[str, Callable[[TestSubject, int, float], Image.Image]] = {
+Change = Callable[[TestSubject, int, float], Image.Image]
+"""Of a subject, a picture's number and a level."""
+CHANGES: dict[str, Change] = {
     "blended into a neighbour": _blended,
     "blurred": _blurred,
     "in noise": _noisy,
 }
 
 
-def _mean_probability(
-    reader: Reader, subjects: Sequence[TestSubject], draw: Callable[[TestSubject, int], Image.Image]
-) -> float:
+def _mean_probability(reader: Reader, subjects: Sequence[TestSubject], change: Change, level: float) -> float:
     found = [
-        reader.likeness(round_trips(_bytes([draw(subject, n) for n in range(8)]), seed=5), subject).mean()
+        reader.likeness(round_trips(_bytes([change(subject, n, level) for n in range(8)]), seed=5), subject).mean()
         for subject in subjects
     ]
     return float(np.mean(found))

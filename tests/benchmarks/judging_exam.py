@@ -27,9 +27,9 @@ from trainer.pocket.subjects import TestSubject
 from trainer.pocket.vocabulary import BACKGROUNDS, CLASSES
 
 OWN_SEEDS, OTHER_SEEDS = 4, 2
-NEW_THINGS = ("an orange boat", "a green rabbit", "a purple rocket", "a brown teapot")
+NEW_THINGS = ("an orange mushroom", "a green rabbit", "a purple rocket", "a brown teapot")
 """What a style is put on, in the new places."""
-SCALES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
+SCALES = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,23 +8,31 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from storage.domain.choice import Candidate, choose_checkpoint
 from storage.domain.measurement import Measurement, ScaleChoice
+from storage.domain.plan import Plan, PreviewPrompt
 from tests.benchmarks.judging_cases import Case, View
 from tests.benchmarks.judging_trajectories import Trajectory
 from trainer.gpu import job, judge, preview, scale
 from trainer.gpu.bench import Bench, Loaded, load
 from trainer.gpu.channel import Channel
-from trainer.gpu.judge.sight import References, seen
+from trainer.gpu.judge.sight import Looked, References, seen
 
 ROOT = Path(__file__).parents[2]
 JUDGES = ("trainer/gpu/judge", "storage/domain/taste.py", "storage/domain/measurement.py")
-SWEEPS = ("trainer/gpu/scale.py", "trainer/gpu/judge", "storage/domain/taste.py", "storage/domain/scale.py")
+SWEEPS = (
+    "trainer/gpu/scale.py",
+    "trainer/gpu/judge",
+    "storage/domain/taste.py",
+    "storage/domain/scale.py",
+    "storage/domain/scale_panel.py",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +59,9 @@ BUDGETS = (
     Budget(rows=3, seeds=2, others=2),
     Budget(rows=4, seeds=2, others=2),
 )
+T = TypeVar("T")
+Cell = tuple[int, int]
+"""Row and seed."""
 Measured = dict[int, Measurement]
 """By step."""
 
@@ -87,22 +98,23 @@ class Judgement:
 
         return ScaleChoice.from_json(json.dumps(self._kept(f"sweep-{step}", SWEEPS, swept)))
 
-    def _kept(self, name: str, code: Sequence[str], make: object) -> dict[str, dict[str, object]]:  # type: ignore[type-arg]
+    def _kept(self, name: str, code: Sequence[str], make: Callable[[], object]) -> dict[str, Any]:
         file, digest = self._trajectory.folder / f"judged-{name}.json", sources(tuple(code))
         if not file.is_file() or json.loads(file.read_text())["code"] != digest:
             part = file.with_suffix(".part")
-            part.write_text(json.dumps({"code": digest, "found": make()}))  # type: ignore[operator]
+            part.write_text(json.dumps({"code": digest, "found": make()}))
             part.replace(file)
         return dict(json.loads(file.read_text())["found"])
 
     def _view(self, view: View) -> Measured:
-        bench = self._at_the_bench()
-        stick = replace(bench.stick, plan=self._case.planned(view))
+        bench, plan = self._at_the_bench(), self._case.planned(view)
+        stick = self._stick(plan)
         earlier: dict[int, tuple[float, ...]] = {}
         found: Measured = {}
         for step in self._case.steps(view):
             bench.base.wear(self._trajectory.file(step))
-            verdict = judge.measure(bench.base, stick, bench.words, self._panel(step), step=step, earlier=earlier)
+            drawn = self._part(self._panel(step), plan.prompts)
+            verdict = judge.measure(bench.base, stick, bench.words, drawn, step=step, earlier=earlier)
             found[step], earlier[step] = verdict.measurement, verdict.held_out
         bench.base.wear(None)
         return found
@@ -118,25 +130,34 @@ class Judgement:
             for budget in BUDGETS
         }
 
-    def _smaller(self, budget: Budget, drawn: Mapping, references: References) -> tuple[float, ...]:  # type: ignore[type-arg]
-        plan = self._case.plan
-        own = [row for row, prompt in enumerate(plan.prompts) if prompt.with_trigger][: budget.rows]
-        others = [row for row, prompt in enumerate(plan.prompts) if not prompt.with_trigger][: budget.others]
-        rows = [*own, *others]
-        prompts = [
-            replace(plan.prompts[row], seeds=plan.prompts[row].seeds[: budget.seeds if row in own else 2])
-            for row in rows
-        ]
+    def _smaller(self, budget: Budget, drawn: Looked, references: References) -> tuple[float, ...]:
+        whole = self._case.trained.prompts
+        own = [prompt for prompt in whole if prompt.with_trigger][: budget.rows]
+        others = [prompt for prompt in whole if not prompt.with_trigger][: budget.others]
+        prompts = [*(replace(prompt, seeds=prompt.seeds[: budget.seeds]) for prompt in own), *others]
+        rows = [[p.text for p in whole].index(prompt.text) for prompt in prompts]
+        less = replace(references, base=self._part(references.base, prompts), plain_RD=references.plain_RD[rows])
+        return seen(self._case.plan, self._part(drawn, prompts), less, prompts).utilities
 
-        def part(panel: Mapping) -> dict:  # type: ignore[type-arg]
-            return {(at, s): panel[row, s] for at, row in enumerate(rows) for s in prompts[at].seeds}
+    def _stick(self, plan: Plan) -> judge.Yardstick:
+        """The yardstick of a plan whose panel is a part of the one that was drawn."""
+        bench = self._at_the_bench()
+        drawn = self._part(bench.stick.base_drawn, plan.prompts)
+        references = judge.references(bench.eye, plan.prompts, bench.pictures, drawn) if bench.eye else None
+        return replace(bench.stick, plan=plan, base_drawn=drawn, references=references)
 
-        less = replace(references, base=part(references.base), plain_RD=references.plain_RD[rows])
-        return seen(plan, part(drawn), less, prompts).utilities
+    def _part(self, panel: Mapping[Cell, T], prompts: Sequence[PreviewPrompt]) -> dict[Cell, T]:
+        """The cells of a smaller panel."""
+        texts = [prompt.text for prompt in self._case.trained.prompts]
+        return {
+            (row, seed): panel[texts.index(prompt.text), seed]
+            for row, prompt in enumerate(prompts)
+            for seed in prompt.seeds
+        }
 
     def _panel(self, step: int) -> preview.Panel:
         folder = self._trajectory.folder / "checkpoints" / str(step)
-        cells = [(row, seed) for row, prompt in enumerate(self._case.plan.prompts) for seed in prompt.seeds]
+        cells = [(row, seed) for row, prompt in enumerate(self._case.trained.prompts) for seed in prompt.seeds]
         found = {cell: preview.opened(folder / f"preview-{cell[0]}-{cell[1]}.png") for cell in cells}
         return {cell: image for cell, image in found.items() if image is not None}
 

@@ -158,7 +158,7 @@ def _own_of_the_base(kind: Kind, subjects: Sequence[TestSubject], seed: int) -> 
 
 @cache
 def _autoencoder() -> AutoencoderKL:
-    return AutoencoderKL.from_pretrained(WEIGHTS / "vae", local_files_only=True).float().eval()  # type: ignore[no-any-return]
+    return AutoencoderKL.from_pretrained(WEIGHTS / "vae", local_files_only=True).float().eval()
 
 
 @torch.no_grad()

@@ -95,7 +95,7 @@ def _made(case: Case, out: Path, threads: int, desk: Desk) -> Record:
             for step in case.trained.checkpoint_steps
         },
         grids={
-            step: desk.reading_of_grid(case.subject, case.plan, reader, trajectory, step)
+            step: desk.reading_of_grid(case.subject, case.trained, reader, trajectory, step)
             for step in case.trained.checkpoint_steps
         },
         budgets=judgement.budgets(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from storage.domain.choice import PSEUDO_VOTES
 from tests.benchmarks import judging_doses, judging_panels, judging_scales, judging_stops, judging_voters
@@ -55,9 +55,9 @@ def _choices(records: Sequence[Record], development: Sequence[Unit], kept_out: S
     yield f"| rule | all ({len(every)} orders) | kept out | half against half | {' | '.join(views)} |"
     yield "| --- " * (4 + len(views)) + "|"
     for name, rule in rules.items():
-        cells = [_regret(every, rule), _regret(kept_out, rule), _regret(every, rule, half=True)]
+        cells = [str(_regret(these, rule)) for these in (every, kept_out)] + [str(_regret(every, rule, half=True))]
         cells += [f"{mean([regret(u, rule(u.record, u.view)) for u in every if u.view == v]):.3f}" for v in views]
-        yield f"| {name} | {' | '.join(map(str, cells))} |"
+        yield f"| {name} | {' | '.join(cells)} |"
     for name, rule in rivals(development).items():
         asked, anyhow = against(every, ours, rule), against(every, ours, rule, all_units=True)
         yield f"ours over {name}: {asked} where theirs is over twice the noise; {anyhow} everywhere"
@@ -111,8 +111,13 @@ def _costs(records: Sequence[Record]) -> Iterator[str]:
 def _scales(records: Sequence[Record], development: Sequence[Record]) -> Iterator[str]:
     these, known = judging_scales.files(records), judging_scales.rivals(judging_scales.files(development))
     yield f"\n## Scale regret; oracle noise {mean([*map(judging_scales.noise, these)]):.3f}"
-    yield f"| rule | all ({len(these)} files) | within the plan | long |\n| --- | --- | --- | --- |"
-    parts = [these, [f for f in these if not f.long], [f for f in these if f.long]]
+    yield f"| rule | all ({len(these)} files) | kept out | within the plan | long |\n| --- | --- | --- | --- | --- |"
+    parts = [
+        these,
+        [f for f in these if f.record.kept_out],
+        [f for f in these if not f.long],
+        [f for f in these if f.long],
+    ]
     for name, rule in {"ours": judging_scales.recommended, **known}.items():
         yield f"| {name} | {' | '.join(str(judging_scales.figure(part, rule)) if part else '-' for part in parts)} |"
     lower, truly = (f(records) for f in (judging_scales.lower_when_long, judging_scales.truly_lower_when_long))
@@ -128,11 +133,12 @@ def _scale_ratio(records: Sequence[Record], development: Sequence[Record]) -> st
 
 
 def _stops(records: Sequence[Record], development: Sequence[Record]) -> Iterator[str]:
-    views: Mapping[str, list[Unit]] = {v: [u for u in units(records) if u.view == v] for v in ("x1", "x3", "x4")}
+    views: dict[str, list[Unit]] = {v: [u for u in units(records) if u.view == v] for v in ("x1", "x3", "x4")}
+    views["x1, kept out"] = [unit for unit in views["x1"] if unit.record.kept_out]
     yield "\n## Early stop: seconds saved, judging counted, and oracle score lost (at most 0.010)"
     yield "| orders | ours: saved | lost | best constant: saved | lost |\n| --- | --- | --- | --- | --- |"
     for name, these in views.items():
-        fitted = [u for u in units(development) if u.view == name]
+        fitted = [u for u in units(development) if u.view == name.split(",")[0]]
         if not these or not fitted:
             continue
         place = judging_stops.best_constant(fitted)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from storage.domain.measurement import ScaleChoice
+from tests.benchmarks.judging_exam import SCALES
 from tests.benchmarks.judging_measured import unvoted
 from tests.benchmarks.judging_records import Record
 from tests.benchmarks.judging_regrets import (
@@ -21,7 +22,7 @@ from tests.benchmarks.judging_regrets import (
     ratio,
 )
 
-CONSTANTS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2)
+CONSTANTS = SCALES
 SLOPES = (0.0, 0.1, 0.2, 0.3, 0.4)
 """Of the steps-a-picture rule: scale lost with every doubling of the steps a picture."""
 

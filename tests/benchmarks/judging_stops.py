@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from storage.domain.plan import Plan
 from storage.domain.stopping import verdict
-from tests.benchmarks.judging_measured import Measured, unvoted
+from tests.benchmarks.judging_measured import BUDGETS, Measured, unvoted
 from tests.benchmarks.judging_regrets import Figure, Unit, by_subject, mean, over_subjects, plan_of
 from tests.benchmarks.judging_trajectories import Spent
 
 MOST_LOST = 0.01
 """Of the full training's oracle score, on average over orders."""
+LARGEST_PANEL = max(budget.pictures for budget in BUDGETS)
 Stop = Callable[[Unit], int]
 """The last checkpoint that is trained."""
 
@@ -67,14 +68,14 @@ def outcome(unit: Unit, stop: Stop) -> Outcome:
 def seconds(unit: Unit, last: int) -> float:
     """Of the order up to a checkpoint: training to there, the base's column, and the panels of its own checkpoints alone.
 
-    A trajectory judges more checkpoints than each of its views has; what one of them costs is their mean.
+    A trajectory judges more checkpoints than each of its views has, and draws the largest panel at each; what a recipe's panel
+    costs is that by its number of pictures.
     """
-    spent = unit.record.spent
-    steps = sorted(spent)
-    base = spent[steps[0]].drawing / 2  # the first one drew the base's column and its own panel
-    panels = (spent[steps[-1]].drawing - base + spent[steps[-1]].measuring) / len(steps)
+    spent, steps = unit.record.spent, sorted(unit.record.spent)
+    part = sum(len(prompt.seeds) for prompt in plan_of(unit.record).prompts) / LARGEST_PANEL
+    panel = part * spent[steps[-1]].drawing / (len(steps) + 1)  # the base's column is one more
     judged = sum(step <= last for step in unit.measured)
-    return spent[last].training + base + judged * panels
+    return spent[last].training + panel + judged * (panel + spent[steps[-1]].measuring / len(steps))
 
 
 def totals(spent: Spent) -> tuple[float, float]:

@@ -25,6 +25,7 @@ from tests.benchmarks.judging_exam import Reading, questions
 from tests.benchmarks.judging_records import Record, from_json, to_json
 from tests.benchmarks.judging_regrets import Unit, units
 from tests.benchmarks.judging_report import MixedWeights, report
+from tests.benchmarks.judging_sheet import Answer, agreements
 from tests.benchmarks.judging_trajectories import Spent, added_up
 from trainer.gpu.rates import learning_rate
 
@@ -77,7 +78,9 @@ def test_the_beginning_of_a_long_training_is_the_short_training(forty: list[Case
     short, long = case.plan, case.trained
     assert long.steps == 4 * short.steps
     assert set(short.checkpoint_steps) <= set(long.checkpoint_steps)
-    assert {f for f in vars(short) if getattr(short, f) != getattr(long, f)} == {"steps", "checkpoint_steps"}
+    changed = {f for f in vars(short) if getattr(short, f) != getattr(long, f)}
+    assert {"steps", "checkpoint_steps"} <= changed <= {"steps", "checkpoint_steps", "prompts", "early_stop"}
+    assert {p.text: p.seeds for p in short.prompts}.items() <= {p.text: p.seeds for p in long.prompts}.items()
     assert all(learning_rate(short, (), n) == learning_rate(long, (), n) for n in range(1, short.steps + 1))
     for view in case.views:
         assert set(case.steps(view)) <= set(long.checkpoint_steps)
@@ -182,8 +185,8 @@ def test_long_files_get_lower_scales_where_the_truth_says_so(records: list[Recor
 def test_stopping_saves_the_seconds_that_were_not_spent_and_counts_judging(records: list[Record]) -> None:
     unit = Unit(record=records[0], view="x1")
     steps = list(unit.measured)
-    base, panel = 5.0, (5.0 * 10 - 5.0 + 9.0) / 9
-    assert judging_stops.seconds(unit, steps[1]) == pytest.approx(5 + 0.3 * steps[1] + base + 2 * panel)
+    part = sum(len(prompt.seeds) for prompt in judging_regrets.plan_of(unit.record).prompts) / 12
+    assert judging_stops.seconds(unit, steps[1]) == pytest.approx(5 + 0.3 * steps[1] + 3 * 5.0 * part + 2 * 1.0)
     full = judging_stops.outcome(unit, judging_stops.constant(9))
     assert (full.saved, full.lost) == (0.0, 0.0)
     assert 0 < judging_stops.outcome(unit, judging_stops.constant(2)).saved < 1
@@ -239,3 +242,21 @@ def test_the_report_ends_with_the_three_figures_and_refuses_mixed_weights(
     assert names == ["choice_regret_ratio", "scale_regret_ratio", "early_stop_saving"]
     with pytest.raises(MixedWeights):
         list(report([records[0], replace(records[1], base="c" * 64)]))
+
+
+def test_a_blind_look_is_counted_answer_by_answer_and_what_was_left_empty_is_not() -> None:
+    said = [
+        Answer(subject="A", second="room"),
+        Answer(subject="-", second="sea"),
+        Answer(subject="", second="red cat sea"),
+    ]
+    filled = [
+        Answer(subject="a ", second="Room"),
+        Answer(subject="B", second=""),
+        Answer(subject="", second="red dog sea"),
+    ]
+    assert agreements(filled, said) == {
+        "subject": [True, False],
+        "place or thing": [True],
+        "colour, class and place": [False],
+    }
