@@ -31,11 +31,12 @@ from bot.plan_card import PlanCards
 from bot.queries import Queries
 from bot.settings import BotSettings
 from bot.starting import Starting
-from storage import leases
+from storage import leases, logs
 from storage.artifacts import Artifacts
 from storage.database import Database, migrate, require_current
 from storage.domain.errors import SetupError
 from storage.engine import Engine
+from storage.hub import token_of_environment
 from storage.options import Options
 from storage.settings import wrong_settings
 from storage.system import on_signals
@@ -119,7 +120,12 @@ async def _close(client: LorasmithClient) -> None:
 
 async def _until_told(settings: BotSettings) -> None:
     bot = asyncio.create_task(run(settings))
-    on_signals((signal.SIGINT, signal.SIGTERM), bot.cancel)
+
+    def told() -> None:
+        log.info("stopping: what was asked for is kept, open votes too; the next start goes on where this one was")
+        bot.cancel()
+
+    on_signals((signal.SIGINT, signal.SIGTERM), told)
     with contextlib.suppress(asyncio.CancelledError):
         await bot
 
@@ -127,12 +133,13 @@ async def _until_told(settings: BotSettings) -> None:
 def main() -> int:
     """Start; exit code 2 where the set-up is wrong, said in one line."""
     Options("bot", SAYS, settings=BotSettings).parse_args()
-    _log_plainly()
     try:
         settings = BotSettings()
     except ValidationError as error:
         sys.stderr.write("\n".join((*wrong_settings(error), "")))
         return 2
+    logs.begin(settings.log_format, "bot", [settings.token.get_secret_value(), token_of_environment() or ""])
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # the bot has no voice
     try:
         asyncio.run(_until_told(settings))
     except (SetupError, ExceptionGroup) as error:
@@ -141,13 +148,6 @@ def main() -> int:
         sys.stderr.write(f"{wrong}\n")
         return 2
     return 0
-
-
-def _log_plainly() -> None:
-    """To stderr, without what libraries say of themselves at every start."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # the bot has no voice
 
 
 def setup_error(error: BaseException) -> SetupError | None:

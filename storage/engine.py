@@ -19,6 +19,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig
 from sqlmodel import Session
 
 from storage.database import Database
+from storage.logs import about
 from storage.settings import StorageSettings
 
 PROTOCOL = "1"
@@ -191,7 +192,8 @@ def _register(stage: StageHandler | None, turn: TurnHandler | None) -> None:
 def _register_stage(handler: StageHandler) -> None:
     @DBOS.step(name="act")
     async def act(order_id: str, stage: str, attempt: int) -> None:
-        await handler(order_id, stage, attempt)
+        with about(order_id):
+            await handler(order_id, stage, attempt)
 
     @DBOS.workflow(name="stage", max_recovery_attempts=MAX_RECOVERIES)
     async def stage(order_id: str, stage: str, attempt: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -60,6 +61,8 @@ class StorageSettings(BaseSettings):
     """So many of the last ones stay too; both of them unset keep all until `retention_days`."""
     draft_hours: float = Field(default=24.0, gt=0)
     """How long a draft waits for its Start."""
+    log_format: Literal["text", "json"] = "text"
+    """What is logged: text for eyes, or json: one object a line, with the order's id where there is one."""
     retry_days: float = Field(default=7.0, gt=0)
     """How long a failed order can be tried again; then it ends and its files go."""
 

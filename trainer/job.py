@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 
-from storage import disk, turns
+from storage import disk, logs, turns
 from storage.domain import space
 from storage.domain.errors import Fault, JobFailed
 from storage.domain.observers import BEFORE
@@ -44,7 +44,10 @@ async def take_turn(bench: Bench, turn_key: str) -> Taken | None:
     try:
         await bench.seat.child()
         taken = await _picked(bench, turn_key)
-        return None if taken is None else await _done(bench, taken)
+        if taken is None:
+            return None
+        with logs.about(taken.order_id):
+            return await _done(bench, taken)
     finally:
         bench.seat.rest()
 

@@ -19,12 +19,13 @@ from collections.abc import AsyncIterator
 from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
-from storage import leases, turns
+from storage import leases, logs, turns
 from storage.artifacts import Artifacts
 from storage.database import Database, require_current
 from storage.domain.errors import NotMigrated, SetupError
 from storage.domain.lifecycle import TABLE, Stage
 from storage.engine import Engine
+from storage.hub import token_of_environment
 from storage.leases import Fence
 from storage.options import Options
 from storage.reaper import reap
@@ -246,10 +247,9 @@ async def work(settings: WorkerSettings) -> None:
 def main(kind: type[WorkerSettings] = WorkerSettings) -> int:
     """Exit 0 when drained, 2 where set-up or machine are wrong: `lorasmith up` then does not start it again, as it does after 1."""
     Options("worker", SAYS, settings=kind).parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         settings = kind()
+        logs.begin(settings.log_format, "worker", [token_of_environment() or ""])
         for base in settings.bases:
             if not present(base, settings.weights(base)):
                 return _refuse(missing(base, settings.weights(base)))

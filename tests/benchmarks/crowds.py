@@ -135,6 +135,8 @@ class Day:
     """Orders by how they ended."""
     refused: int = 0
     """Starts that the quota of a member refused."""
+    tell: Callable[[Day], None] | None = None
+    """Called after every thousand orders that ended, for who waits."""
 
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
@@ -297,6 +299,8 @@ class Day:
             with self.database.session() as session:
                 orders.move(session, self._engine, order_id, Stage.DELIVERED)
         self.ended[how] = self.ended.get(how, 0) + 1
+        if self.tell and sum(self.ended.values()) % 1000 == 0:
+            self.tell(self)
         community, member = self._where[order_id]
         self._at(at + self._rest(self.crowds[community]), self._pressing(community, member))
 

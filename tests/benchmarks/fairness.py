@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +26,29 @@ def weights_of(crowds: Sequence[Crowd]) -> Numbers:
     return np.array([crowd.weight for crowd in crowds])
 
 
-def trial(
-    database: Database, crowds: Sequence[Crowd], *, orders: int, workers: int, learned_after: int = 100
-) -> tuple[Day, Fairness]:
-    """A whole day on a fresh database.
+LEARNED_AFTER = 100
+"""Fairness is measured after so many turns: until then the queue does not know yet how long turns take here, and d, the largest
+error of an estimate, would say nothing else."""
 
-    Fairness is measured after so many turns: until then the queue does not know yet how long turns take here, and d, the
-    largest error of an estimate, would say nothing else.
-    """
-    day = Day(database=database, crowds=crowds, orders=orders, workers=workers)
+
+def trial(
+    database: Database,
+    crowds: Sequence[Crowd],
+    *,
+    orders: int,
+    workers: int,
+    learned_after: int = LEARNED_AFTER,
+    tell: Callable[[Day], None] | None = None,
+) -> tuple[Day, Fairness]:
+    """A whole day on a fresh database."""
+    day = Day(database=database, crowds=crowds, orders=orders, workers=workers, tell=tell)
     day.run()
-    return day, measure(day.picks[learned_after:], weights_of(crowds), workers)
+    return day, fairness_of(day, learned_after)
+
+
+def fairness_of(day: Day, learned_after: int = LEARNED_AFTER) -> Fairness:
+    """Of what was given so far."""
+    return measure(day.picks[learned_after:], weights_of(day.crowds), day.workers)
 
 
 def first_waits(day: Day) -> tuple[Numbers, Numbers]:
@@ -96,6 +108,10 @@ def _quiet(day: Day, fair: Fairness) -> list[str]:
     ]
 
 
+def _so_far(day: Day) -> None:
+    print("\n".join(("so far:", *report(day, fairness_of(day)), "")), flush=True)
+
+
 def main() -> int:
     """Exit code 1 where a bound is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -110,7 +126,8 @@ def main() -> int:
         settings = StorageSettings(data_dir=folder)
         migrate(settings)
         database = Database(settings)
-        day, fair = trial(database, unequal(given.communities), orders=given.orders, workers=given.workers)
+        crowds = unequal(given.communities)
+        day, fair = trial(database, crowds, orders=given.orders, workers=given.workers, tell=_so_far)
         database.close()
     finally:
         shutil.rmtree(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ async def killed_at(home: House, gap: str, mark: Path) -> None:
         "LORASMITH_DATA_DIR": str(settings.data_dir),
         "LORASMITH_WEB_PORT": "0",
         "LORASMITH_POLL_S": "0.1",
+        "LORASMITH_LOG_FORMAT": "json",
         "LORASMITH_FAULT": f"{gap}:1",
         "LORASMITH_FAULT_MARK": str(mark),
     }
@@ -45,6 +47,8 @@ async def killed_at(home: House, gap: str, mark: Path) -> None:
     assert mark.exists()
     text = (settings.data_dir / "bot.log").read_text()
     assert settings.token.get_secret_value() not in text
+    said = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    assert any("to invite the bot" in line["says"] for line in said)
 
 
 async def sent(home: House) -> Answer:
