@@ -61,7 +61,8 @@ def _field(name: str, hint: Any) -> Field:  # noqa: ANN401 -- an annotation
 
 def out_of_bounds(plan: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 -- any dataclass whose fields have knobs
     """(name, what is wrong with it) of every field beyond its bounds: far beyond any recipe, against hostile plans."""
-    for field in knobs(type(plan)):
+    kind: Any = type(plan)  # the cache takes what is hashable, and mypy doubts that of classes
+    for field in knobs(kind):
         value = getattr(plan, field.name)
         wrong = _unknown(value, field.type) or _wrong(value, field.knob)
         if wrong:
