@@ -5,6 +5,7 @@ Every function works inside the caller's transaction.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,6 +18,8 @@ from storage.domain.pace import turn_s
 from storage.domain.plan import Plan
 from storage.domain.stopping import Because
 from storage.tables import Attempt, DepartureRow, Piece
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ def is_over(session: Session, order_id: str, step: int) -> bool:
     said = stopping.verdict(plan, measured)
     if said.because is None or measured[-1][0] != step:
         return False
+    log.info("order %s ends early, after step %d of %d: %s", order_id, step, plan.steps, said.because.value)
     session.add(DepartureRow(order_id=order_id, step=step, kind="stopped_early", reason=said.because.value))
     session.flush()
     return True

@@ -18,7 +18,9 @@ from storage import leases, orders, words
 from storage.domain.choice import Candidate, measured_best
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import MIN_PICTURES
+from storage.stopping import Stop, stop_of
 from storage.tables import Checkup, Order, Progress, now
+from storage.words_stopping import ended_early, given_back
 
 OWNER, FANS, LATE, WAVERING, OTHER = "Ada", ("Bruno", "Chidi"), "Dalia", "Mira", "Olive"
 """Who orders, who votes for the winner, who votes while the bot is down, who takes a vote back, who votes otherwise."""
@@ -131,6 +133,9 @@ class Trip:
         for candidate in await self._candidates():
             if candidate.step not in shown:
                 await self._show_grid(candidate, first=False)
+        if stop := await self.house.database.transact(_stopped, self.order_id):
+            self.screen.say("bot", ended_early(stop.step, stop.because.value))
+            self.screen.say("bot", given_back(stop.steps, words.duration(stop.saved_s)))
 
     async def _answer_about_pictures(self) -> None:
         """Where the look at all pictures together asks something, the owner keeps them as they are: training waits for it."""
@@ -264,6 +269,10 @@ def _state(session: Session, order_id: str) -> tuple[Order, Progress | None]:
 def _asked(session: Session, order_id: str) -> bool:
     checkup = session.get(Checkup, order_id)
     return checkup is not None and not checkup.answer and checkup.answer_by is not None and checkup.answer_by > now()
+
+
+def _stopped(session: Session, order_id: str) -> Stop | None:
+    return stop_of(session, order_id, orders.plan_of(session, order_id))
 
 
 def _works(session: Session) -> bool | None:
