@@ -16,8 +16,7 @@ STYLE = """
 .chart .whisker { stroke: var(--ink); stroke-width: 1.5; fill: none; }
 .chart .rim { stroke: var(--card); stroke-width: 4.5; fill: none; }
 .chart text.name { font-size: 12px; fill: var(--ink); } .chart text.value { font-size: 12px; fill: var(--ink); font-weight: 600; }
-.wide { overflow-x: auto; margin-top: 1.5rem; } .wide table { min-width: 44rem; }
-td small, th small { display: block; color: var(--soft); font-weight: 400; }
+.roll { margin-top: 1.5rem; } .roll table { min-width: 44rem; }
 .prompt { margin: 1rem 0 0; }
 .cells { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 13rem), 1fr)); gap: .5rem; }
 @media (max-width: 700px) { .cells.threes { grid-template-columns: repeat(3, 1fr); } }
@@ -64,7 +63,7 @@ def _table(found: Evaluation) -> str:
     heads = "".join(f'<th scope="col">{measure.title}</th>' for measure in MEASURES)
     rows = "".join(_row(one) for one in found.contestants)
     return (
-        '<div class="wide" tabindex="0" role="region" aria-label="All numbers"><table><caption>All numbers</caption><thead><tr>'
+        '<div class="roll" tabindex="0" role="region" aria-label="All numbers"><table><caption>All numbers</caption><thead><tr>'
         f'<th scope="col"></th>{heads}<th scope="col">Pictures</th><th scope="col">Seconds</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )

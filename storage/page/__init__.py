@@ -13,21 +13,22 @@ from storage.page.log import log_section
 from storage.page.scale import scale_section
 from storage.page.training import times_section, training_section, use_section
 from storage.page.votes import votes
+from storage.speech import speaking
 from storage.view import OrderView
 
+SECTIONS = (
+    grids, votes, scale_section, use_section, measured, log_section, training_section, times_section,
+)  # fmt: skip
+"""What was chosen and how to use it come before how it came about."""
 HEADING = re.compile(r'<h2 id="([a-z]+)">([^<]+)</h2>')
 """Of a section that is there, as we write it: names of people are in no such heading."""
 
 
 def order_page(view: OrderView, *, language: str = "en", direction: Direction = "ltr") -> str:
     """The whole page. Every text of a person is escaped; the page asks nothing of any server and runs no script."""
-    sections = "".join(
-        section(view)
-        for section in (
-            grids, votes, scale_section, use_section, measured, log_section, training_section, times_section,
-        )
-    )  # fmt: skip
-    body = f"{head(view)}{_contents(sections)}{sections}{_foot(view)}"
+    with speaking(language):
+        sections = "".join(section(view) for section in SECTIONS)
+        body = f"{head(view)}{_contents(sections)}{sections}{_foot(view)}"
     return document(
         f"{view.name} – a LoRA by lorasmith",
         body,

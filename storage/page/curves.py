@@ -11,6 +11,7 @@ from storage import words
 from storage.charts import Line, chart
 from storage.domain.measurement import Measurement
 from storage.page.gaps import gap_section
+from storage.page.numbers import numbers
 from storage.view import CheckpointView, OrderView
 
 
@@ -80,6 +81,7 @@ KIND_WORDS = {
     "base_offloaded": "memory saved",
     "looks_halved": "memory saved",
     "vae_tiled": "memory saved",
+    "stopped_early": "ended early",
 }
 """Departures in a word or two, for a curve; any other by its own name."""
 
@@ -107,7 +109,7 @@ def measured(view: OrderView) -> str:
         f'<section aria-labelledby="measured"><h2 id="measured">What was measured</h2><div class="charts">{charts}'
         f"{gap_section(found)}</div><table><caption>{escape(words.HOW_TO_READ)}</caption><thead><tr>"
         + "".join(f'<th scope="col">{h}</th>' for h in heads)
-        + f"</tr></thead><tbody>{rows}</tbody></table></section>"
+        + f"</tr></thead><tbody>{rows}</tbody></table>{numbers(found)}</section>"
     )
 
 

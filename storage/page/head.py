@@ -9,6 +9,7 @@ from storage.domain.lifecycle import TABLE, Stage
 from storage.domain.measurement import ScaleChoice
 from storage.view import OrderView
 from storage.words_concepts import trigger_words
+from storage.words_stopping import ended_early, given_back
 
 
 def head(view: OrderView) -> str:
@@ -17,7 +18,7 @@ def head(view: OrderView) -> str:
     return (
         f'<header><p class="over">LoRA order {escape(view.id)} <span aria-hidden="true">·</span> {sight} '
         f'<span aria-hidden="true">·</span> {view.created_at:%Y-%m-%d}</p><h1 dir="auto">{escape(view.name)}</h1>'
-        f"{_verdict(view)}</header>{_facts(view)}"
+        f"{_verdict(view)}{_ended(view)}</header>{_facts(view)}"
     )
 
 
@@ -30,6 +31,15 @@ def _verdict(view: OrderView) -> str:
         f'<p class="verdict"><strong>Step {view.choice.step}{of} was chosen.</strong> '
         f"{escape(words.because_sentence(view.choice))}</p>"
     )
+
+
+def _ended(view: OrderView) -> str:
+    """Where the training ended before its plan did, why, and what that gave back."""
+    stop = view.stopped
+    if stop is None:
+        return ""
+    said = f"{ended_early(stop.step, stop.because.value)} {given_back(stop.steps, words.duration(stop.saved_s))}"
+    return f"<p>{escape(said)}</p>"
 
 
 def _facts(view: OrderView) -> str:

@@ -33,7 +33,7 @@ def _measured(view: OrderView, weight: float) -> dict[int, float]:
 
 
 def _how(cast: int, weight: float) -> str:
-    said = f"{words.people(cast)} voted. " if cast else "Nobody voted. "
+    said = f"People gave {words.votes_words(cast)}. " if cast else "Nobody voted. "
     if not weight:
         return f"{said}Nothing that was measured counts."
     whole = "1 vote" if weight == 1 else f"{weight:g} votes"

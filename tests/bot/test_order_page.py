@@ -268,13 +268,20 @@ async def can_be_walked_by_keyboard(page: Page) -> None:
 
 
 async def is_readable(page: Page, url: str) -> None:
-    for width, dark in ((320, False), (390, True), (1280, False), (1280, True)):
-        await page.show(url, width=width, dark=dark)
-        await page.until("document.readyState === 'complete' && document.images.length > 3")
-        await page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    await page.show(url, width=1280)
+    await page.until("document.readyState === 'complete' && document.images.length > 3")
+    await page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+    for width, scheme in ((320, "light"), (390, "dark"), (1280, "light"), (1280, "dark")):
+        await page.do(
+            "Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 700
+        )
+        await page.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         assert await page.run(TOO_WIDE) == [], (url, width)
-        assert await page.run(TOO_PALE) == [], (url, width, dark)
+        assert await page.run(TOO_PALE) == [], (url, width, scheme)
         assert await page.run(TOO_SMALL) == [], (url, width)
+    await page.do("Emulation.setEmulatedMedia", media="print")
+    assert len(await page.run(SHOWN)) in {0, len(STEPS)}, "paper shows every grid"
+    await page.do("Emulation.setEmulatedMedia", media="")
 
 
 async def step_on(page: Page) -> tuple[str, bool]:

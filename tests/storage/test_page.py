@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from storage.axes import LEFT, WIDTH
+from storage.domain import stopping
 from storage.domain.choice import Because, Choice
 from storage.domain.measurement import Flag, Measurement, ScalePoint
 from storage.domain.orders import SubjectType
@@ -24,6 +26,7 @@ from storage.domain.training_log import Entry
 from storage.page import order_page
 from storage.plan_file import written
 from storage.plan_reading import read
+from storage.stopping import Stop
 from storage.view import CheckpointView, OrderView, Shrunk
 
 PLAN = plan_for(
@@ -243,7 +246,7 @@ def test_what_is_over_is_told_to_the_second(view: OrderView) -> None:
 def test_votes_of_people_and_what_was_measured_add_up_to_what_was_chosen_by(view: OrderView) -> None:
     counted = replace(view, choice=replace(view.choice, pseudo_votes=2.0, share=0.4)) if view.choice else view
     part = section(order_page(counted), "votes")
-    assert "7 people voted. All that was measured counts as 2 votes together" in part
+    assert "People gave 7 votes. All that was measured counts as 2 votes together" in part
     cell = r"<td>([\d.–]+)</td>"
     rows = re.findall(rf"{cell}{cell}<td>([\d.]+|cannot win)</td>", part)
     assert [int(people) for people, _, _ in rows] == [0, 1, 4, 2, 0]
@@ -268,17 +271,20 @@ def test_a_broken_checkpoint_gets_nothing_of_what_was_measured_and_says_that_it_
 def test_how_sure_a_number_is_and_where_it_overfits_are_shown_where_they_were_measured(view: OrderView) -> None:
     sure = replace(
         measured(2), intervals={"likeness": (0.52, 0.66)}, validation_error=0.01, gaps=(-0.01, 0.02, 0.04),
-        costs={"drawing": 60.0, "validation": 4.0, "statistics": 1.0},
+        costs={"drawing": 60.0, "validation": 4.0, "statistics": 1.0}, second_likeness=0.41, likeness_by="dinov2", second_by="clip",
     )  # fmt: skip
     checkpoints = tuple(replace(c, measurement=sure) if c.step == CHOSEN else c for c in view.checkpoints)
     page = order_page(replace(view, checkpoints=checkpoints))
     assert f"step {CHOSEN}: 60\u00a0%, from 52\u00a0% to 66\u00a0%" in page
     assert f"step {CHOSEN}: 0.93, from 0.91 to 0.95, training 0.90" in page
     assert "<dd>60\u00a0% <small>52 to 66\u00a0%</small></dd>" in page
+    assert "second opinion</th><td>–</td><td>–</td><td>41\u00a0%</td>" in page
+    assert "Pictures were looked at by dinov2 and clip." in page
     assert f"Gaps at step {CHOSEN}, clean to noisy: -0.010, +0.020, +0.040" in page
     assert '<dt>Measuring them</dt><dd dir="auto">5 s</dd>' in page
     plain = order_page(view)
     assert "Learned by heart, by noise" not in plain
+    assert "Likeness, a second opinion" not in plain, "a row of dashes says nothing"
     assert "Whiskers" not in plain
     assert "Measuring them" not in plain
 
@@ -337,3 +343,16 @@ def noisy(seed: int) -> bytes:
     out = io.BytesIO()
     Image.fromarray(grainy.clip(0, 255).astype(np.uint8)).save(out, "PNG", compress_level=1)
     return out.getvalue()
+
+
+def test_an_early_end_is_said_in_the_head_and_stands_on_the_curves_that_go_on_to_the_plans_end(view: OrderView) -> None:
+    stopped = Stop(step=CHOSEN, steps=400, because=stopping.Because.SETTLED, saved_s=90.0)
+    early = Departure(step=CHOSEN, kind="stopped_early", reason=stopped.because.value)
+    page = order_page(replace(view, stopped=stopped, departures=(early,), plan=replace(PLAN, steps=400)))
+    head = page.partition("<h2")[0]
+    assert f"Training ended early, after step {CHOSEN}: by what was measured it has settled" in head
+    assert "The plan had 400 steps; about 2 min of GPU time was given back." in head
+    part = section(page, "measured")
+    assert part.count(">ended early</text>") == 5
+    at = float(re.search(r'class="chosen" d="M([\d.]+) ', part)[1])  # type: ignore[index]
+    assert at < LEFT + (WIDTH - LEFT) / 2, "what was not trained has its room"
