@@ -27,6 +27,7 @@ from bot.wording_captions import (
     FILE_LABEL,
     FILE_LABEL_ABOUT,
     NOTHING_SENT,
+    THE_TEXT,
     captions_label_cut,
     captions_refused,
     captions_saved,
@@ -219,4 +220,4 @@ def _parsed(raw: bytes, name: str, names: list[str]) -> Written:
         written = of_metadata(raw, name)
         refuse_strangers(written, names, name)
         return written
-    return of_lines(decoded(raw, name or "the text"), names)
+    return of_lines(decoded(raw, name or THE_TEXT()), names)

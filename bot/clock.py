@@ -167,7 +167,7 @@ class _Clock:
         """Start a stage workflow again, later with every time; a stage that never does its work ends the order."""
         times = self.restarts[order_id] = self.restarts.get(order_id, 0) + 1
         if times > MOST_RESTARTS:
-            await self._fail(order_id, f"the stage {stage} could not be carried out")
+            await self._fail(order_id, phrase("one of its stages could not be carried out"))
             return
         pause = min(RESTART_S * 2.0**times, LONGEST_RESTART_S)
         self.again_after[order_id] = asyncio.get_running_loop().time() + pause

@@ -36,16 +36,17 @@ class Languages:
     """The choices of members, in memory: an answer has to come before a database could be asked."""
 
     def __init__(self) -> None:
-        self._chosen: dict[str, str] = {}
+        self.chosen: dict[str, str] = {}
+        """By member; who follows Discord may be missing."""
 
     def load(self, session: Session) -> None:
         """All choices that were written down."""
         rows = session.exec(select(Member.id, Member.language).where(Member.language != ""))
-        self._chosen = dict(rows.all())
+        self.chosen = dict(rows.all())
 
     def of(self, interaction: discord.Interaction[Any]) -> str:
         """What the member who did this reads."""
-        return self._chosen.get(str(interaction.user.id)) or str(interaction.locale)
+        return self.chosen.get(str(interaction.user.id)) or str(interaction.locale)
 
     def choose(self, session: Session, community_id: str, member_id: str, language: str) -> None:
         """A member's choice, for every server; `AS_DISCORD` takes it back."""
@@ -54,7 +55,7 @@ class Languages:
         insert_if_new(session, Member, **Member(community_id=community_id, id=member_id).model_dump())
         for row in session.exec(select(Member).where(Member.id == member_id)):
             row.language = chosen
-        self._chosen[member_id] = chosen
+        self.chosen[member_id] = chosen
 
 
 def language_answer(interaction: discord.Interaction[Any], language: str) -> str:

@@ -89,12 +89,14 @@ class Moderation:
         @group.command(
             name="allow", description=phrase("Take orders in this channel (the first one closes all others)")
         )
+        @app_commands.describe(channel=phrase("Which channel"))
         async def allow(interaction: Interaction, channel: discord.TextChannel) -> None:
             await self._set_channels(interaction, lambda ids: [*ids, str(channel.id)])
 
         @group.command(
             name="disallow", description=phrase("Take no more orders in this channel (none left: everywhere)")
         )
+        @app_commands.describe(channel=phrase("Which channel"))
         async def disallow(interaction: Interaction, channel: discord.TextChannel) -> None:
             await self._set_channels(interaction, lambda ids: [i for i in ids if i != str(channel.id)])
 
@@ -133,6 +135,7 @@ class Moderation:
 
     def _mentions(self) -> app_commands.Command[Any, Any, Any]:
         @app_commands.command(name="mentions", description=phrase("Whether I may mention you on your own orders"))
+        @app_commands.describe(on=phrase("Yes or no"))
         async def mentions(interaction: Interaction, on: bool) -> None:  # noqa: FBT001  # an option of the command
             await acknowledge(interaction)
             await self._parts.database.transact(

@@ -15,6 +15,7 @@ CAPTIONS_LABEL_ABOUT = later("#1 name: what it shows. Nothing after the colon ta
 FILE_LABEL = later("Or a file with captions")
 FILE_LABEL_ABOUT = later("captions.txt as I send it back, or metadata.jsonl")
 NOTHING_SENT = later("The captions are as they were: all of them are in the attached file.")
+THE_TEXT = later("the text")
 CAPTIONS_FILE = "captions.txt"
 MOST_LINES = 10
 STILL_WAITING = later("Training still waits: **Go on** begins it with these captions.")

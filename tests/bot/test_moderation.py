@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from sqlmodel import Session
 
+from bot.languages import Languages
 from bot.loopback.member import Member, Refused
 from storage.domain.lifecycle import Stage
 from storage.tables import Attempt, Community
@@ -199,3 +200,30 @@ async def test_moderators_of_one_channel_have_no_right_to_orders_of_another_nor_
     answer = await bruno.slash("settings consent", channel=general, options={"line": "no"})
     await home.reply(bruno, answer, "Only those who may manage the server")
     assert (await order_of(home, order.id)).stage == Stage.DRAFT
+
+
+async def test_a_member_reads_their_own_language_and_the_channel_the_servers(
+    home: House, ada: Member, mira: Member
+) -> None:
+    """Ada's Discord is French, the server's English; then the moderator chooses Hebrew for it, and Ada Vietnamese for herself."""
+    await home.director.direct("member", user_id=str(ada.user_id), locale="fr")
+    order, card = await drafted(home, "Ada")
+    assert "Start" in card.buttons()
+    await home.reply(ada, await ada.click(card, "Start"), "C'est lancé")
+    status = await ada.wait_message(lambda m: f"{order.id}-status" in m.text() and not m.ephemeral)
+    assert "number" in status.text() or "next in line" in status.text(), "the thread stays in the server's language"
+    said = await mira.slash("settings language", channel=home.channel(), options={"language": "he"})
+    await home.reply(mira, said, "עברית")
+    await ada.wait_message(lambda m: f"{order.id}-status" in m.text() and "בתור" in m.text())
+    said = await ada.slash("language", channel=home.channel(), options={"language": "vi"})
+    await home.reply(ada, said, "Tiếng Việt")
+    said = await ada.slash("cancel", channel=home.channel(), options={"order": order.id})
+    await home.reply(ada, said, "Đã hủy")
+    await home.card("Ada", order.id, "התחילה")
+    remembered = Languages()
+    await home.ask(remembered.load)
+    assert remembered.chosen == {str(ada.user_id): "vi"}
+    for person, command in ((mira, "settings language"), (ada, "language")):
+        answer = await person.slash(command, channel=home.channel(), options={"language": "discord"})
+        await home.reply(person, answer, "English" if person is mira else "français")
+    await home.director.direct("member", user_id=str(ada.user_id), locale="en-US")
