@@ -225,6 +225,10 @@ async def is_there_within_two_seconds(page: Page, site: Site, monkeypatch: pytes
         if took[-1] <= 2.0:
             break
     assert min(took) <= 2.0, took
+    sent, page_bytes = await page.run(
+        "(n => [n.encodedBodySize, n.decodedBodySize])(performance.getEntriesByType('navigation')[0])"
+    )
+    assert sent < 0.8 * page_bytes
 
 
 def busyness() -> float:
