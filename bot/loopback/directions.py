@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.loopback import moving
+from bot.loopback import moving, objects
 from bot.loopback.faults import Fault
 from bot.loopback.permissions import BITS
 from bot.loopback.rules import REAL_RATES
+from bot.loopback.service import GUILDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,9 +127,11 @@ def member(service: Service, order: JSON) -> None:
 
 
 def server(service: Service, order: JSON) -> None:
-    """Change a server: `guild_id`, `premium_tier`."""
+    """Change a server: `guild_id`, `premium_tier`, `locale`."""
     guild = service.world.guilds[int(order["guild_id"])]
     guild.premium_tier = int(order.get("premium_tier", guild.premium_tier))
+    guild.locale = str(order.get("locale", guild.locale))
+    service.gateway.dispatch("GUILD_UPDATE", objects.guild(guild), intent=GUILDS)
 
 
 def forget_violations(service: Service, order: JSON) -> None:  # noqa: ARG001

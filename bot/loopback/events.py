@@ -21,6 +21,7 @@ WHOLE: dict[str, tuple[str, str]] = {
             "stage_instances guild_scheduled_events soundboard_sounds"
         ),
     ),
+    "GUILD_UPDATE": ("GuildResponse", ""),
     "THREAD_CREATE": ("ThreadResponse", "newly_created"),
     "THREAD_UPDATE": ("ThreadResponse", ""),
     "CHANNEL_UPDATE": ("GuildChannelResponse", ""),

@@ -12,7 +12,7 @@ import discord
 import pytest
 from discord import app_commands
 
-from bot import modals, wording, wording_captions, wording_doctor, wording_order, wording_plan
+from bot import modals, wording, wording_captions, wording_doctor, wording_order, wording_plan, wording_stopping
 from bot.captioning import captions_modal
 from bot.commands import Commands
 from bot.languages import CommandWords, Languages
@@ -34,6 +34,7 @@ https://docs.discord.com/developers/components/reference"""
 NAME = "\\_" * 40
 LONG = "W" * 40
 MODULES: tuple[ModuleType, ...] = (wording, wording_captions, wording_doctor, wording_order, wording_plan)
+MODULES += (wording_stopping,)
 BUTTONS = (
     "START",
     "ADD_PICTURES",
@@ -46,7 +47,7 @@ BUTTONS = (
     "FINISH",
     "RETRY",
 )
-BUTTONS += ("DOWNLOAD", "WHOLE_ORDER", "GO_ON")
+BUTTONS += ("DOWNLOAD", "WHOLE_ORDER", "GO_ON", "FULL_RUN", "MAY_END_EARLY")
 
 
 @pytest.fixture(params=LANGUAGES)

@@ -205,13 +205,17 @@ async def test_moderators_of_one_channel_have_no_right_to_orders_of_another_nor_
 async def test_a_member_reads_their_own_language_and_the_channel_the_servers(
     home: House, ada: Member, mira: Member
 ) -> None:
-    """Ada's Discord is French, the server's English; then the moderator chooses Hebrew for it, and Ada Vietnamese for herself."""
+    """Ada's Discord is French, the server's English; then the moderator chooses Hebrew for it, and Ada Vietnamese.
+
+    Meanwhile the server becomes Vietnamese on Discord: that holds once nothing is chosen any more.
+    """
     await home.director.direct("member", user_id=str(ada.user_id), locale="fr")
     order, card = await drafted(home, "Ada")
     assert "Start" in card.buttons()
     await home.reply(ada, await ada.click(card, "Start"), "C'est lancé")
     status = await ada.wait_message(lambda m: f"{order.id}-status" in m.text() and not m.ephemeral)
     assert "number" in status.text() or "next in line" in status.text(), "the thread stays in the server's language"
+    await home.director.direct("server", guild_id=order.community_id, locale="vi")
     said = await mira.slash("settings language", channel=home.channel(), options={"language": "he"})
     await home.reply(mira, said, "עברית")
     await ada.wait_message(lambda m: f"{order.id}-status" in m.text() and "בתור" in m.text())
@@ -225,5 +229,6 @@ async def test_a_member_reads_their_own_language_and_the_channel_the_servers(
     assert remembered.chosen == {str(ada.user_id): "vi"}
     for person, command in ((mira, "settings language"), (ada, "language")):
         answer = await person.slash(command, channel=home.channel(), options={"language": "discord"})
-        await home.reply(person, answer, "English" if person is mira else "français")
+        await home.reply(person, answer, "Tiếng Việt" if person is mira else "français")
     await home.director.direct("member", user_id=str(ada.user_id), locale="en-US")
+    await home.director.direct("server", guild_id=order.community_id, locale="en-US")
