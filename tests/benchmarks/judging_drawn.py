@@ -9,7 +9,7 @@ from storage.domain.measurement import Measurement, ScaleChoice, ScalePoint
 from storage.domain.scale import choose_scale
 from tests.benchmarks.judging_cases import Case
 from tests.benchmarks.judging_exam import OTHER_SEEDS, OWN_SEEDS, SCALES, Reading
-from tests.benchmarks.judging_measured import BUDGETS, Measured, name_of
+from tests.benchmarks.judging_measured import BUDGETS, TASTES, Measured, name_of, named
 from tests.benchmarks.judging_records import Record
 from tests.benchmarks.judging_trajectories import Spent
 
@@ -41,6 +41,7 @@ def record_of(case: Case, *, told: float = 1.0) -> Record:
         budgets={
             name_of(budget): {step: (_worth(step / best_at),) * budget.rows for step in steps} for budget in BUDGETS
         },
+        tastes={named(t): {step: (_worth(step / best_at) - t.leakage * step,) * 4 for step in steps} for t in TASTES},
         sweeps={step: _sweep(step / best_at) for step in _swept(case)},
     )
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from storage.domain.choice import Candidate, choose_checkpoint
 from storage.domain.measurement import Measurement, ScaleChoice
 from storage.domain.plan import Plan, PreviewPrompt
+from storage.domain.taste import LEAKAGE_WEIGHT, LIKENESS_WEIGHT, VARIETY_POWER, Taste
 from tests.benchmarks.judging_cases import Case, View
 from tests.benchmarks.judging_trajectories import Trajectory
 from trainer.gpu import job, judge, preview, scale
@@ -59,6 +60,13 @@ BUDGETS = (
     Budget(rows=3, seeds=2, others=2),
     Budget(rows=4, seeds=2, others=2),
 )
+TASTES = tuple(
+    Taste(likeness=more, variety=variety, leakage=leakage)
+    for more in (-0.2, 0.0, 0.2)
+    for variety in (0.0, VARIETY_POWER)
+    for leakage in (0.0, 0.1, 0.25, LEAKAGE_WEIGHT)
+)
+"""What utilities are tried with; likeness is added to the subject type's own."""
 T = TypeVar("T")
 Cell = tuple[int, int]
 """Row and seed."""
@@ -88,6 +96,11 @@ class Judgement:
     def budgets(self) -> dict[str, dict[int, tuple[float, ...]]]:
         """Utilities of every checkpoint by what a smaller panel shows; keys as `rows x seeds + others`."""
         found = self._kept("budgets", JUDGES, self._budgets)
+        return {name: {int(step): tuple(u) for step, u in by_step.items()} for name, by_step in found.items()}
+
+    def tastes(self) -> dict[str, dict[int, tuple[float, ...]]]:
+        """Utilities of every checkpoint by other tastes, from the plan's own panel."""
+        found = self._kept("tastes", JUDGES, self._tastes)
         return {name: {int(step): tuple(u) for step, u in by_step.items()} for name, by_step in found.items()}
 
     def sweep(self, step: int) -> ScaleChoice:
@@ -128,6 +141,20 @@ class Judgement:
         return {
             name_of(budget): {step: self._smaller(budget, drawn, references) for step, drawn in eyed.items()}
             for budget in BUDGETS
+        }
+
+    def _tastes(self) -> dict[str, dict[int, tuple[float, ...]]]:
+        plan, eye = self._case.plan, self._at_the_bench().eye
+        references = self._stick(plan).references
+        if eye is None or references is None:
+            return {}
+        panels = {step: self._part(self._panel(step), plan.prompts) for step in self._case.trained.checkpoint_steps}
+        eyed = {step: judge.looked_at(eye, panel) for step, panel in panels.items()}
+        return {
+            named(taste): {
+                step: seen(tasted(plan, taste), looked, references).utilities for step, looked in eyed.items()
+            }
+            for taste in TASTES
         }
 
     def _smaller(self, budget: Budget, drawn: Looked, references: References) -> tuple[float, ...]:
@@ -171,6 +198,21 @@ class Judgement:
 def name_of(budget: Budget) -> str:
     """How a budget is kept."""
     return f"{budget.rows}x{budget.seeds}+{budget.others}"
+
+
+def named(taste: Taste) -> str:
+    """How a taste is kept."""
+    return f"likeness {taste.likeness:+g}, variety {taste.variety:g}, leakage {taste.leakage:g}"
+
+
+def tasted(plan: Plan, taste: Taste) -> Plan:
+    """The plan that is judged so."""
+    return replace(
+        plan,
+        likeness_weight=min(max(LIKENESS_WEIGHT[plan.subject_type] + taste.likeness, 0.05), 0.95),
+        variety_power=taste.variety,
+        leakage_weight=taste.leakage,
+    )
 
 
 def unvoted(measured: Measured) -> int:

@@ -1,14 +1,15 @@
-"""What smaller panels cost: regret against pictures drawn, from the full panels' pictures. Pure."""
+"""What smaller panels and other tastes cost, from the full panels' pictures: regret against pictures drawn. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from storage.domain.choice import Candidate, choose_checkpoint
-from tests.benchmarks.judging_measured import BUDGETS, Budget, name_of
+from tests.benchmarks.judging_measured import BUDGETS, name_of
 from tests.benchmarks.judging_regrets import (
     Figure,
+    Rule,
     Unit,
     by_subject,
     last,
@@ -32,15 +33,27 @@ class Row:
     regret: Figure
 
 
-def chosen(unit: Unit, budget: Budget) -> int:
-    """Without votes, from what a smaller panel shows; held-out losses speak as they do in the whole one."""
-    utilities = unit.record.budgets[name_of(budget)]
+def chosen(unit: Unit, utilities: Mapping[int, tuple[float, ...]]) -> int:
+    """Without votes, from other utilities; held-out losses veto as they did, and say no more."""
     return choose_checkpoint(
         [
             Candidate(step=s, votes=0, measurement=replace(m, utilities=utilities[s], utility=mean(utilities[s])))
             for s, m in unit.measured.items()
         ]
     ).step
+
+
+def by_taste(name: str) -> Rule:
+    """What another taste would choose."""
+    return lambda record, view: chosen(Unit(record=record, view=view), record.tastes[name])
+
+
+def tastes(these: Sequence[Unit]) -> list[tuple[str, float]]:
+    """Every taste that was tried with its mean regret, the best first."""
+    seen = [unit for unit in these if unit.record.tastes]
+    names = list(seen[0].record.tastes) if seen else []
+    costs = {n: mean([regret(unit, by_taste(n)(unit.record, unit.view)) for unit in seen]) for n in names}
+    return sorted(costs.items(), key=lambda item: item[1])
 
 
 def table(these: Sequence[Unit]) -> list[Row]:
@@ -68,9 +81,8 @@ def knee(rows: Sequence[Row]) -> Row:
 def _rows(drawn: Sequence[Unit]) -> Iterator[Row]:
     for budget in BUDGETS:
         what = f"{budget.rows} prompts x {budget.seeds}, {budget.others} without the trigger x 2"
-        yield Row(
-            pictures=budget.pictures, what=what, regret=_mean(drawn, [regret(u, chosen(u, budget)) for u in drawn])
-        )
+        costs = [regret(unit, chosen(unit, unit.record.budgets[name_of(budget)])) for unit in drawn]
+        yield Row(pictures=budget.pictures, what=what, regret=_mean(drawn, costs))
 
 
 def _mean(these: Sequence[Unit], values: Sequence[float]) -> Figure:

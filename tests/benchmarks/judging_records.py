@@ -42,6 +42,9 @@ class Record:
     grids: dict[int, Reading]
     """What the readers say of the pictures that members see: with this made-up members vote."""
     budgets: dict[str, dict[int, tuple[float, ...]]]
+    """Utilities per prompt by name of a smaller panel, then step."""
+    tastes: dict[str, dict[int, tuple[float, ...]]]
+    """The same by tastes other than the recipe's."""
     sweeps: dict[int, ScaleChoice]
 
     @property
@@ -99,6 +102,7 @@ def _made(case: Case, out: Path, threads: int, desk: Desk) -> Record:
             for step in case.trained.checkpoint_steps
         },
         budgets=judgement.budgets(),
+        tastes=judgement.tastes(),
         sweeps={step: judgement.sweep(step) for step in swept},
     )
 
@@ -119,6 +123,7 @@ def to_json(record: Record) -> str:
             "exam": {s: {scale: asdict(r) for scale, r in by.items()} for s, by in record.exam.items()},
             "grids": {step: asdict(reading) for step, reading in record.grids.items()},
             "budgets": record.budgets,
+            "tastes": record.tastes,
             "sweeps": {step: json.loads(choice.to_json()) for step, choice in record.sweeps.items()},
         }
     )
@@ -143,6 +148,7 @@ def from_json(text: str) -> Record:
         },
         grids={int(step): _reading(reading) for step, reading in told["grids"].items()},
         budgets={n: {int(step): tuple(u) for step, u in by.items()} for n, by in told["budgets"].items()},
+        tastes={n: {int(step): tuple(u) for step, u in by.items()} for n, by in told["tastes"].items()},
         sweeps={int(step): ScaleChoice.from_json(json.dumps(choice)) for step, choice in told["sweeps"].items()},
     )
 

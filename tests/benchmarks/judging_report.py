@@ -38,6 +38,7 @@ def report(records: Sequence[Record]) -> Iterator[str]:
     yield from _choices(records, units(development), units(kept_out))
     yield from _voters(units(development), units(kept_out))
     yield from _panels(units(records))
+    yield from _tastes(units(development), units(kept_out))
     yield from _doses(development, kept_out)
     yield from _costs(records)
     yield from _scales(records, development)
@@ -96,6 +97,13 @@ def _panels(these: Sequence[Unit]) -> Iterator[str]:
     if any(row.pictures for row in rows):
         knee = judging_panels.knee(rows)
         yield f"knee: {knee.pictures} pictures ({knee.what})"
+
+
+def _tastes(development: Sequence[Unit], kept_out: Sequence[Unit]) -> Iterator[str]:
+    known = judging_panels.tastes(development)
+    yield "\n## Utility by other tastes, fitted on development subjects: mean regret there, and on subjects kept out"
+    for name, cost in [*known[:5], *known[-1:]]:
+        yield f"{name}: {cost:.3f}; kept out {_regret(kept_out, judging_panels.by_taste(name))}"
 
 
 def _doses(development: Sequence[Record], kept_out: Sequence[Record]) -> Iterator[str]:

@@ -225,6 +225,13 @@ def test_a_smaller_panel_is_read_from_its_own_utilities(records: list[Record]) -
     assert judging_panels.knee(rows).pictures == 3  # the made-up judge sees the same in every panel
 
 
+def test_the_taste_that_costs_least_comes_first(records: list[Record]) -> None:
+    found = judging_panels.tastes(units(records))
+    assert "leakage 0," in f"{found[0][0]},"  # in made-up records leakage harms nobody
+    assert [cost for _, cost in found] == sorted(cost for _, cost in found)
+    assert found[-1][1] > found[0][1]
+
+
 def test_a_recipe_that_learned_is_never_further_off_than_its_bound(records: list[Record]) -> None:
     found = judging_doses.table(records, records)
     assert set(found) == set(judging_doses.ORDERS)
