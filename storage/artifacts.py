@@ -168,5 +168,10 @@ def _remove_empty(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file of the folder is one that is still being written."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
 def _temporary(folder: Path) -> Iterator[Path]:
-    return (p for p in folder.rglob("*") if p.is_file() and _TEMPORARY.fullmatch(p.name))
+    return (p for p in folder.rglob("*") if p.is_file() and is_temporary(p))

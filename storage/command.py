@@ -87,6 +87,8 @@ VERBS: dict[str, Verb] = {
     "bases": Verb(says="list the base models: licence, disk and memory needed, what is on this machine", module="trainer.bases"),
     "fetch": Verb(says="download a base model (`lorasmith fetch sdxl`, about 7 GB), or one that looks at pictures: captioner, tagger, faces", module="trainer.fetch", needs=("trainer",)),
     "migrate": Verb(says="bring the database to this version (the bot does it too when it starts)", call=_console("migrate")),
+    "backup": Verb(says="write database and artifacts to one file, while bot and workers go on", call=_console("backup")),
+    "restore": Verb(says="make an installation of a backup, where there is none yet", call=_console("restore")),
     "outcomes": Verb(says="show what votes taught, from how much, and how it changed; freeze, thaw or reset it", call=_outcomes),
     "pause": Verb(says="give no more turns on the GPU; what runs goes on to its next checkpoint", call=_console("pause")),
     "resume": Verb(says="give turns on the GPU again", call=_console("resume")),

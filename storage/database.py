@@ -129,7 +129,7 @@ def migrate(settings: StorageSettings) -> None:
         with _lock(database):
             if settings.on_sqlite:
                 _set_wal(database)
-            _refuse_newer(database)
+            require_not_newer(database)
             migrate_engine(settings)
             with database.engine.begin() as connection:
                 command.upgrade(_alembic(connection), "head")
@@ -143,7 +143,7 @@ def require_current(database: Database) -> None:
     Raises `SetupError` where it cannot be reached at all.
     """
     _reach(database)
-    _refuse_newer(database)
+    require_not_newer(database)
     if _heads(database) != set(ScriptDirectory.from_config(_alembic()).get_heads()):
         raise NotMigrated
 
@@ -161,7 +161,8 @@ def _reach(database: Database) -> None:
         ) from error
 
 
-def _refuse_newer(database: Database) -> None:
+def require_not_newer(database: Database) -> None:
+    """Raise `NewerDatabase` where a newer program has made the database."""
     known = {script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()}
     if not _heads(database) <= known:
         raise NewerDatabase
