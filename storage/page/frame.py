@@ -43,8 +43,9 @@ def image(picture: bytes, alt: str) -> str:
 
 
 def enlarged(name: str, inside: str, *, kind: str = "") -> str:
-    """Something that stands in its place and fills the window while it is enlarged, as a popover does: Escape and its
-    button make it small again, and so does a phone's way back. Its place keeps its height.
+    """Something that stands in its place and fills the window while it is enlarged, as a popover does.
+
+    Escape, its button and a phone's way back make it small again. Meanwhile nothing behind it can be come to.
     """
     return f'<div class="place"><div class="large {kind}" id="{name}" popover>{inside}</div></div>'
 

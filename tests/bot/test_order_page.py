@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from aiohttp import web
-from PIL import Image
-from sqlmodel import Session
 
 from bot.links import Links
 from bot.parts import Parts
@@ -25,19 +20,11 @@ from bot.web import application
 from storage import view
 from storage.artifacts import Artifacts
 from storage.database import Database, migrate
-from storage.domain.choice import Because, Choice
-from storage.domain.measurement import ScalePoint
-from storage.domain.orders import SubjectType
-from storage.domain.recipes import PictureOf, plan_for
-from storage.domain.scale import choose_scale
 from storage.evaluation import Contestant, Evaluation, Scores, values_of
 from storage.evaluation_page import evaluation_page
-from storage.tables import Checkpoint, Community, Delivery, DepartureRow, LogEntry, Order, PlanRow
-from tests.bot.hands import measurement
+from tests.bot.delivered_order import ORDER, STEPS, drawn, put_order, put_pictures
 from tests.bot.loopback.browser import Page, opened
 
-ORDER = "4k7m2p9x"
-STEPS = (40, 64, 96, 128, 160, 192)
 PICTURES = "Promise.all([...document.images].map(i => i.decode()))"
 TOO_WIDE = """[...document.querySelectorAll('html, body, main, section, table, figure, fieldset, dl, svg, pre')]
   .filter(e => e.checkVisibility() && !e.closest('[tabindex]') && (e.getBoundingClientRect().right > innerWidth + 1
@@ -89,9 +76,7 @@ async def served(folder: Path) -> AsyncIterator[Site]:
     migrate(settings)
     database, artifacts = Database(settings), Artifacts(settings)
     await database.transact(put_order)
-    for step in STEPS:
-        await artifacts.put(f"orders/{ORDER}/checkpoints/{step}/grid.png", drawn(step, (810, 1272)))
-    await artifacts.put(f"orders/{ORDER}/strip.png", drawn(1, (1008, 678)))
+    await put_pictures(artifacts)
     unasked = cast("Any", None)  # a page needs neither the engine nor Discord
     parts = Parts(settings=settings, database=database, engine=unasked, artifacts=artifacts, discord=unasked)
     links, asked = Links(key=b"k" * 32, address=""), list[str]()
@@ -118,61 +103,6 @@ def noting(asked: list[str]) -> Any:
         return cast("web.StreamResponse", await handler(request))
 
     return note
-
-
-def put_order(session: Session) -> None:
-    """An order with one of everything; the third of six checkpoints was chosen."""
-    plan = plan_for(
-        base="pocket", subject_type=SubjectType.CHARACTER, class_word="cat", trigger="zorvex", seed=5,
-        pictures=[PictureOf(id=f"{ORDER}-p{k}", dhash=k) for k in range(8)],
-    )  # fmt: skip
-    plan = replace(plan, steps=STEPS[-1], checkpoint_steps=STEPS)
-    choice = Choice(step=96, because=Because.VOTES, measured_best=128, votes=4, runner_up_votes=2, pseudo_votes=1.0)
-    points = [
-        ScalePoint(scale=s, likeness=0.5, adherence=0.9, leakage=0.1, utility=0.8 - (s - 0.9) ** 2)
-        for s in (0.25, 0.5, 0.75, 1.0, 1.25)
-    ]
-    order = Order(
-        id=ORDER, interaction_id="1", community_id="1", owner_id="2", channel_id="3", name="A" * 60 + " blue cat " + "b" * 20,
-        subject_type="character", class_word="cat", trigger="zorvex", base="pocket", stage="delivered", seed=5,
-        chosen_step=96, choice_json=json.dumps(asdict(choice)), scale_json=choose_scale(points).to_json(),
-    )  # fmt: skip
-    session.add(Community(id="1"))
-    session.flush()
-    session.add(order)
-    session.flush()
-    session.add(PlanRow(order_id=ORDER, plan_json=plan.to_json()))
-    session.add(DepartureRow(order_id=ORDER, step=80, kind="learning_rate_halved", reason="the loss rose"))
-    files = f'{{"strip": "orders/{ORDER}/strip.png"}}'
-    session.add(Delivery(id=f"{ORDER}:final:96", order_id=ORDER, kind="final", step=96, files_json=files, way="attach"))
-    for n, step in enumerate(STEPS):
-        measured = measurement(
-            likeness=0.3 + 0.1 * n, intervals={"likeness": (0.25 + 0.1 * n, 0.36 + 0.1 * n)}, validation_error=0.01,
-            gaps=(-0.01, 0.01, 0.02, 0.03),
-        )  # fmt: skip
-        session.add(
-            Checkpoint(
-                order_id=ORDER, step=step, lora_artifact="l", lora_sha256="ab" * 32, lora_bytes=2_000_000,
-                votes=(0, 1, 4, 2, 0, 0)[n],
-                grid_artifact=f"orders/{ORDER}/checkpoints/{step}/grid.png", measurement_json=measured.to_json(),
-            )
-        )  # fmt: skip
-    for step in range(10, STEPS[-1], 10):
-        session.add(
-            LogEntry(
-                order_id=ORDER, step=step, loss=0.2, loss_ratio=1 - step / 900, learning_rate=plan.learning_rate, steps_per_s=2.5,
-                memory_mib=700,
-            )
-        )  # fmt: skip
-
-
-def drawn(seed: int, size: tuple[int, int]) -> bytes:
-    """A picture as heavy as a grid of the pocket: soft fields with grain."""
-    rng = np.random.default_rng(seed)
-    fields = Image.fromarray(rng.integers(0, 256, (size[1] // 12, size[0] // 12, 3), dtype=np.uint8))
-    out = io.BytesIO()
-    fields.resize(size, Image.Resampling.BICUBIC).save(out, "PNG", compress_level=1)
-    return out.getvalue()
 
 
 async def compared(_: web.Request) -> web.Response:
@@ -261,6 +191,10 @@ async def can_be_walked_by_keyboard(page: Page) -> None:
     assert await page.run(
         "document.activeElement.checkVisibility() && document.activeElement.innerText.startsWith('Close')"
     )
+    for _ in range(5):
+        await press(page, "Tab")
+        behind = "document.activeElement !== document.body && !document.activeElement.closest('#grids')"
+        assert not await page.run(behind), "nothing behind the large grids can be come to"
     await page.run("document.querySelector('#pick-4').focus()")
     await press(page, "ArrowRight")
     assert await page.run(SHOWN) == ["step-160"], "the large grids are flipped too"
