@@ -24,7 +24,7 @@ FEWEST_TO_TRUST = 3
 CLEAR_LOSS = 0.05
 """With fewer, the rest has to be worse by this share: a curve through two points is wrong by about that, where the points are
 off by 0.08 as those of four prompts are. Made-up trainings of four times the right length then give back half instead of two
-fifths of their seconds, and those of the right length lose nothing by it."""
+fifths of their seconds, and those of the right length lose nothing by it (tests/benchmarks/stopping.py)."""
 LEAST_GAIN = 0.01
 """Less than this share of the best utility is not worth waiting for: a hundredth is less than the noise of one checkpoint, and
 what stopping may lose (EXPERIMENTS.md)."""

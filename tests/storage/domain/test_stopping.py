@@ -12,6 +12,7 @@ from storage.domain.fit import Departure
 from storage.domain.measurement import Flag, Measurement
 from storage.domain.plan import Plan, Validation
 from storage.domain.stopping import Because
+from tests.benchmarks.stopping import chosen, last_of, made_up, saved
 from tests.builders import tiny_plan
 
 STEPS = (40, 64, 96, 128, 160)
@@ -130,3 +131,11 @@ def test_a_run_that_ended_early_has_the_checkpoints_up_to_there() -> None:
     assert stopping.marks(PLAN, [halved]) == STEPS
     assert stopping.marks(PLAN, [halved, ended]) == (40, 64, 96)
     assert (stopping.stopped_at([halved]), stopping.stopped_at([halved, ended])) == (None, 96)
+
+
+def test_made_up_trainings_that_are_far_too_long_give_back_a_third_and_lose_next_to_nothing() -> None:
+    made = [made_up(4, 0.05, seed) for seed in range(30)]
+    ends = [last_of(training)[0] for training in made]
+    assert sum(saved(t.plan, end) for t, end in zip(made, ends, strict=True)) > len(made) / 3
+    lost = [1.0 - chosen(t, end) / chosen(t, 5) for t, end in zip(made, ends, strict=True)]
+    assert sum(lost) < 0.01 * len(made)
