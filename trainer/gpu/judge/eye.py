@@ -18,13 +18,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from transformers import CLIPModel, CLIPTokenizer
 
-from trainer.gpu.judge.sight import CLIP
+from trainer.gpu.judge.sight import CLIP, STYLE
 
 _HALF = (0.5, 0.5, 0.5)
 """Mean and deviation where the model names none: pixels in -1..1, as the pocket's judge was trained."""
 AT_ONCE = 16
 """Pictures a forward pass: a set of hundreds must not fill the memory."""
-STYLE = "style"
 DEPTH = 0.75
 """Where in the network style is read. Measured with the pocket's judge on 20 drawn styles (EXPERIMENTS.md, "An eye for styles")."""
 

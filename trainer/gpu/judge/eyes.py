@@ -20,9 +20,9 @@ from torch import Tensor
 from storage.domain.orders import SubjectType
 from trainer.comparison import EyeName
 from trainer.gpu.judge.dino import DINOV2, Dino
-from trainer.gpu.judge.eye import STYLE, Encoder, Eye, eye_of
+from trainer.gpu.judge.eye import Encoder, Eye, eye_of
 from trainer.gpu.judge.identity import FACE, Identity
-from trainer.gpu.judge.sight import CLIP
+from trainer.gpu.judge.sight import CLIP, STYLE
 
 log = logging.getLogger(__name__)
 Opened = TypeVar("Opened")
@@ -33,7 +33,8 @@ ORDER: Mapping[SubjectType, tuple[str, ...]] = {
     SubjectType.OBJECT: (DINOV2, CLIP),
     SubjectType.STYLE: (STYLE, CLIP),
 }
-"""Who says likeness, best first. Style is blind to things, and the others half blind to styles."""
+"""Who says likeness, best first. Style is blind to things, and the others half blind to styles (EXPERIMENTS.md, "An eye for
+styles")."""
 ROOM = 1 << 30
 """Bytes that stay free on a GPU while an eye visits it: for its own activations."""
 
@@ -82,9 +83,8 @@ class Eyes:
     def __init__(self, seeing: Found, subject_type: SubjectType, device: torch.device) -> None:
         self._found, self._device = seeing, device
         there = {CLIP, STYLE, *seeing.others}
-        wanted = [name for name in ORDER[subject_type] if name in there]
-        self.order = tuple(sorted(wanted, key=lambda name: seeing.own and name != CLIP))
-        """Those that say likeness, best first. Of a base's own judge the eye that reads is first: so it was measured."""
+        self.order = tuple(name for name in ORDER[subject_type] if name in there)
+        """Those that say likeness, best first."""
 
     def look(self, images: Sequence[Image.Image]) -> dict[str, Tensor]:
         """(pictures, width) for each eye that this order needs, by its name."""

@@ -25,6 +25,10 @@ CLIP = "clip"
 """The eye that reads too: adherence, variety, leakage and memorisation are its numbers."""
 FLOOR = 0.05
 """No similarity or spread is divided by less: below, the eye sees nothing to compare with."""
+STYLE = "style"
+FLOORS: Mapping[str, float] = {STYLE: 0.005}
+"""Where an eye's ways are shorter: squared, from plain drawings to those of a style, 0.017 to 0.04 for it, for CLIP 0.35 and more
+(EXPERIMENTS.md, "An eye for styles")."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,19 +131,14 @@ Rows = dict[int, float]
 
 def _by_two_eyes(groups: Sequence[Group], looked: Looked, references: References) -> tuple[list[Rows], list[Rows]]:
     """Likeness of every group's rows by the first eye, and by the second where there is one."""
-    first, second, *_ = [
-        *(
-            [_likenesses(g, by(eye, looked), by(eye, references.base), g.training[eye]) for g in groups]
-            for eye in references.order
-        ),
-        [],
-    ]
+    first, second, *_ = [*([_likenesses(eye, g, looked, references) for g in groups] for eye in references.order), []]
     return first, second
 
 
-def _likenesses(group: Group, drawn: Drawn, base: Drawn, training_ND: Tensor) -> Rows:
+def _likenesses(eye: str, group: Group, looked: Looked, references: References) -> Rows:
     """Of each of a group's rows. The way begins at what the base draws for rows that show this concept alone."""
-    way = toward(_rows(base, group.alone), _sighted(training_ND))
+    drawn, base = by(eye, looked), by(eye, references.base)
+    way = toward(_rows(base, group.alone), _sighted(group.training[eye]), FLOORS.get(eye, FLOOR))
     return {row: likeness(_row(drawn, row), _row(base, row), way) for row in group.rows}
 
 
@@ -187,10 +186,10 @@ class Toward:
 
     direction_D: Tensor
     length_squared: float
-    """What a training picture that had no part in the direction reaches along it, on average; at least `FLOOR`."""
+    """What a training picture that had no part in the direction reaches along it, on average; at least the eye's floor."""
 
 
-def toward(base_KD: Tensor, training_ND: Tensor) -> Toward:
+def toward(base_KD: Tensor, training_ND: Tensor, floor: float = FLOOR) -> Toward:
     """The way that likeness is measured along; the same for every checkpoint and scale.
 
     Its length is taken from pairs of different training pictures: a picture's likeness to itself is not reached by any other.
@@ -198,7 +197,7 @@ def toward(base_KD: Tensor, training_ND: Tensor) -> Toward:
     among, from_D, to_D = _pairs(training_ND), base_KD.mean(dim=0), training_ND.mean(dim=0)
     own = float(among.mean()) if len(among) else float(to_D @ to_D)
     reached = own - 2.0 * float(from_D @ to_D) + float(from_D @ from_D)
-    return Toward(direction_D=to_D - from_D, length_squared=max(reached, FLOOR))
+    return Toward(direction_D=to_D - from_D, length_squared=max(reached, floor))
 
 
 def adherence(drawn_KD: Tensor, base_KD: Tensor, plain_D: Tensor, others_OD: Tensor) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ from tests.trainer.gpu.conftest import Desk, only
 from tests.trainer.gpu.test_faces import SIDE, model
 from trainer.events import Checkpointed
 from trainer.gpu.judge.dino import Dino
+from trainer.gpu.judge.eye import eye_of
 from trainer.gpu.judge.eyes import Eyes, Found, found
 from trainer.gpu.judge.identity import PX, TEMPLATE, Identity, similarity
+from trainer.gpu.judge.sight import FLOORS, likeness, toward
+from trainer.pocket import WEIGHTS
+from trainer.pocket.subjects import test_subject
 
 CPU = torch.device("cpu")
 WIDE = 3.0
@@ -106,13 +111,29 @@ def test_dinov2_sees_a_picture_the_same_in_any_company(folders: dict[Any, str]) 
     assert eye.bytes > 32 * 14 * 14 * 3 * 4
 
 
+def test_a_style_is_told_from_another_style_whatever_is_shown() -> None:
+    """The pocket's judge; what is drawn has other things in other places than the pictures of the style."""
+    eye = eye_of(str(WEIGHTS), CPU)
+    assert eye is not None
+    plain = [replace(test_subject("style", 0), style=None).render("grass", 90 + n) for n in range(6)]
+    for number in (1, 4):
+        own, other = (test_subject("style", n) for n in (number, number + 1))
+        base, way = eye.look(plain)["style"], eye.look(own.pictures(6))["style"]
+        drawn = [replace(test_subject("style", 0), style=one.style) for one in (own, other)]
+        right, wrong = (eye.look([one.render("grass", 90 + n) for n in range(6)])["style"] for one in drawn)
+        toward_it = toward(base, way, FLOORS["style"])
+        assert likeness(right, base, toward_it) > 0.8
+        assert likeness(wrong, base, toward_it) < likeness(right, base, toward_it) - 0.2
+        assert likeness(base, base, toward_it) == 0.0
+
+
 @pytest.mark.parametrize(
     ("subject", "outside", "own"),
     [
         (SubjectType.OBJECT, ("dinov2", "clip"), ("clip",)),
         (SubjectType.CHARACTER, ("dinov2", "clip"), ("clip",)),
         (SubjectType.PERSON, ("face", "dinov2", "clip"), ("clip",)),
-        (SubjectType.STYLE, ("style", "clip"), ("clip", "style")),
+        (SubjectType.STYLE, ("style", "clip"), ("style", "clip")),
     ],
 )
 def test_who_says_likeness_is_for_the_subject_to_say(
