@@ -246,8 +246,9 @@ def card(data: DeliveryCard) -> str:
 
 
 def _use(use: Use) -> str:
-    line = _("- {tool}: {what}", tool=use.tool, what=use.say)
-    return f"{line} `{escape_code(use.code)}`" if use.code else line
+    if use.code:
+        return _("- {tool}: {what} {code}", tool=use.tool, what=use.say, code=f"`{escape_code(use.code)}`")
+    return _("- {tool}: {what}", tool=use.tool, what=use.say)
 
 
 def escape_code(text: str) -> str:

@@ -169,10 +169,10 @@ def _base(name: str) -> str:
     if name == "pocket":
         return _("the pocket, a tiny demonstration model that learns drawings in minutes.")
     if name not in BASES:
-        return f"{escape(name, 90)}."
+        return _("{base}.", base=escape(name, 90))
     base = BASES[name]
     if not base.licence.non_commercial:
-        return f"{base.title}."
+        return _("{base}.", base=base.title)
     return _(
         "{base}. **Not for commercial use**, and this LoRA neither: {licence}, {link}.",
         base=base.title,

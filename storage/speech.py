@@ -24,7 +24,7 @@ LANGUAGES = (ENGLISH, *sorted(path.stem for path in (Path(__file__).parent / "te
 """A language is added by its file."""
 _OLD_NAMES = {"iw": "he"}
 _IN_FORCE: ContextVar[str] = ContextVar("language", default=ENGLISH)
-_FIRST_STRONG, _POP = "\u2068", "\u2069"
+_FIRST_STRONG, _POP, _RIGHT_TO_LEFT = "\u2068", "\u2069", "\u200f"
 _PLACE = re.compile(r"(\*\*|`)?\{\w+\}(?(1)\1)")
 """A value in a sentence, with the marks around it: what is copied from between back-ticks has no invisible signs in it."""
 
@@ -103,8 +103,16 @@ def later(english: str) -> Sentence:
 
 def decimal(value: float, digits: int) -> str:
     """A number with so many digits after the sign that the language uses."""
-    text = f"{value:.{digits}f}"
-    return text if spoken() == ENGLISH else text.replace(".", _catalogue(spoken()).decimal)
+    return _signed(f"{value:.{digits}f}")
+
+
+def number(value: float) -> str:
+    """A number with as many digits as it needs."""
+    return _signed(f"{value:g}")
+
+
+def _signed(digits: str) -> str:
+    return digits if spoken() == ENGLISH else digits.replace(".", _catalogue(spoken()).decimal)
 
 
 def _filled(text: str, values: dict[str, object]) -> str:
@@ -117,9 +125,12 @@ def _filled(text: str, values: dict[str, object]) -> str:
 def _isolated(text: str) -> str:
     """Values stand in isolates, so that Latin names, numbers and mentions do not turn the sentence around them.
 
+    A line runs as its first letter outside of isolates does; where there is none, a mark without a sign stands for it.
     https://www.w3.org/International/articles/inline-bidi-markup/
     """
-    return _PLACE.sub(lambda found: f"{_FIRST_STRONG}{found[0]}{_POP}", text)
+    before = "" if any(c.isalpha() for c in _PLACE.sub("", text)) else _RIGHT_TO_LEFT
+    isolated = _PLACE.sub(lambda found: f"{_FIRST_STRONG}{found[0]}{_POP}", text)
+    return isolated.replace(_FIRST_STRONG, before + _FIRST_STRONG, 1)
 
 
 def _catalogue(language: str) -> Catalogue:

@@ -11,7 +11,7 @@ from storage.domain.choice import Because, Choice
 from storage.domain.lifecycle import TABLE, Stage
 from storage.domain.measurement import Flag, Measurement, ScaleChoice
 from storage.domain.plan import Departure, Fit, Plan, Validation
-from storage.speech import ENGLISH, Sentence, _, decimal, later, ngettext, spoken, translated
+from storage.speech import ENGLISH, Sentence, _, decimal, later, ngettext, number, spoken, translated
 from storage.words_concepts import concept_lines
 from storage.words_stopping import ended_early, may_end_early
 
@@ -132,7 +132,7 @@ def _votes(count: float) -> str:
     """A weight in votes, which need not be whole; empty where it is none."""
     if not count:
         return ""
-    return votes_words(int(count)) if count == int(count) else _("{count} votes", count=f"{count:g}")
+    return votes_words(int(count)) if count == int(count) else _("{count} votes", count=number(count))
 
 
 def people(count: int) -> str:

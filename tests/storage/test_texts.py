@@ -113,7 +113,7 @@ def test_a_sentence_of_a_right_to_left_language_begins_as_one(language: str) -> 
 def test_values_stand_in_isolates_outside_of_the_marks_around_them() -> None:
     with speaking("he"):
         said = _("**{name}** (`{id}`): {what}", name="blue cat", id="ord1", what="x")
-    assert said == "\u2068**blue cat**\u2069 (\u2068`ord1`\u2069): \u2068x\u2069"
+    assert said == "\u200f\u2068**blue cat**\u2069 (\u2068`ord1`\u2069): \u2068x\u2069"
     with speaking("fr"):
         assert "\u2068" not in _("**{name}** (`{id}`): {what}", name="blue cat", id="ord1", what="x")
 
