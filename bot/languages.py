@@ -45,8 +45,9 @@ class Languages:
         self.chosen = dict(rows.all())
 
     def of(self, interaction: discord.Interaction[Any]) -> str:
-        """What the member who did this reads."""
-        return self.chosen.get(str(interaction.user.id)) or str(interaction.locale)
+        """What the member who did this reads; where we do not speak that, what is spoken in their server."""
+        chosen = self.chosen.get(str(interaction.user.id), "")
+        return language_of(chosen, str(interaction.locale), str(interaction.guild_locale or ""))
 
     def choose(self, session: Session, community_id: str, member_id: str, language: str) -> None:
         """A member's choice, for every server; `AS_DISCORD` takes it back."""

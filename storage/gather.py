@@ -55,9 +55,14 @@ def _text(argument: ast.expr, path: Path) -> str:
     raise NotASentence(f"{path}, line {argument.lineno}")
 
 
-def gathered(old: Catalog) -> Catalog:
+def gathered(old: Catalog, language: str = "") -> Catalog:
     """The catalogue with exactly the sentences of the code, and the translations that it had."""
-    new = Catalog(locale=old.locale, header_comment=old.header_comment, project="lorasmith", fuzzy=False)
+    new = Catalog(
+        locale=old.locale,
+        header_comment=old.header_comment if len(old) else f"# lorasmith: {language}.",
+        project="lorasmith",
+        fuzzy=False,
+    )
     for id_, places in sentences().items():
         known = old.get(id_)
         new.add(
@@ -84,7 +89,9 @@ def main(begin: list[str]) -> None:
         (FOLDER / f"{language}.po").touch()
     for path in sorted(FOLDER.glob("*.po")):
         with path.open("rb") as file:
-            new = gathered(read_po(file, locale=Locale.parse(path.stem)))
+            new = gathered(
+                read_po(file, locale=Locale.parse(path.stem)), Locale.parse(path.stem).english_name or path.stem
+            )
         path.write_text(written(new))
         missing = sum(not all(m.string if isinstance(m.string, tuple) else [m.string]) for m in new if m.id)
         sys.stdout.write(f"{path.name}: {len(new)} texts, {missing} without a translation\n")

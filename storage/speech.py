@@ -49,11 +49,10 @@ def spoken() -> str:
     return _IN_FORCE.get()
 
 
-def language_of(locale: str) -> str:
-    """The language that we speak for a locale such as `en-US`, `fr` or `he-IL`."""
-    short = locale.replace("_", "-").partition("-")[0].lower()
-    short = _OLD_NAMES.get(short, short)
-    return short if short in LANGUAGES else ENGLISH
+def language_of(*locales: str) -> str:
+    """The language that we speak for the first of these that we know, such as `en-US`, `fr` or `he-IL`; else English."""
+    short = (locale.replace("_", "-").partition("-")[0].lower() for locale in locales)
+    return next((name for s in short if (name := _OLD_NAMES.get(s, s)) in LANGUAGES), ENGLISH)
 
 
 def language_name(language: str) -> str:

@@ -135,6 +135,7 @@ def test_locales_of_discord_find_their_language() -> None:
     assert [language_of(name) for name in ("en-GB", "fr", "vi", "he", "iw-IL", "pt-BR", "")] == [
         "en", "fr", "vi", "he", "he", "en", "en",
     ]  # fmt: skip
+    assert language_of("", "de", "fr") == "fr", "who is not understood hears what is spoken around them"
 
 
 def test_numbers_have_the_sign_of_their_language() -> None:
