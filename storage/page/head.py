@@ -17,7 +17,7 @@ def head(view: OrderView) -> str:
     sight = escape(TABLE[Stage(view.stage)].sight)
     return (
         f'<header><p class="over">LoRA order {escape(view.id)} <span aria-hidden="true">·</span> {sight} '
-        f'<span aria-hidden="true">·</span> {view.created_at:%Y-%m-%d}</p><h1 dir="auto">{escape(view.name)}</h1>'
+        f'<span aria-hidden="true">·</span> {view.created_at:%Y-%m-%d}</p><h1><bdi>{escape(view.name)}</bdi></h1>'
         f"{_verdict(view)}{_ended(view)}</header>{_facts(view)}"
     )
 
@@ -57,7 +57,7 @@ def _facts(view: OrderView) -> str:
 
 def facts_list(facts: dict[str, str]) -> str:
     """Names with their values; the values are a person's text."""
-    boxes = "".join(f'<div><dt>{name}</dt><dd dir="auto">{escape(value)}</dd></div>' for name, value in facts.items())
+    boxes = "".join(f"<div><dt>{name}</dt><dd><bdi>{escape(value)}</bdi></dd></div>" for name, value in facts.items())
     return f'<dl class="facts">{boxes}</dl>'
 
 
