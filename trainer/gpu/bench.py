@@ -76,7 +76,7 @@ class Bench:
     def __init__(self, task: Task, loaded: Loaded, channel: Channel) -> None:
         """Reads and encodes the pictures. Raises `UnreadablePicture`."""
         self.task, self.channel = task, channel
-        self.eye = Eyes(loaded.seeing, task.plan.subject_type, loaded.base.device) if loaded.seeing else None
+        self.eye = Eyes(loaded.seeing, task.plan.subject_type) if loaded.seeing else None
         self.ledger = Ledger(task.fit, task.departures, channel)
         self.base = spared(loaded.base, self.ledger)
         own = [p.caption for p in task.job.pictures]

@@ -72,13 +72,15 @@ def read(folder: Path) -> tuple[Comparison, Fit]:
 
 def evaluated(folder: Path, asked: Comparison, fit: Fit, loaded: Loaded, channel: Channel) -> Evaluated:
     """Draws what is missing, measures, and writes the grid. Raises `JobRefused`, `UnreadablePicture`."""
-    began, eye = time.monotonic(), loaded.eye
+    began, scores = time.monotonic(), dict[str, Scored]()
     easel = _Easel(folder, asked, spared(loaded.base, Ledger(fit, (), channel)), channel)
     panels, seconds = {}, {}
     for entrant in asked.entrants:
         panels[entrant.key], seconds[entrant.key] = easel.panel(entrant)
     channel.progress("measuring", easel.done, easel.total)
-    scores = _scores(folder, asked, eye, panels) if eye else {}
+    if loaded.seeing:
+        with loaded.seeing.visiting(loaded.seeing.eye):
+            scores = _scores(folder, asked, loaded.seeing.eye, panels)
     _write_grid(folder, asked, panels)
     return Evaluated(
         scores=[
@@ -87,7 +89,7 @@ def evaluated(folder: Path, asked: Comparison, fit: Fit, loaded: Loaded, channel
             )
             for e in asked.entrants
         ],
-        eyed=eye is not None,
+        eyed=loaded.seeing is not None,
         seconds=round(time.monotonic() - began, 3),
     )
 

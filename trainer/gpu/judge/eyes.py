@@ -48,12 +48,26 @@ class Found:
     """By what they look for."""
     own: bool
     """Whether it came with the base; then it lies where the base computes, and others wait in main memory."""
+    device: torch.device
+    """Where the base computes."""
+
+    @contextmanager
+    def visiting(self, encoder: Encoder) -> Iterator[None]:
+        """An eye on the base's device while there is room, and back in main memory before the base goes on."""
+        if self.own or not _room(self.device, encoder.bytes):
+            yield
+            return
+        encoder.travel(self.device)
+        try:
+            yield
+        finally:
+            encoder.travel(torch.device("cpu"))
 
 
 def found(base: str, folders: Mapping[EyeName, str], device: torch.device) -> Found | None:
     """The judge beside a base, else the eyes in `folders` (judge, likeness, identity, faces); None without one that reads."""
     if own := eye_of(base, device):
-        return Found(eye=own, others={}, own=True)
+        return Found(eye=own, others={}, own=True, device=device)
     eye = _tried(folders, ("judge",), lambda folder: Eye(folder, folder, torch.device("cpu")))
     if eye is None:
         log.warning("there is no eye for %s: its orders are judged by their losses alone (lorasmith fetch eyes)", base)
@@ -62,7 +76,9 @@ def found(base: str, folders: Mapping[EyeName, str], device: torch.device) -> Fo
         DINOV2: _tried(folders, ("likeness",), Dino),
         FACE: _tried(folders, ("identity", "faces"), Identity),
     }
-    return Found(eye=eye, others={name: one for name, one in others.items() if one is not None}, own=False)
+    return Found(
+        eye=eye, others={name: one for name, one in others.items() if one is not None}, own=False, device=device
+    )
 
 
 def _tried(folders: Mapping[EyeName, str], names: Sequence[EyeName], load: Callable[..., Opened]) -> Opened | None:
@@ -80,8 +96,8 @@ def _tried(folders: Mapping[EyeName, str], names: Sequence[EyeName], load: Calla
 class Eyes:
     """What one order's pictures are looked at with."""
 
-    def __init__(self, seeing: Found, subject_type: SubjectType, device: torch.device) -> None:
-        self._found, self._device = seeing, device
+    def __init__(self, seeing: Found, subject_type: SubjectType) -> None:
+        self._found = seeing
         there = {CLIP, STYLE, *seeing.others}
         self.order = tuple(name for name in ORDER[subject_type] if name in there)
         """Those that say likeness, best first."""
@@ -92,26 +108,14 @@ class Eyes:
         for name in (CLIP, *self.order):
             if name not in seen:
                 encoder = self._found.others.get(name, self._found.eye)
-                with self._visiting(encoder):
+                with self._found.visiting(encoder):
                     seen |= encoder.look(images)
         return {name: seen[name] for name in {CLIP: 0, **dict.fromkeys(self.order, 0)}}
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         """(texts, width) as the eye that reads sees them."""
-        with self._visiting(self._found.eye):
+        with self._found.visiting(self._found.eye):
             return self._found.eye.texts(texts)
-
-    @contextmanager
-    def _visiting(self, encoder: Encoder) -> Iterator[None]:
-        """On the base's device while there is room, and back in main memory before the base goes on."""
-        if self._found.own or not _room(self._device, encoder.bytes):
-            yield
-            return
-        encoder.travel(self._device)
-        try:
-            yield
-        finally:
-            encoder.travel(torch.device("cpu"))
 
 
 def _room(device: torch.device, wanted: int) -> bool:

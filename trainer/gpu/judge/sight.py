@@ -233,8 +233,8 @@ def leakage(drawn: Drawn, base: Drawn, rows: Sequence[int]) -> float:
 
 
 def _moved(drawn: Drawn, base: Drawn, row: int) -> float:
-    """Mean distance from the base at equal seed."""
-    return float((1.0 - (_row(drawn, row) * _row(base, row)).sum(dim=-1)).mean())
+    """Mean distance from the base at equal seed; the base may have more seeds."""
+    return _mean([1.0 - float(now_D @ base[cell]) for cell, now_D in drawn.items() if cell[0] == row])
 
 
 def memorisation(drawn_KD: Tensor, training_ND: Tensor) -> float:

@@ -23,7 +23,7 @@ from tests.trainer.gpu.test_faces import SIDE, model
 from trainer.events import Checkpointed
 from trainer.gpu.judge.dino import Dino
 from trainer.gpu.judge.eye import eye_of
-from trainer.gpu.judge.eyes import Eyes, Found, found
+from trainer.gpu.judge.eyes import ROOM, Eyes, Found, _room, found
 from trainer.gpu.judge.identity import PX, TEMPLATE, Identity, similarity
 from trainer.gpu.judge.sight import FLOORS, likeness, toward
 from trainer.pocket import WEIGHTS
@@ -143,10 +143,10 @@ def test_who_says_likeness_is_for_the_subject_to_say(
     assert isinstance(there, Found)
     assert isinstance(beside, Found)
     assert (there.own, beside.own, beside.others) == (False, True, {})
-    eyes = Eyes(there, subject, CPU)
+    eyes = Eyes(there, subject)
     assert eyes.order == outside
     assert set(eyes.look(drawn_pictures(1))) == {"clip", *outside}
-    assert Eyes(beside, subject, CPU).order == own
+    assert Eyes(beside, subject).order == own
 
 
 def test_an_eye_that_cannot_be_opened_is_done_without(folders: dict[Any, str], tmp_path: Path) -> None:
@@ -175,3 +175,24 @@ def test_an_order_on_a_base_without_a_judge_is_measured_by_what_was_fetched(
     assert measured.costs.keys() == {"drawing", "base", "validation", "encoders", "statistics"}
     assert desk.child._loaded is not None
     assert desk.child._loaded.own_eye is None, "what is said of training pictures was not measured with this eye"
+
+
+def test_an_eye_visits_the_bases_device_only_where_there_is_room(
+    folders: dict[Any, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, gone = found("elsewhere", folders, torch.device("meta")), list[str]()
+    assert there is not None
+    monkeypatch.setattr(there.eye, "travel", lambda device: gone.append(device.type))
+    with there.visiting(there.eye):
+        assert gone == [], "there is no knowing what room this device has"
+    monkeypatch.setattr("trainer.gpu.judge.eyes._room", lambda device, wanted: device.type == "meta" and wanted > 1000)
+    with pytest.raises(RuntimeError), there.visiting(there.eye):
+        raise RuntimeError
+    assert gone == ["meta", "cpu"], "it goes home whatever happens"
+
+
+def test_room_is_what_an_eye_takes_and_what_it_computes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (ROOM + 10, 0))
+    assert _room(torch.device("cuda"), 9)
+    assert not _room(torch.device("cuda"), 10)
+    assert not _room(CPU, 9)
