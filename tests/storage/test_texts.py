@@ -29,6 +29,7 @@ from storage.speech import (
     ngettext,
     speaking,
     spoken,
+    translated,
 )
 from storage.words import duration, scale_sentence
 
@@ -97,6 +98,23 @@ def test_a_translation_ends_as_its_sentence_does_and_names_the_same_commands(lan
     for source, text, _one in pairs(language):
         assert (source[-1] in ".:!?") == (text[-1] in ".:!?"), text
         assert re.findall(r"(?<!\w)/[a-z]+", source) == re.findall(r"(?<![\w])/[a-z]+", text), text
+
+
+LABELS = ("Start", "Retry", "Download", "Add pictures", "Captions", "Full run")
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_sentence_names_a_button_as_the_button_is_called(language: str) -> None:
+    with speaking(language):
+        named = {label: translated(label) for label in LABELS}
+    told = [
+        (text, named[label])
+        for label in LABELS
+        for source, text, _one in pairs(language)
+        if re.search(rf"(?:[Pp]ress |until you press |\*\*|“){re.escape(label)}\b", source)
+    ]
+    assert len(told) > len(LABELS)
+    assert [(text, label) for text, label in told if label not in text] == []
 
 
 @pytest.mark.parametrize("language", [language for language in OTHERS if is_rtl(language)])
