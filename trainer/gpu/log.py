@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from tensorboardX.event_file_writer import EventsWriter
 
 CURVES = ("loss", "loss_ratio", "learning_rate", "steps_per_s", "memory_mib")
-MEASURED = ("validation_ratio", "likeness", "adherence", "variety", "leakage", "memorisation", "utility")
+MEASURED = (
+    *("validation_ratio", "validation_error", "training_ratio", "likeness", "second_likeness", "adherence", "variety"),
+    *("leakage", "memorisation", "saturation", "sharpness", "utility"),
+)
 
 
 class Log:
