@@ -5,13 +5,13 @@ A picture costs its base a forward for each step of the sampler, twice with guid
 order of eight pictures of a person draws:
 
     base             steps a picture   budget   pictures   of the time
-    pocket                       1.1   full          130          48 %
-    sd15                        25.3   least          50          81 %
-    sdxl                        24.5   least          50          80 %
-    flux1-dev                   13.4   half           88          62 %
-    flux2-klein-4b              26.8   least          50          63 %
-    flux2-klein-9b              26.7   least          50          63 %
-    z-image                     26.8   least          50          65 %
+    pocket                       1.1   full          141          50 %
+    sd15                        25.3   least          61          84 %
+    sdxl                        24.5   least          61          83 %
+    flux1-dev                   13.4   half           89          62 %
+    flux2-klein-4b              26.8   least          61          67 %
+    flux2-klein-9b              26.7   least          61          67 %
+    z-image                     26.8   least          61          69 %
 
 (a test keeps the table true). Of a base's budgets the largest that keeps within its share is taken, and the least one where
 none does: with less there is nothing to vote on. A plan file can say otherwise: it names its prompts, seeds, checkpoints and
@@ -51,12 +51,13 @@ class Budget:
     others: int
     """Prompts without the trigger."""
     scales: int
+    """Of which two are beside the best of the others: with fewer than five in all the top is missed (EXPERIMENTS.md, "Scale")."""
 
 
-FULL = Budget(name="full", shares=(0.25, 0.40, 0.60, 0.80, 1.0), rows=4, seeds=2, others=2, scales=7)
+FULL = Budget(name="full", shares=(0.25, 0.40, 0.60, 0.80, 1.0), rows=4, seeds=2, others=2, scales=6)
 HALF = Budget(name="half", shares=(0.25, 0.40, 0.60, 0.80, 1.0), rows=4, seeds=1, others=1, scales=6)
 LEAN = Budget(name="lean", shares=(0.30, 0.50, 0.75, 1.0), rows=3, seeds=1, others=1, scales=5)
-LEAST = Budget(name="least", shares=(0.40, 0.70, 1.0), rows=3, seeds=1, others=1, scales=3)
+LEAST = Budget(name="least", shares=(0.40, 0.70, 1.0), rows=3, seeds=1, others=1, scales=5)
 BUDGETS = (FULL, HALF, LEAN, LEAST)
 """From the largest to the least. Each is a part of the one before it but for its checkpoints, so what a smaller panel would have
 seen can be read from what was drawn for a larger one (`thinned`)."""
@@ -76,7 +77,7 @@ class Drawn:
     grids: int
     sweep: int
     strip: int
-    """At three strengths, at the recommended one with every seed that measuring needs; without the LoRA they are the grids'."""
+    """At three strengths; without the LoRA they are the grids'."""
 
     @property
     def whole(self) -> int:
@@ -87,12 +88,11 @@ class Drawn:
 def drawn(plan: Plan) -> Drawn:
     """What is drawn of a plan that runs to its end, by a worker with an eye; without one the sweep draws nothing."""
     panel = sum(len(prompt.seeds) for prompt in plan.prompts)
-    strip = strip_prompts(plan)
     return Drawn(
         base=panel,
         grids=panel * len(plan.checkpoint_steps),
         sweep=drawn_in_sweep(plan),
-        strip=2 * len(strip) + sum(len(prompt.seeds) for prompt in strip),
+        strip=3 * len(strip_prompts(plan)),
     )
 
 

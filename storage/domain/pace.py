@@ -76,7 +76,8 @@ def _sweep_s(plan: Plan) -> float:
 
 def drawn_in_sweep(plan: Plan) -> int:
     """Pictures of a sweep: at every scale, and once without the LoRA (`trainer/gpu/scale.py`)."""
-    return (plan.scales + 1) * sum(len(prompt.seeds) for prompt in scale_prompts(plan))
+    prompts = scale_prompts(plan)
+    return sum(len(prompt.seeds) for prompt in prompts) + plan.scales * len(prompts)
 
 
 def learning_s(plan: Plan, steps: int) -> float:

@@ -165,7 +165,7 @@ class Plan(Learning, Objective, Material, Prior, Judging):
             meaning="At how many strengths the chosen file is drawn and measured, to recommend one",
             least=3,
             most=15,
-            change="more where the strength matters to you; each draws a panel of its own",
+            change="fewer than five miss the best one; more where the strength matters to you; each draws a panel of its own",
             source="storage/domain/budget.py, by what a picture costs beside a step",
         ),
     ] = 5

@@ -13,15 +13,15 @@ from random import Random
 from storage.domain.choice import NothingToChoose
 from storage.domain.measurement import ScaleChoice, ScalePoint
 
-LEAST, MOST = 0.25, 1.25
-"""Where the first scales lie. A file trained for four times the plan's steps is best near a half; above 1.2 users rarely go."""
+LEAST, MOST = 0.3, 1.2
+"""Where the first scales lie: below, a LoRA of ours shows nothing, above users rarely go. More may be tried beyond."""
 MORE = 2
 """So many of the scales are measured last, beside the best of those before."""
 BAND_SHARE = 0.95
 """The scale band is where the fitted utility stays within 5 % of its best."""
 SMALLEST_DIFFERENCE = 0.01
 """Utilities of a sweep that differ by less say nothing about the scale: a LoRA that does nothing has them all alike."""
-REACH = 0.2
+REACH = 0.15
 """How far a point is heard by the curve: the standard deviation of a Gaussian, in scales (EXPERIMENTS.md, "Scale")."""
 REDRAWS = 400
 """Bootstrap draws of the prompts."""
@@ -35,11 +35,14 @@ def divided(count: int) -> int:
     return max(min(3, count), count - MORE)
 
 
-def first_scales(count: int = 5) -> tuple[float, ...]:
-    """The scales that are measured first, evenly from `LEAST` to `MOST`. Raises `ValueError` for fewer than two."""
+def first_scales(count: int = 4) -> tuple[float, ...]:
+    """The scales that are measured first, each the same factor above the one before. Raises `ValueError` for fewer than two.
+
+    A factor and not a distance: a file trained twice as long has about the same curve at half the scale.
+    """
     if count < 2:
         raise ValueError("two scales at least: one compares with nothing")
-    return tuple(round(LEAST + (MOST - LEAST) * n / (count - 1), 4) for n in range(count))
+    return tuple(round(LEAST * (MOST / LEAST) ** (n / (count - 1)), 2) for n in range(count))
 
 
 def next_scales(points: Sequence[ScalePoint]) -> tuple[float, ...]:
@@ -56,7 +59,7 @@ def next_scales(points: Sequence[ScalePoint]) -> tuple[float, ...]:
     below = scales[at] - scales[at - 1] if at else scales[1] - scales[0]
     above = scales[at + 1] - scales[at] if at + 1 < len(scales) else scales[-1] - scales[-2]
     lower = scales[at] / 2 if below >= scales[at] else scales[at] - below / 2
-    return round(lower, 4), round(scales[at] + above / 2, 4)
+    return round(lower, 2), round(scales[at] + above / 2, 2)
 
 
 def choose_scale(points: Sequence[ScalePoint]) -> ScaleChoice:

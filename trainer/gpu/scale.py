@@ -12,7 +12,7 @@ from storage import faults
 from storage.domain.measurement import ScaleChoice, ScalePoint
 from storage.domain.plan import PreviewPrompt, Validation
 from storage.domain.scale import choose_scale, divided, first_scales, next_scales
-from storage.domain.scale_panel import scale_prompts, strip_prompts
+from storage.domain.scale_panel import once, scale_prompts, strip_prompts
 from storage.domain.taste import utility
 from trainer.gpu import judge, preview
 from trainer.gpu.bench import Bench
@@ -39,7 +39,7 @@ def _by_eye(bench: Bench, file: Path) -> list[ScalePoint]:
     references = judge.references(eye, prompts, bench.pictures, base)
 
     def point(number: int, scale: float) -> ScalePoint:
-        drawn = preview.panel(bench.base, plan, bench.words, prompts=prompts, tell=lambda: _tell(bench, number))
+        drawn = preview.panel(bench.base, plan, bench.words, prompts=once(prompts), tell=lambda: _tell(bench, number))
         return _point(scale, seen(plan, judge.looked_at(eye, drawn), references, prompts))
 
     return _at_every_scale(bench, file, point)
@@ -119,9 +119,7 @@ def strip(bench: Bench, file: Path, choice: ScaleChoice) -> Strip:
     scales = (choice.low, choice.recommended, choice.high)
     base = _without(bench, prompts)
     bench.base.wear(file)
-    columns = {
-        scale: _column(bench, prompts, scale, whole=scale == choice.recommended) for scale in dict.fromkeys(scales)
-    }
+    columns = {scale: _column(bench, once(prompts), scale) for scale in dict.fromkeys(scales)}
     bench.base.wear(None)
     heads = [
         "without the LoRA",
@@ -159,11 +157,10 @@ def _without(bench: Bench, prompts: Sequence[PreviewPrompt]) -> preview.Panel:
     }
 
 
-def _column(bench: Bench, prompts: Sequence[PreviewPrompt], scale: float, *, whole: bool) -> preview.Panel:
-    """The strip's pictures at one scale; `whole` with every seed that measuring needs."""
-    rows = prompts if whole else [replace(prompt, seeds=prompt.seeds[:1]) for prompt in prompts]
+def _column(bench: Bench, prompts: Sequence[PreviewPrompt], scale: float) -> preview.Panel:
+    """The strip's pictures at one scale."""
     bench.base.weigh(scale)
-    return preview.panel(bench.base, bench.task.plan, bench.words, prompts=rows, tell=lambda: _packing(bench))
+    return preview.panel(bench.base, bench.task.plan, bench.words, prompts=prompts, tell=lambda: _packing(bench))
 
 
 def _reported(

@@ -16,12 +16,13 @@ from storage.domain.scale import (
     LEAST,
     MOST,
     choose_scale,
+    divided,
     first_scales,
     next_scales,
     smooth_curve,
 )
 
-SEVEN = (*first_scales(), 0.625, 0.875)
+SEVEN = (0.25, 0.5, 0.625, 0.75, 0.875, 1.0, 1.25)
 
 
 def point(scale: float, *utilities: float) -> ScalePoint:
@@ -53,22 +54,29 @@ def test_the_foot_of_the_curve_where_a_lora_does_nothing_yet_does_not_move_its_t
 
 @pytest.mark.parametrize(("utilities", "best"), [((0.1, 0.2, 0.4, 0.7, 0.9), 1.25), ((0.9, 0.7, 0.4, 0.2, 0.1), 0.25)])
 def test_where_the_curve_rises_to_its_end_the_end_is_taken(utilities: tuple[float, ...], best: float) -> None:
-    points = [point(s, u) for s, u in zip(first_scales(), utilities, strict=True)]
+    points = [point(s, u) for s, u in zip((0.25, 0.5, 0.75, 1.0, 1.25), utilities, strict=True)]
     assert choose_scale(points).recommended == pytest.approx(best)
 
 
-def test_the_first_scales_reach_low_enough_for_files_trained_too_long_and_no_further_than_users_go() -> None:
-    assert first_scales() == (0.25, 0.5, 0.75, 1.0, 1.25)
-    assert first_scales(3) == (LEAST, 0.75, MOST)
+def test_the_first_scales_are_a_factor_apart_and_two_more_lie_beside_the_best_of_them() -> None:
+    assert first_scales(4) == (0.3, 0.48, 0.76, 1.2)
+    assert first_scales(3) == (LEAST, 0.6, MOST)
+    assert [divided(count) for count in (2, 3, 4, 5, 6, 9)] == [2, 3, 3, 3, 4, 7]
     with pytest.raises(ValueError, match="compares with nothing"):
         first_scales(1)
 
 
 @pytest.mark.parametrize(
-    ("top", "more"), [(0.75, (0.625, 0.875)), (0.25, (0.125, 0.375)), (1.25, (1.125, 1.375)), (0.05, (0.125, 0.375))]
+    ("top", "more"), [(0.48, (0.39, 0.62)), (0.7, (0.62, 0.98)), (0.2, (0.21, 0.39)), (1.3, (0.98, 1.42))]
 )
-def test_more_scales_are_tried_beside_the_best_of_the_first(top: float, more: tuple[float, float]) -> None:
-    assert next_scales(curve(top, first_scales())) == more
+def test_more_scales_are_tried_in_the_gaps_beside_the_best_and_beyond_an_end(
+    top: float, more: tuple[float, float]
+) -> None:
+    assert next_scales(curve(top, first_scales(4))) == more
+
+
+def test_the_least_scale_halves_where_the_gap_is_as_wide_as_itself() -> None:
+    assert next_scales(curve(0.1, (0.2, 0.9))) == (0.1, 0.55)
 
 
 def test_nothing_more_is_tried_where_the_scale_changes_nothing() -> None:

@@ -10,7 +10,7 @@ from storage.domain.concepts import shown
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Concept, Plan
 from storage.domain.recipes import PictureOf, plan_for
-from storage.domain.scale_panel import scale_prompts, strip_prompts
+from storage.domain.scale_panel import once, scale_prompts, strip_prompts
 
 
 def plan(kind: SubjectType, base: str = "pocket", concepts: tuple[Concept, ...] = ()) -> Plan:
@@ -36,7 +36,9 @@ def test_prompts_and_seeds_that_choose_the_scale_are_none_of_the_plan_s(kind: Su
     assert len({s for p in other for s in p.seeds}) == sum(len(p.seeds) for p in other)
     assert [p.with_trigger for p in other].count(True) == [p.with_trigger for p in own].count(True)
     assert all(("zorvex" in p.text) is p.with_trigger and "zorvex" not in p.plain for p in other)
-    assert [len(p.seeds) for p in other if not p.with_trigger] == [2]
+    beside = [p for p in other if not p.with_trigger]
+    assert [len(p.seeds) for p in beside] == [2] * 2 * [p.with_trigger for p in own].count(False)
+    assert [p.seeds for p in once(other)] == [p.seeds[:1] for p in other]
 
 
 def test_a_plan_s_own_prompts_say_how_many_choose_and_one_without_others_measures_no_leakage() -> None:
@@ -55,7 +57,7 @@ def test_every_concept_is_called_as_often_as_the_others() -> None:
     calls = [shown(made, p.text) for p in scale_prompts(made) if p.with_trigger]
     assert {len(numbers) for numbers in calls} == {1}
     assert [calls.count((n,)) for n in range(3)] == [2, 2, 2]
-    assert len({p.text for p in scale_prompts(made)}) == 7
+    assert len({p.text for p in scale_prompts(made)}) == 6 + 4
     assert [shown(made, p.text) for p in strip_prompts(made)] == [(0,), (1,), (2,), ()]
 
 
