@@ -61,6 +61,7 @@ def tiny_plan(pictures: int = 6, steps: int = 2) -> Plan:
         ),
         preview_steps=2,
         guidance=2.0,
+        early_stop=False,
     )
 
 

@@ -90,7 +90,7 @@ def a_plan(order: Order, picture_ids: list[str], steps: int = STEPS) -> Plan:
         seed=order.seed,
         pictures=[PictureOf(id=id_, dhash=n) for n, id_ in enumerate(picture_ids)],
     )
-    return replace(shortened(plan, steps), checkpoint_steps=tuple(range(2, steps + 1, 2)))
+    return replace(shortened(plan, steps), checkpoint_steps=tuple(range(2, steps + 1, 2)), early_stop=False)
 
 
 async def order_of(

@@ -52,6 +52,7 @@ def wish(tmp_path: Path, migrated_file: Path) -> Wish:
         name="my cat",
         base="pocket",
         steps=10,
+        early_stop=False,
     )
 
 
