@@ -79,6 +79,11 @@ class Seat:
         names = " and ".join(self._need_gpu)
         return f"{found}, and {names} cannot be trained without one in any useful time; here only the pocket can"
 
+    @property
+    def pid(self) -> int | None:
+        """The process that sits here; None where nobody does."""
+        return self._child.pid if self._child is not None and self._child.alive else None
+
     def rest(self) -> None:
         """The work is over for now."""
         self._working, self._since = False, time.monotonic()

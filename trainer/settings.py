@@ -21,6 +21,7 @@ from storage.settings import StorageSettings
 from storage.system import cpus, free_memory_bytes
 from trainer.child import Launch
 from trainer.comparison import EyeName
+from trainer.hours import spans
 from trainer.observers import fetched
 from trainer.weights import copied
 
@@ -86,6 +87,12 @@ class WorkerSettings(StorageSettings):
     """After so many seconds without a word the child is ended and the turn tried again."""
     idle_s: float = Field(default=60.0, gt=0)
     """After so many seconds without work the child is ended, so that other programs find the GPU free."""
+    gpu_hours: str = ""
+    """When this worker may use its GPU, by this machine's clock: 22:00-08:00, several with commas between. Empty is always. A turn
+    that runs goes on to its next checkpoint."""
+    give_way_mib: float | None = Field(default=None, ge=0)
+    """Take no turn while other programs hold more MiB of the GPU's memory than this (a desktop holds some hundreds); None never
+    gives way."""
     watch_s: float = Field(default=1.0, gt=0)
     """How often a running turn looks whether it was cancelled, and how seldom it writes progress."""
 
@@ -109,6 +116,12 @@ class WorkerSettings(StorageSettings):
             raise ValueError(
                 "TensorBoard's files need tensorboardX: install lorasmith[logs], or leave this setting out"
             )
+        return value
+
+    @field_validator("gpu_hours")
+    @classmethod
+    def _parts_of_a_day(cls, value: str) -> str:
+        spans(value)
         return value
 
     @property

@@ -15,6 +15,7 @@ import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 from pydantic import ValidationError
 from sqlmodel import Session, col, select
@@ -35,9 +36,10 @@ from storage.tables import Order
 from trainer import folder
 from trainer.child import NeverReady
 from trainer.ending import Unwritten
+from trainer.hours import closed_by_clock, closed_by_others, others_mib, spans
 from trainer.job import take_turn
 from trainer.seat import Seat
-from trainer.settings import WorkerSettings, gpu_memory_gib, main_memory_gib
+from trainer.settings import WorkerSettings, gpu_memory_gib, gpu_name, main_memory_gib
 from trainer.turn import Bench
 from trainer.weights import missing, present
 
@@ -64,6 +66,9 @@ class Worker:
         self._unwritten: Unwritten | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+        self._hours = spans(bench.settings.gpu_hours)
+        self._closed = ""
+        """Why the GPU is not this worker's now, in words."""
 
     async def run(self) -> None:
         """Work until drained. Raises `SetupError` where this worker may not or cannot work here, and `Unwritten`."""
@@ -104,7 +109,7 @@ class Worker:
 
     async def _take(self, turn_key: str) -> None:
         """The engine hands over a turn. While draining it is used up; `ensure_turns` makes up for it."""
-        if self._draining.is_set():
+        if self._draining.is_set() or await self._is_closed():
             return
         self._idle.clear()
         self._turn = asyncio.current_task()
@@ -132,7 +137,9 @@ class Worker:
                     await self._beat()
                     for name in await reap(bench.database, bench.engine):
                         log.warning("worker %s is gone; its turns are given to others", name)
-                    if not self._draining.is_set():
+                    if await self._is_closed():
+                        await bench.seat.leave_if_idle(0)
+                    elif not self._draining.is_set():
                         await bench.database.transact(turns.ensure_turns, bench.engine, bench.settings.bases)
                     if beats % TIDY_BEATS == 0:
                         await self._tidy()
@@ -143,6 +150,17 @@ class Worker:
             if bench.fence.lost:
                 await bench.seat.clear()
 
+    async def _is_closed(self) -> bool:
+        """Whether the GPU is for others now; said when it changes. Until then `ensure_turns` makes up for no turn."""
+        settings, why = self.bench.settings, closed_by_clock(self._hours, datetime.now().astimezone())
+        if not why and settings.give_way_mib is not None:
+            held = await asyncio.to_thread(others_mib, gpu_name(settings.gpu), self.bench.seat.pid)
+            why = closed_by_others(held, settings.give_way_mib)
+        if bool(why) != bool(self._closed):
+            log.info("%s", f"{why}; orders wait" if why else "the graphics card is this worker's again")
+        self._closed = why
+        return bool(why)
+
     async def _beat(self) -> None:
         bench = self.bench
         sent = bench.fence.sending()
@@ -152,7 +170,7 @@ class Worker:
             bench.executor_id,
             "worker",
             bench.settings.lease_s,
-            detail={"bases": list(bench.settings.bases), "device": bench.settings.device},
+            detail={"bases": list(bench.settings.bases), "device": bench.settings.device, "closed": self._closed},
         )
         bench.fence.beaten(sent)
 
