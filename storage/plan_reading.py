@@ -22,6 +22,7 @@ from storage.domain.orders import MAX_PICTURES
 from storage.domain.plan import Plan
 from storage.domain.portraits import PORTRAITS
 from storage.domain.recipes import recipe_names, recipe_of
+from storage.domain.stopping import Because
 from storage.plan_file import ORDER, Origin
 
 MAX_BYTES = 1 << 18
@@ -162,6 +163,7 @@ def _origin(block: object) -> tuple[Origin | None, list[str]]:
         and (origin.fit is None or _can_be(origin.fit))
         and len(origin.departures) <= MOST_DEPARTURES
         and all(0 <= each.step <= 100_000 and len(each.reason) <= 1000 for each in origin.departures)
+        and all(each.kind != "stopped_early" or each.reason in set(Because) for each in origin.departures)
     )
     return (origin, []) if right else (None, [f"{ORDER}: it is not as it was exported; leave the block out"])
 

@@ -46,7 +46,7 @@ def is_over(session: Session, order_id: str, step: int) -> bool:
     again has it.
     """
     plan, departures = orders.plan_of(session, order_id), orders.departures_of(session, order_id)
-    if step >= stopping.marks(plan, departures)[-1]:
+    if step >= max(stopping.marks(plan, departures), default=0):
         return True
     if not plan.early_stop or stopping.stopped_at(departures) is not None:
         return False

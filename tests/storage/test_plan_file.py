@@ -232,6 +232,7 @@ def test_what_a_file_leaves_out_comes_from_the_recipe() -> None:
          "deterministic: true}", "order: it is not as it was exported"),
         (RAN + "  fit: {device: tpu}", "order: precision is missing; the block is as it was exported"),
         (RAN + "  departures: [{step: -1, kind: vae_tiled, reason: x}]", "order: it is not as it was exported"),
+        (RAN + "  departures: [{step: 1, kind: stopped_early, reason: x}]", "order: it is not as it was exported"),
         (RAN + "  departures: [{step: 1, kind: vae_tilde, reason: x}]", "vae_tiled is near to it"),
         ("order: {id: ../../x, name: x, made: '2026-01-01', plan: a, captions: b, pictures: []}", "leave the block out"),
     ],
