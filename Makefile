@@ -14,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 # Compiled modules are kept, whatever the surroundings say: every process of the product starts from them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test lint format faults bench-identification bench-recipes bench-ablation bench-rungs bench-full-size bench-acknowledgement bench-fairness bench-judging bench-learning clean chromium
+.PHONY: help demo test suite lint quick types format faults bench-identification bench-recipes bench-ablation bench-rungs bench-full-size bench-acknowledgement bench-fairness bench-judging bench-learning clean chromium
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,14 +31,22 @@ $(VENV)/.demo $(VENV)/.dev: pyproject.toml constraints.txt
 demo: $(VENV)/.demo ## the whole trip over the loopback Discord: pictures in, a voted LoRA out (ARGS="--serve" keeps the chat page)
 	@OMP_NUM_THREADS= $(BIN)/lorasmith demo $(ARGS)
 
-test: lint chromium ## lint, types, import contracts and every test: exactly what CI runs
+test: quick chromium ## lint, types, import contracts and every test: exactly what CI runs
+	@$(MAKE) --no-print-directory -j2 types suite
+
+suite: $(VENV)/.dev # what tests import is compiled once, not by every tester at the same moment
+	$(BIN)/python -c "import bot.__main__, trainer.gpu.child" >/dev/null 2>&1
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q --durations=40 --durations-min=4
 
-lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
+lint: quick types ## ruff, mypy --strict, import contracts
+
+quick: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
 
 format: $(VENV)/.dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

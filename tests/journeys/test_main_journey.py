@@ -15,7 +15,7 @@ from tests.builders import tiny_base
 @pytest.fixture
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny pipeline with random weights."""
-    return tiny_base(tmp_path_factory.mktemp("base"))
+    return tiny_base(tmp_path_factory.mktemp("base"), channels=(16, 32))
 
 
 async def test_pictures_become_a_voted_lora_with_a_measured_scale(

@@ -13,6 +13,7 @@ import torch
 from storage.domain.plan import Plan
 from tests.builders import make_job, tiny_base
 from trainer.events import EVENT, Checkpointed, Departed, Failed, Finish, Finished, Train, Trained
+from trainer.gpu import judge
 from trainer.gpu.channel import Channel
 from trainer.gpu.child import Child
 
@@ -29,6 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(item.path).parent == Path(__file__).parent:
             for known in LIBRARIES:
                 item.add_marker(pytest.mark.filterwarnings(known))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def two_judged() -> Iterator[None]:
+    """Losses of two training pictures show what those of four do, and are a third of all that the tests here compute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "MOST_TRAINING", 2)
+        yield
 
 
 @pytest.fixture(scope="session")

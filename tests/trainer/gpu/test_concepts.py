@@ -221,7 +221,7 @@ def test_each_trigger_moves_towards_its_own_subject(tmp_path: Path, monkeypatch:
         batch_size=4,
         learning_rate=1e-3,
         prompts=rows,
-        preview_steps=8,
+        preview_steps=4,
     )
     make_job(tmp_path / "job", WEIGHTS, pictures=pictures, plan=plan, fit=replace(CPU_FIT, micro_batch=4))
     desk = Desk(tmp_path / "told.jsonl")

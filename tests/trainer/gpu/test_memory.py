@@ -17,8 +17,9 @@ from storage.domain.footprint import BITS
 from storage.domain.plan import Plan
 from tests.builders import CPU_FIT, make_job, tiny_plan
 from trainer.events import Departed, Failed, Finished
-from trainer.gpu.families import FAMILIES
+from trainer.gpu.families import FAMILIES, Base
 from trainer.gpu.families.stock import copied
+from trainer.gpu.job import read
 from trainer.gpu.placing import CannotQuantise, StreamedLinear, follow, quantise, stream
 
 Job = Callable[..., Path]
@@ -26,7 +27,7 @@ NO_MEMORY = torch.OutOfMemoryError("CUDA out of memory")
 FILE = "checkpoints/2/lora.safetensors"
 
 
-PLAN = replace(tiny_plan(6, 2), checkpoint_steps=(1, 2), batch_size=4)
+PLAN = replace(tiny_plan(6, 2), batch_size=4)
 
 
 FIT = replace(CPU_FIT, micro_batch=4)
@@ -50,6 +51,11 @@ def short_of_memory(module: nn.Module, when: Callable[[tuple[Any, ...]], bool], 
         hook.remove()
 
 
+def loaded(desk: Any, job: Job) -> Base:
+    """The base before any order."""
+    return desk.child._base(read(job("first", plan=PLAN, fit=FIT))).base
+
+
 def departures(told: list[Any]) -> list[Departed]:
     assert not [event for event in told if isinstance(event, Failed)], told[-1]
     return [event for event in told if isinstance(event, Departed)]
@@ -60,7 +66,7 @@ def kinds(told: list[Any]) -> list[tuple[int, str, int]]:
 
 
 def replayed(desk: Any, job: Job, left: list[Departed], fit: Fit = FIT, plan: Plan = PLAN) -> Path:
-    """The same order in another folder, killed after its first checkpoint, with the departures that were told."""
+    """The same order in another folder, killed after its first step, with the departures that were told."""
     folder = job("replayed", plan=plan, fit=fit, departures=[d for d in left if d.step <= 1])
     desk.forget()
     desk.train(folder, 1)
@@ -127,8 +133,7 @@ def test_measurements_without_memory_are_taken_fewer_at_a_time(desk: Any, job: J
 
 
 def test_a_base_that_cannot_be_measured_whole_before_the_first_step_departs_before_it(desk: Any, job: Job) -> None:
-    desk.train(job("first", plan=PLAN, fit=FIT), 1)
-    denoiser = desk.child._loaded.base.denoiser
+    denoiser = loaded(desk, job).denoiser
     folder = job(plan=PLAN, fit=FIT)
     with short_of_memory(denoiser, lambda inputs: inputs[0].shape[0] == 16):
         told = desk.train(folder, 2)
@@ -139,8 +144,7 @@ def test_a_base_that_cannot_be_measured_whole_before_the_first_step_departs_befo
 def test_pictures_that_cannot_be_encoded_whole_are_all_encoded_in_tiles(desk: Any, job: Job) -> None:
     """In a picture of 64 px there are tiles of 32."""
     larger = replace(PLAN, resolution=64)
-    desk.train(job("first", plan=PLAN, fit=FIT), 1)
-    vae = desk.child._loaded.base.parts["vae"]
+    vae = loaded(desk, job).parts["vae"]
     folder = job(plan=larger, fit=FIT)
     calls = iter(range(100))
     with short_of_memory(vae.encoder, lambda _: next(calls) == 3):

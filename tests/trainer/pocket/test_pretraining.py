@@ -96,7 +96,7 @@ def _opened_by(act: Callable[[], object]) -> list[Path]:
 
 
 def test_all_stages_run_and_read_no_picture_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photos: Path) -> None:
-    tiny = tuple(replace(one, count=256) for one in SERIES)
+    tiny = tuple(replace(one, count=128) for one in SERIES)
     for module in (curriculum, denoiser_training):
         monkeypatch.setattr(module, "SERIES", tiny)
     monkeypatch.setattr(pretrain, "WITHOUT_PAIRS", tiny[:-1])
@@ -104,7 +104,7 @@ def test_all_stages_run_and_read_no_picture_file(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(pretrain, "TEXTURES", 64)
     monkeypatch.setattr(pretrain, "ORACLE_SERIES", tiny[:1])
     known = {hashlib.sha256(path.read_bytes()).hexdigest() for path in photos.rglob("*") if path.is_file()}
-    arguments = ["--stage", "all", "--minutes", "0.1", "--run", str(tmp_path / "run"), "--out", str(tmp_path / "out")]
+    arguments = ["--stage", "all", "--minutes", "0.05", "--run", str(tmp_path / "run"), "--out", str(tmp_path / "out")]
     opened = _opened_by(lambda: pretrain.main(arguments))
     assert (tmp_path / "out" / "model_index.json").exists()
     assert opened

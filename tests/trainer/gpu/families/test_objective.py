@@ -115,7 +115,9 @@ def test_what_the_loss_teaches_the_stock_pipeline_draws(name: str, tmp_path: Pat
     words = {CAPTION: base.encode_texts([CAPTION])}
     denoiser = base.trainee().requires_grad_(True)
     before = decibels(drawn_back(name, folder, denoiser.state_dict()), wanted)
-    optimizer = torch.optim.AdamW(denoiser.parameters(), lr=lesson.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(
+        denoiser.parameters(), lr=lesson.rate, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+    )
     for step in range(1, lesson.steps + 1):
         seen = views(plan, [picture], base.schedule.steps, step)
         falling = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / lesson.steps))
