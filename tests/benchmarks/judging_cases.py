@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image, ImageFilter
 
 from storage.decoding import dhash
+from storage.domain.budget import FULL
 from storage.domain.orders import SubjectType, trigger_for
 from storage.domain.panels import prompts_for
 from storage.domain.plan import Plan
@@ -29,6 +30,14 @@ BLUR_PX = 7
 """Of 256: what is left is colours."""
 TWIN_PX = 3
 PX = 256
+ONLY_JUDGED: dict[str, Any] = {
+    "early_stop": False,
+    "scales": FULL.scales,
+    "likeness_weight": None,
+    "variety_power": None,
+    "leakage_weight": None,
+}
+"""Fields of a plan that no step of a training asks for: a recipe that changes them changes no recorded training."""
 LONG_SHARES = (1.0, 1.6, 2.4, 3.2, 4.0)
 """Of a plan four times as long, in the recipe's own shares of it; of one three times as long, the checkpoints up to 3.2."""
 STRANGERS_FROM = 20
@@ -120,7 +129,7 @@ class Case:
 
     @property
     def trained(self) -> Plan:
-        """The plan at full length, with every checkpoint of every view and the largest panel, of which smaller ones are parts.
+        """The plan at full length, with every checkpoint of every view and the largest panel: smaller ones are parts of it.
 
         The rate is constant after a warm-up that stays the short plan's, so the long training's beginning is the short one.
         """
@@ -128,7 +137,7 @@ class Case:
         prompts = prompts_for(
             plan.subject_type, trigger=plan.trigger, class_word=plan.class_word, seed=plan.seed, pocket=True
         )
-        return replace(plan, steps=steps[-1], checkpoint_steps=tuple(steps), prompts=prompts, early_stop=False)
+        return replace(plan, steps=steps[-1], checkpoint_steps=tuple(steps), prompts=prompts, **ONLY_JUDGED)
 
     @property
     def views(self) -> tuple[View, ...]:

@@ -191,6 +191,7 @@ class Judgement:
     def _at_the_bench(self) -> Bench:
         if self._bench is None:
             task = job.read(self._trajectory.folder)
+            task = replace(task, plan=replace(task.plan, scales=self._case.plan.scales))
             self._bench = Bench(task, _base(task), Channel(os.open(os.devnull, os.O_WRONLY)))
         return self._bench
 

@@ -87,6 +87,16 @@ def ours(record: Record, view: str) -> int:
     return unvoted(record.views[view])
 
 
+def highest(number: str) -> Rule:
+    """A variant of ours: the checkpoint with the highest number of that name, whatever its error; else the last."""
+
+    def chosen(record: Record, view: str) -> int:
+        known = {s: value for s, m in record.views[view].items() if (value := getattr(m, number)) is not None}
+        return max(known, key=lambda s: (known[s], -s)) if known else last(record, view)
+
+    return chosen
+
+
 def last(record: Record, view: str) -> int:
     """What most trainers hand over."""
     return max(record.views[view])

@@ -14,14 +14,19 @@ from tests.benchmarks.judging_regrets import (
     against,
     by_subject,
     crossed,
+    highest,
     mean,
     noise,
     ours,
     over_subjects,
+    plan_of,
     regret,
     rivals,
     units,
 )
+
+VARIANTS = {"variant: highest utility": highest("utility"), "variant: highest likeness": highest("likeness")}
+"""Of ours: what the rule of one standard error, and what the other numbers, are worth."""
 
 
 class MixedWeights(ValueError):
@@ -50,7 +55,7 @@ def report(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _choices(records: Sequence[Record], development: Sequence[Unit], kept_out: Sequence[Unit]) -> Iterator[str]:
-    every, rules = units(records), {"ours, without votes": ours, **rivals(development)}
+    every, rules = units(records), {"ours, without votes": ours, **VARIANTS, **rivals(development)}
     views = sorted({unit.view for unit in every})
     yield f"\n## Choice regret: the best checkpoint's score minus the chosen one's; oracle noise {mean([*map(noise, every)]):.3f}"
     yield f"| rule | all ({len(every)} orders) | kept out | half against half | {' | '.join(views)} |"
@@ -112,8 +117,10 @@ def _doses(development: Sequence[Record], kept_out: Sequence[Record]) -> Iterato
 
 
 def _costs(records: Sequence[Record]) -> Iterator[str]:
-    shares = [judging_stops.totals(record.spent[max(record.spent)]) for record in records]
-    yield f"\n## Cost: drawing {mean([d for d, _ in shares]):.1%}, measuring without drawing {mean([m for _, m in shares]):.1%}"
+    shares = [judging_stops.totals(record.spent[plan_of(record).steps]) for record in records]
+    drawing, measuring = mean([d for d, _ in shares]), mean([m for _, m in shares])
+    yield "\n## Cost of an order of the recipe's length, before its scale is measured"
+    yield f"drawing {drawing:.1%}, measuring without drawing {measuring:.1%}"
 
 
 def _scales(records: Sequence[Record], development: Sequence[Record]) -> Iterator[str]:

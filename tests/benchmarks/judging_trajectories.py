@@ -25,6 +25,8 @@ from trainer.pocket import WEIGHTS
 
 PARTS: dict[str, str] = {"previewing": "drawing", "measuring": "measuring"}
 """What a stage counts as; every other is training."""
+BEGUN = b"#{}\n"
+"""Written where a process begins: its clock begins at nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ class Watched(Channel):
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
-        os.write(descriptor, b"#{}\n")
+        os.write(descriptor, BEGUN)
         self.seconds = {"training": 0.0, "drawing": 0.0, "measuring": 0.0}
         self._at, self._since = "training", time.process_time()
 
@@ -148,21 +150,22 @@ def _run(case: Case, folder: Path) -> None:
     with (folder / "events.jsonl").open("ab") as file:
         child = Child(Watched(file.fileno()))
         child.obey(Train(folder=str(folder), until=case.trained.steps))
-    failed = [event for event in _events(folder) if isinstance(event, Failed)]
+    newest = (folder / "events.jsonl").read_bytes().rpartition(BEGUN)[2]  # what an earlier process died of is past
+    failed = [event for event in _events(newest) if isinstance(event, Failed)]
     if failed:
         raise RuntimeError(f"{folder.name}: {failed[-1].reason}")
 
 
-def _events(folder: Path) -> list[Event]:
-    lines = (folder / "events.jsonl").read_bytes().splitlines()
-    return [EVENT.validate_json(line) for line in lines if line.startswith(b"{")]
+def _events(told: bytes) -> list[Event]:
+    return [EVENT.validate_json(line) for line in told.splitlines() if line.startswith(b"{")]
 
 
 def _read(folder: Path) -> dict[str, object]:
-    clock = [json.loads(line[1:]) for line in (folder / "events.jsonl").read_text().splitlines() if line[:1] == "#"]
+    told = (folder / "events.jsonl").read_bytes()
+    clock = [json.loads(line[1:]) for line in told.splitlines() if line.startswith(b"#")]
     return {
         "spent": {str(step): asdict(spent) for step, spent in added_up(clock).items()},
-        "losses": [(e.step, e.loss_ratio) for e in _events(folder) if isinstance(e, Logged)],
+        "losses": [(e.step, e.loss_ratio) for e in _events(told) if isinstance(e, Logged)],
     }
 
 

@@ -19,7 +19,7 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.examiner import COMPARED, DEVELOPMENT, NEW_OTHERS, NEW_PLACES, WAYS
 from tests.benchmarks.judging import main
-from tests.benchmarks.judging_cases import Case, cases
+from tests.benchmarks.judging_cases import ONLY_JUDGED, Case, cases
 from tests.benchmarks.judging_drawn import record_of
 from tests.benchmarks.judging_exam import Reading, questions
 from tests.benchmarks.judging_records import Record, from_json, to_json
@@ -79,7 +79,7 @@ def test_the_beginning_of_a_long_training_is_the_short_training(forty: list[Case
     assert long.steps == 4 * short.steps
     assert set(short.checkpoint_steps) <= set(long.checkpoint_steps)
     changed = {f for f in vars(short) if getattr(short, f) != getattr(long, f)}
-    assert {"steps", "checkpoint_steps"} <= changed <= {"steps", "checkpoint_steps", "prompts", "early_stop"}
+    assert {"steps", "checkpoint_steps"} <= changed <= {"steps", "checkpoint_steps", "prompts", *ONLY_JUDGED}
     assert {p.text: p.seeds for p in short.prompts}.items() <= {p.text: p.seeds for p in long.prompts}.items()
     assert all(learning_rate(short, (), n) == learning_rate(long, (), n) for n in range(1, short.steps + 1))
     for view in case.views:
@@ -146,6 +146,7 @@ def test_each_rule_chooses_by_its_own_number(records: list[Record]) -> None:
     assert judging_regrets.patient(told, "x1") == steps[1]
     assert judging_regrets.gapped(told, "x1") == steps[3]
     assert judging_regrets.paced(8)(told, "x1") == steps[1]
+    assert judging_regrets.highest("likeness")(told, "x1") == max(steps, key=lambda s: view[s].likeness or 0.0)
 
 
 def test_a_rival_counts_only_where_it_loses_more_than_twice_the_noise(records: list[Record]) -> None:
