@@ -14,6 +14,7 @@ from typing import Any, get_origin
 
 import yaml
 
+from storage.domain.budget import drawing_share, drawn, picture_in_steps
 from storage.domain.fit import Departure, Fit
 from storage.domain.knobs import Field, bounds, knobs
 from storage.domain.learning import Learning
@@ -69,13 +70,22 @@ def written(plan: Plan, *, called: Mapping[str, str] | None = None, origin: Orig
     """The file of a plan. `called` names pictures, by their ids, as files that last longer than those do."""
     known = {field.name: field for field in knobs(Plan)}
     values = _plain(renamed(plan, called or {}))
-    parts = [HEAD]
+    parts = [HEAD, _drawing(plan)]
     for title, names in sections():
         parts.append(f"\n# ---- {title} ----\n")
         parts += [f"\n{_comment(known[name])}{_entry(name, values[name])}" for name in names]
     if origin is not None:
         parts.append(f"\n{_wrapped(ORIGIN)}{_entry(ORDER, _as_yaml(asdict(origin)))}")
     return "".join(parts)
+
+
+def _drawing(plan: Plan) -> str:
+    """What its prompts, seeds, checkpoints and scales cost, for whoever is about to change them."""
+    whole, share = drawn(plan).whole, round(100 * drawing_share(plan))
+    return _wrapped(
+        f"It draws {whole} pictures, each in the time of about {picture_in_steps(plan):.3g} steps: {share} % of the time of "
+        "learning and drawing, by checkpoint_steps, prompts with their seeds, preview_steps and scales."
+    )
 
 
 def renamed(plan: Plan, called: Mapping[str, str]) -> Plan:

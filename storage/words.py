@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from storage.domain.budget import drawing_share, drawn
 from storage.domain.choice import Because, Choice
 from storage.domain.lifecycle import TABLE, Stage
 from storage.domain.measurement import Flag, Measurement, ScaleChoice
@@ -151,19 +152,37 @@ def stage_words(stage: Stage) -> str:
 
 
 def scale_sentence(scale: ScaleChoice) -> str:
-    """The recommended scale and its band."""
+    """The recommended scale and its band, how sure it is, and what it measures on pictures that did not choose it."""
     if not scale.measured:
         return _(
             "Scale {scale} to begin with: at the {count} scales tried, none was better.",
             scale=decimal(scale.recommended, 2),
             count=len(scale.points),
         )
-    return _(
+    said = _(
         "Recommended scale {scale}; good from {low} to {high} (measured at {count} scales).",
         scale=decimal(scale.recommended, 2),
         low=decimal(scale.low, 2),
         high=decimal(scale.high, 2),
         count=len(scale.points),
+    )
+    return " ".join(part for part in (said, _doubt(scale), _report(scale)) if part)
+
+
+def _doubt(scale: ScaleChoice) -> str:
+    if scale.half_width is None:
+        return ""
+    return _("With other prompts it could be {width} more or less.", width=decimal(scale.half_width, 2))
+
+
+def _report(scale: ScaleChoice) -> str:
+    if scale.reported is None:
+        return ""
+    return _(
+        "At this scale, on pictures that had no part in choosing it: likeness {likeness}, prompt {prompt}, spill {spill}.",
+        likeness=percent(scale.reported.likeness),
+        prompt=percent(scale.reported.adherence),
+        spill=percent(scale.reported.leakage),
     )
 
 
@@ -207,10 +226,16 @@ def plan_sentences(plan: Plan, pictures: int) -> list[str]:
         f"Learning rate {plan.learning_rate:g} ({plan.schedule}), rank {plan.rank}, {_targets(plan.targets)}.",
         f"Views of about {plan.resolution} x {plan.resolution} px{_shown(plan)}.",
         f"Checkpoints after steps {', '.join(map(str, plan.checkpoint_steps))}.",
+        _drawing(plan),
         kept_aside[plan.validation],
         *([may_end_early()] if plan.early_stop else []),
         *concept_lines(plan),
     ]
+
+
+def _drawing(plan: Plan) -> str:
+    share = round(100 * drawing_share(plan))
+    return f"{_pictures(drawn(plan).whole)} drawn for grids, scale and strip: about {share}\u00a0% of its time."
 
 
 def _shown(plan: Plan) -> str:

@@ -136,8 +136,8 @@ class ScaleChoice:
 
     @property
     def half_width(self) -> float | None:
-        """Half of `between`: how far the recommendation may be off, as far as the prompts can tell."""
-        return None if self.between is None else round((self.between[1] - self.between[0]) / 2, 3)
+        """Half of `between`: how far the recommendation may be off, as far as the prompts can tell; it is rounded to 0.05."""
+        return None if self.between is None else max(0.03, round((self.between[1] - self.between[0]) / 2, 3))
 
     def to_json(self) -> str:
         """As kept in the order's row."""

@@ -1,0 +1,39 @@
+"""What is said of a scale and of what a plan draws."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from storage import words
+from storage.domain.measurement import ScaleChoice, ScalePoint
+from storage.domain.orders import SubjectType
+from storage.domain.recipes import PictureOf, plan_for
+from storage.plan_file import written
+
+POINT = ScalePoint(scale=0.8, likeness=0.62, adherence=0.9, leakage=0.07, utility=0.7)
+CHOICE = ScaleChoice(recommended=0.8, low=0.6, high=1.0, points=(POINT,))
+
+
+def test_a_scale_is_said_with_its_band_its_doubt_and_what_it_measures_on_pictures_that_did_not_choose_it() -> None:
+    assert words.scale_sentence(CHOICE) == "Recommended scale 0.80; good from 0.60 to 1.00 (measured at 1 scales)."
+    told = words.scale_sentence(replace(CHOICE, between=(0.65, 0.95), reported=POINT))
+    assert "could be 0.15 more or less" in told
+    assert told.endswith("had no part in choosing it: likeness 62\u00a0%, prompt 90\u00a0%, spill 7\u00a0%.")
+    assert "0.03 more or less" in words.scale_sentence(replace(CHOICE, between=(0.8, 0.8))), "it is rounded"
+    assert words.scale_sentence(replace(CHOICE, measured=False)).endswith("none was better.")
+
+
+def test_a_plan_says_how_many_pictures_it_draws_and_what_part_of_its_time_that_takes() -> None:
+    plan = plan_for(
+        base="pocket",
+        subject_type=SubjectType.OBJECT,
+        class_word="toy",
+        trigger="zorvex",
+        seed=7,
+        pictures=[PictureOf(id=f"p{n}", dhash=n) for n in range(8)],
+    )
+    assert "141 pictures drawn for grids, scale and strip: about 50\u00a0% of its time." in words.plan_sentences(
+        plan, 8
+    )
+    fewer = " ".join(written(replace(plan, scales=3)).split())
+    assert "It draws 117 pictures, each in the time of about 1.12 steps: 45 % of the time" in fewer.replace(" # ", " ")
