@@ -18,27 +18,11 @@ def scale_section(view: OrderView) -> str:
     """Curve, sentences and strip; empty before the scale is chosen."""
     if view.scale is None:
         return ""
-    said = "".join(f"<p>{escape(s)}</p>" for s in (words.scale_sentence(view.scale), *_certainty(view.scale)))
+    said = escape(words.scale_sentence(view.scale))
     return (
-        f'<section aria-labelledby="scale"><h2 id="scale">How strong to use it</h2>{said}'
+        f'<section aria-labelledby="scale"><h2 id="scale">How strong to use it</h2><p>{said}</p>'
         f'<div class="charts pair">{_usefulness(view.scale)}{_strip(view)}</div></section>'
     )
-
-
-def _certainty(scale: ScaleChoice) -> list[str]:
-    """How sure the recommendation is, and what it measures where it had no part in being chosen."""
-    said = []
-    if scale.between is not None and scale.half_width is not None:
-        low, high = scale.between
-        said.append(
-            f"Other prompts would have said {low:.2f} to {high:.2f}: the recommendation is sure to about {scale.half_width:.2f}."
-        )
-    if scale.reported is not None:
-        said.append(
-            f"On prompts and seeds that had no part in choosing it: likeness {words.percent(scale.reported.likeness)}, prompt "
-            f"{words.percent(scale.reported.adherence)}, spill {words.percent(scale.reported.leakage)}."
-        )
-    return said
 
 
 def _usefulness(scale: ScaleChoice) -> str:

@@ -33,7 +33,7 @@ MOST: dict[str, int] = {
     "step": 4,
     "checkpoint-write": 2,
     "preview": 6,
-    "sweep": 5,
+    "sweep": 4,
     "header": 4,
 }
 """How often a gap is passed at least in the tiny order; 1 where not named."""
