@@ -21,6 +21,8 @@ from storage.system import peak_memory_bytes
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BEAT_S = 0.5
+FRESH_S = 10.0
+"""So long a census holds, however often it is asked for: the address is open to whoever reaches the web pages."""
 LAGS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Discord takes an interaction for failed after 3 s."""
 
@@ -31,6 +33,9 @@ class Metrics:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._started = time.monotonic()
+        self._counting = asyncio.Lock()
+        self._census: Census | None = None
+        self._taken = 0.0
         self._registry = CollectorRegistry()
         self._lag = Histogram(
             "lorasmith_bot_event_loop_lag_seconds",
@@ -49,10 +54,16 @@ class Metrics:
 
     async def text(self) -> bytes:
         """All numbers of now."""
-        counted = await self._parts.database.transact(census)
         registry = CollectorRegistry()
-        registry.register(_Once([*_of_installation(counted), *self._of_bot()]))
+        registry.register(_Once([*_of_installation(await self._counted()), *self._of_bot()]))
         return generate_latest(registry) + generate_latest(self._registry)
+
+    async def _counted(self) -> Census:
+        async with self._counting:
+            if self._census is None or time.monotonic() - self._taken >= FRESH_S:
+                self._census = await self._parts.database.transact(census)
+                self._taken = time.monotonic()
+            return self._census
 
     def _of_bot(self) -> Iterator[Metric]:
         traffic = traffic_of(self._parts.discord)

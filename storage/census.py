@@ -45,7 +45,7 @@ class Census:
 
 
 def census(session: Session) -> Census:
-    """Take it. A few counts over indexed columns: milliseconds with 100,000 orders."""
+    """Take it. 0.2 s of one processor with 100,000 orders, 500,000 turns and 300,000 votes on SQLite: not for every moment."""
     oldest = session.exec(select(func.min(Piece.since)).where(Piece.state == "waiting")).one()
     return Census(
         orders=_counts(session, col(Order.stage)),

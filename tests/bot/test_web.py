@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from bot import metrics
+from bot.metrics import Metrics
 from bot.settings import BotSettings
 from bot.traffic import Traffic
 from bot.web import _listen
@@ -49,6 +52,22 @@ async def test_what_discord_refuses_and_what_breaks_off_is_counted_by_status() -
         with contextlib.suppress(aiohttp.ClientError):
             await session.get(f"http://127.0.0.1:{port}/200")
     assert (traffic.requests, dict(traffic.refusals), traffic.broken) == (6, {403: 1, 429: 2}, 1)
+
+
+async def test_whoever_asks_for_numbers_again_and_again_makes_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asked:
+        times = 0
+
+        async def transact(self, _: object) -> str:
+            self.times += 1
+            await asyncio.sleep(0)
+            return f"census {self.times}"
+
+    database = Asked()
+    numbers = Metrics(SimpleNamespace(database=database))  # type: ignore[arg-type]  # nothing else is asked for here
+    assert set(await asyncio.gather(*(numbers._counted() for _ in range(5)))) == {"census 1"}
+    monkeypatch.setattr(metrics, "FRESH_S", 0.0)
+    assert await numbers._counted() == "census 2"  # type: ignore[comparison-overlap]  # as above
 
 
 def free_port() -> int:
