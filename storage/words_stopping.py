@@ -26,7 +26,9 @@ ENDED: dict[Because, Sentence] = {
 def ended_early(step: int, because: str) -> str:
     """Where and why; `because` is a `stopping.Because`, as the departure keeps it, or what a file of others says instead."""
     known = next((each for each in Because if each == because), None)
-    return ENDED[known](step=step) if known else f"Training ended early, after step {step}: {because}."
+    if known is None:
+        return _("Training ended early, after step {step}: {reason}.", step=step, reason=because)
+    return ENDED[known](step=step)
 
 
 def given_back(steps: int, time: str) -> str:
