@@ -76,6 +76,7 @@ def _shares(day: Day, fair: Fairness) -> list[str]:
     always = fair.waited > 0.9
     got = (fair.served_s / weights)[always]
     pair = (fair.apart_s / bounds.pairs(weights)).max()
+    alone = (fair.apart_s / (bounds.longest_s * (1 / weights[:, None] + 1 / weights[None, :]))).max()
     behind = (fair.behind_s / bounds.behind(weights)).max()
     extra_h = (fair.behind_s / (day.workers * weights / weights.sum())).max() / 3600
     apart = f"{got.min() / got.mean():.3f} to {got.max() / got.mean():.3f}" if always.any() else "(none)"
@@ -83,10 +84,10 @@ def _shares(day: Day, fair: Fairness) -> list[str]:
         f"the {int(always.sum())} communities that waited at nine of ten turns got, by their weights, {apart} of their mean",
         (
             f"two that both wait: at most {fair.apart_s.max():.0f} s apart over their weights; "
-            f"{pair:.0%} of the bound (2l + 2Kd)(1/wi + 1/wj)"
+            f"{pair:.0%} of the bound (2l + 2Kd)(1/wi + 1/wj), {alone:.0%} of that of one worker, l (1/wi + 1/wj)"
         ),
         (
-            f"behind one's share while waiting: at most {fair.behind_s.max():.0f} GPU s, {extra_h:.2f} h more waiting than that "
+            f"behind one's share while waiting: at most {fair.behind_s.max():.0f} GPU s, {extra_h:.2f} h more waiting than it "
             f"alone makes; {behind:.0%} of the bound (2l + 2Kd)(1 + N wi/W)"
         ),
         f"bounds kept: {'yes' if max(pair, behind) <= 1 else 'NO'}",
