@@ -11,6 +11,8 @@ from storage.axes import HEIGHT, LEFT, TOP, WIDTH, Frame, axes, number
 
 SPOKEN = 10
 """Points that are read aloud of a long curve."""
+LETTER = 7
+"""Width of a digit at most, in px of the view box."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +107,16 @@ def _read_aloud(line: Line) -> Sequence[tuple[float, float]]:
 
 
 def _labelled(frame: Frame, line: Line) -> list[float]:
-    """The x values that get a number: those that leave 28 px to the one before; without dots, round ones."""
+    """The x values that get a number: those that leave room to the one before and the side; without dots, round ones."""
     if not line.dots:
         return frame.round_xs()
     kept: list[float] = []
+    taken = 0.0
     for x, _ in line.points:
-        if not kept or frame.x(x) - frame.x(kept[-1]) >= 28:
+        half = max(11.0, LETTER / 2 * len(f"{x:g}"))
+        if frame.x(x) - half >= taken and frame.x(x) + half <= WIDTH:
             kept.append(x)
+            taken = frame.x(x) + half + LETTER
     return kept
 
 
@@ -179,9 +184,11 @@ def _second(frame: Frame, line: Line) -> str:
 
 
 def _names(frame: Frame, line: Line) -> str:
-    """Both names at the ends of their curves, apart from each other."""
+    """Both names at the ends of their curves, apart from each other and from a whisker."""
     first, second = frame.y(line.points[-1][1]), frame.y(line.second[-1][1])
     up = first <= second
+    ends = [first, *(frame.y(y) for x, low, high in line.whiskers if x == line.points[-1][0] for y in (low, high))]
+    first = min(ends) if up else max(ends)
     heights = ((line.name, first + (-9 if up else 17)), (line.second_name, second + (17 if up else -9)))
     x = frame.x(line.points[-1][0])
     return "".join(f'<text class="name" x="{x}" y="{y:.1f}" text-anchor="end">{escape(n)}</text>' for n, y in heights)

@@ -43,8 +43,10 @@ def numbers(found: Sequence[tuple[int, Measurement]]) -> str:
     heads = "".join(f'<th scope="col">{step}</th>' for step, _ in found)
     return (
         "<details><summary>Every number</summary>"
-        '<div class="roll" tabindex="0" role="region" aria-label="Every number"><table><caption>Small: where it lies in 95 % of '
-        f'redraws of the prompts.{_eyes(found)}</caption><thead><tr><th scope="col">Step</th>{heads}</tr></thead>'
+        f'<p class="soft">Small: where it lies in 95 % of redraws of the prompts.{_eyes(found)}</p>'
+        '<div class="roll" tabindex="0" role="region" aria-label="Every number"><table>'
+        '<caption class="unseen">Every number</caption>'
+        f'<thead><tr><th scope="col">Step</th>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div></details>"
     )
 
@@ -64,6 +66,7 @@ def _cell(number: Number, measurement: Measurement) -> str:
     if value is None or around is None:
         return said(value, percent=number.percent)
     low, high = (said(end, percent=number.percent) for end in around)
+    low = low.removesuffix("\u00a0%")
     return f"{said(value, percent=number.percent)}<small>{low} to {high}</small>"
 
 

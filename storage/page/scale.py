@@ -48,7 +48,7 @@ def _usefulness(scale: ScaleChoice) -> str:
 
 def _points(points: tuple[ScalePoint, ...]) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{p.scale:.2f}</th><td>{words.percent(p.likeness)}</td><td>{words.percent(p.adherence)}</td>'
+        f'<tr><th scope="row">{p.scale:g}</th><td>{words.percent(p.likeness)}</td><td>{words.percent(p.adherence)}</td>'
         f"<td>{words.percent(p.leakage)}</td><td>{p.utility:.2f}</td></tr>"
         for p in points
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
-from storage.axes import BOTTOM, HEIGHT, TOP, round_numbers
+from storage.axes import BOTTOM, HEIGHT, TOP, WIDTH, round_numbers
 from storage.charts import Line, chart
 
 
@@ -54,3 +55,25 @@ def test_a_curve_that_begins_at_nothing_does_not_make_much_of_little() -> None:
     flat = [(0.0, 1.0), (10.0, 1.0)]
     assert ">0\u00a0%<" in chart(Line(title="t", points=flat, percent=True, from_zero=True))
     assert ">0\u00a0%<" not in chart(Line(title="t", points=flat, percent=True))
+
+
+def test_numbers_below_a_chart_stand_apart_and_inside() -> None:
+    close = [(x, 1.0 + x) for x in (0.25, 0.5, 0.75, 1.0, 1.125, 1.25, 1.375)]
+    below = re.findall(
+        r'<text x="([\d.]+)" y="\d+" text-anchor="middle">([\d.]+)<', chart(Line(title="t", points=close))
+    )
+    reach = [(float(x) - 3 * len(text), float(x) + 3 * len(text)) for x, text in below]
+    assert all(right < left for (_, right), (left, _) in pairwise(reach))
+    assert reach[-1][1] <= WIDTH
+    assert [text for _, text in below][:4] == ["0.25", "0.5", "0.75", "1"]
+
+
+def test_the_name_of_a_curve_keeps_off_its_last_whisker() -> None:
+    line = Line(
+        title="t", points=[(0, 1.0), (9, 1.0)], name="unseen", whiskers=[(9, 0.8, 1.4)], second=[(0, 0.6), (9, 0.6)],
+        second_name="training",
+    )  # fmt: skip
+    drawn = chart(line)
+    top = float(re.search(r'class="whisker" d="M[\d.]+ [\d.]+V([\d.]+)', drawn)[1])  # type: ignore[index]
+    name = float(re.search(r'class="name" x="[\d.]+" y="([\d.]+)"', drawn)[1])  # type: ignore[index]
+    assert name < top
