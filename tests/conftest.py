@@ -18,15 +18,17 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
+    """More than a million objects of torch and its kin: the child, which collects before every turn, need not look at them."""
+    gc.freeze()
     gc.enable()
 
 
-def pytest_runtest_logstart() -> None:
-    """What is there between two tests stays for a while: the collector need not look through all modules time and again.
-
-    The child collects before every turn, and torch with its kin is more than a million objects.
-    """
-    gc.freeze()
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The same of what the tests of a file have left."""
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 OURS = ("storage", "trainer", "bot")
 
 WITHOUT = """
-import builtins, importlib, os, pkgutil, signal, sys, types
+import builtins, gc, importlib, os, pkgutil, signal, sys, types
+gc.disable()
+sys.modules["bitsandbytes"] = None  # an extra, and seconds of imports
 real, tried = builtins.__import__, []
 MODULES = "fcntl resource pwd grp termios tty pty syslog posix".split()
 MISSING = {
