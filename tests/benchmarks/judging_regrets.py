@@ -173,6 +173,8 @@ class Figure:
     high: float
 
     def __str__(self) -> str:
+        if not math.isfinite(self.value):
+            return "no number"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 

@@ -51,7 +51,7 @@ def report(records: Sequence[Record]) -> Iterator[str]:
     yield ""
     yield f"choice_regret_ratio {_choice_ratio(units(records), units(development))}"
     yield f"scale_regret_ratio {_scale_ratio(records, development)}"
-    yield f"early_stop_saving {judging_stops.figures(_short(units(records)), judging_stops.ours)[0]}"
+    yield f"early_stop_saving {_saving(units(records), units(development))}"
 
 
 def _choices(records: Sequence[Record], development: Sequence[Unit], kept_out: Sequence[Unit]) -> Iterator[str]:
@@ -113,6 +113,7 @@ def _tastes(development: Sequence[Unit], kept_out: Sequence[Unit]) -> Iterator[s
 
 def _doses(development: Sequence[Record], kept_out: Sequence[Record]) -> Iterator[str]:
     yield "\n## Recipes that learn: doublings from the oracle's best steps, subjects kept out (tastes: make bench-learning)"
+    yield "at most two doublings further off than the prior, by the bounds of steps and rate (dose.MOST)"
     yield " ".join(f"{count} orders: {off:.2f};" for count, off in judging_doses.table(development, kept_out).items())
 
 
@@ -162,6 +163,10 @@ def _stops(records: Sequence[Record], development: Sequence[Record]) -> Iterator
         yield f"| {name} ({len(these)}) | {own[0]} | {own[1]} | {rival[0]} (checkpoint {place + 1}) | {rival[1]} |"
 
 
-def _short(these: Sequence[Unit]) -> list[Unit]:
-    """Orders of the recipe's own length."""
-    return [unit for unit in these if unit.view == "x1"]
+def _saving(these: Sequence[Unit], development: Sequence[Unit]) -> str:
+    """Of orders of the recipe's own length."""
+    short, fitted = ([u for u in many if u.view == "x1"] for many in (these, development))
+    saved, lost = judging_stops.figures(short, judging_stops.ours)
+    place = judging_stops.best_constant(fitted)
+    constant, _ = judging_stops.figures(short, judging_stops.constant(place))
+    return f"{saved} (oracle score lost: {lost}; always checkpoint {place + 1} saves {constant}; target at least 0.200)"

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.judging_sheet draw --out runs/judging --sheet runs/judging-sheet
     python -m tests.benchmarks.judging_sheet score --sheet runs/judging-sheet
 
-`draw` writes pages of twenty samples and `form.csv` without answers. With the trigger: which of four subjects (A to D, one of them
+`draw` writes pages of ten samples and `form.csv` without answers. With the trigger: which of four subjects (A to D, one of them
 right; - for none) and which place, of a style which thing. Without: colour, class and place, as `red cat grass`. The readers'
 answers lie in `readers.json`, which is not to be opened before the form is filled in. `score` prints how often both agree.
 """
@@ -33,7 +33,7 @@ from trainer.pocket.subjects import TestSubject
 from trainer.pocket.vocabulary import BACKGROUNDS, CLASSES, COLOURS
 
 SAMPLES, WITHOUT = 200, 60
-A_PAGE = 20
+A_PAGE = 10
 CELL = 160
 REFERENCES = 4
 LETTERS = "ABCD"
