@@ -24,7 +24,7 @@ from storage.words_doctor import finding_words
 from tests.builders import CPU_FIT, make_job, tiny_plan, without_validation
 from tests.trainer.gpu.conftest import Desk, only
 from trainer.events import Checkpointed, Failed, Finished, Logged
-from trainer.gpu import captions
+from trainer.gpu import captions, judge
 from trainer.gpu.bench import Loaded
 from trainer.gpu.examination import examined
 from trainer.gpu.job import JobRefused, read
@@ -240,7 +240,7 @@ def test_each_trigger_moves_towards_its_own_subject(tmp_path: Path, monkeypatch:
 def _measuring(told: Sequence[Any], short: Plan, whole: Plan, pictures: int) -> float:
     """The share of measuring in an order of the recipe, by what a short one took: training and grids make up the rest.
 
-    The recipe's sweep is not counted, and one of its pictures is held out, which is judged like the four of this training.
+    The recipe's sweep is not counted; four of its pictures and the one that is held out are judged, here fewer.
     """
     mark = Measurement.from_json(only(told, Checkpointed).measurement)
     pace = max(event.steps_per_s for event in told if isinstance(event, Logged)) * short.batch_size
@@ -249,7 +249,10 @@ def _measuring(told: Sequence[Any], short: Plan, whole: Plan, pictures: int) -> 
     marks = len(whole.checkpoint_steps)
     training_s = steps_for("house", SubjectType.OBJECT, pictures, pocket=True) * whole.batch_size / pace
     drawing_s = mark.costs["drawing"] / drawn * (marks + 1) * panel * whole.preview_steps
-    once = mark.costs["validation"] * 5 / 4 + (mark.costs["encoders"] + mark.costs["statistics"]) * panel / 4
+    once = (
+        mark.costs["validation"] * 5 / judge.MOST_TRAINING
+        + (mark.costs["encoders"] + mark.costs["statistics"]) * panel / 4
+    )
     measuring_s = (marks + 1) * once
     return measuring_s / (training_s + drawing_s + measuring_s)
 

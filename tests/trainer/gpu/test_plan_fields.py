@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from storage.domain.measurement import Measurement
 from storage.domain.orders import SubjectType
 from storage.domain.plan import Concept, Plan, PreviewPrompt, Validation
 from storage.lora_file import read_header
@@ -131,7 +132,7 @@ def outcome(child: tuple[Child, Path], folder: Path, base: Path, plan: Plan) -> 
         "steps": [mark.step for mark in marks],
         "metadata": metadata,
         "grid": sha256(folder / marks[-1].grid),
-        "measured": [{**json.loads(mark.measurement), "seconds": 0} for mark in marks],
+        "measured": [json.loads(Measurement.from_json(mark.measurement).numbers()) for mark in marks],
     }
 
 

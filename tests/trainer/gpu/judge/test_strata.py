@@ -23,9 +23,9 @@ def test_under_a_uniform_density_they_are_the_middles_of_equal_parts() -> None:
 @pytest.mark.parametrize(
     "density",
     [
-        {"timestep_density": "logit_normal", "timestep_mean": -0.4, "timestep_std": 0.8},
+        {"timestep_density": "logit-normal", "timestep_mean": -0.4, "timestep_std": 0.8},
         {"timestep_shift": 3.0},
-        {"timestep_density": "logit_normal", "timestep_shift": 1.5, "timestep_shift_px": 32},
+        {"timestep_density": "logit-normal", "timestep_shift": 1.5, "timestep_shift_px": 32},
     ],
 )
 def test_training_falls_into_every_stratum_as_often_and_half_of_it_below_the_middle(density: dict[str, object]) -> None:
