@@ -13,7 +13,7 @@ from bot.posting import Posting
 from bot.presses import button, row_of
 from bot.shown import Face, Shown
 from bot.wording_doctor import GO_ON, checkup_text, leave_out_label
-from bot.wording_plan import CAPTIONS
+from bot.wording_forms import CAPTIONS
 from storage import checkups
 from storage.domain.lifecycle import Stage
 from storage.drafts import pictures_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlmodel import Session
 
-from bot import wording_order, wording_stopping
+from bot import wording_delivery, wording_stopping
 from bot.parts import Parts
 from bot.posting import Enclosure
 from bot.settings import BotSettings
@@ -105,8 +105,8 @@ def card_text(it: Shown, *, compact_loss: float | None) -> str:
         scale=scale.recommended if scale else 1.0,
         subject_type=order.subject_type,
     )
-    return wording_order.card(
-        wording_order.DeliveryCard(
+    return wording_delivery.card(
+        wording_delivery.DeliveryCard(
             owner_id=order.owner_id if it.mention else None,
             name=order.name,
             trigger=order.trigger,
@@ -159,7 +159,7 @@ async def enclosures(
                 Enclosure(
                     name=stem + ENDINGS[role],
                     what=path,
-                    alt=wording_order.ALTS[role]() if role in wording_order.ALTS else None,
+                    alt=wording_delivery.ALTS[role]() if role in wording_delivery.ALTS else None,
                 )
             )
     return found

@@ -13,7 +13,7 @@ import discord
 from discord import app_commands
 from sqlmodel import Session, col, select
 
-from bot.wording_language import language_set, server_language_set
+from bot.wording_settings import language_set, server_language_set
 from storage.domain.phrases import phrase
 from storage.speech import LANGUAGES, language_name, language_of, speaking, translated
 from storage.switches import insert_if_new

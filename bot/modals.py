@@ -9,20 +9,20 @@ from typing import Any
 import discord
 
 from bot.presses import forgettable
-from bot.wording_plan import (
+from bot.wording_forms import (
     ABOUT_TITLE,
     ADD_PICTURES,
     CLASS_WORD_LABEL,
     NAME_ABOUT,
     NAME_LABEL,
     RIGHTS,
-    SUBJECT_WORDS,
     TRAIN_TITLE,
     UPLOAD_ABOUT,
     UPLOAD_TITLES,
     WHICH_SUBJECT,
     class_word_about,
 )
+from bot.wording_plan import SUBJECT_WORDS
 from storage.domain.orders import CLASS_WORDS, SubjectType, clean_word
 from storage.drafts import Link
 

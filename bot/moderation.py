@@ -26,11 +26,9 @@ from bot.wording import (
     MODERATORS_ONLY,
     cancelled,
     cancelled_before,
-    channel_settings,
-    consent_settings,
-    mentions_set,
     removed,
 )
+from bot.wording_settings import channel_settings, consent_settings, mentions_set
 from storage.domain.errors import OrderFault, OrderRefused
 from storage.domain.phrases import phrase
 from storage.drafts import locked_order

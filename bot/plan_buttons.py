@@ -9,7 +9,8 @@ import discord
 
 from bot.presses import button, row_of
 from bot.wording_doctor import ASIDE_PLACEHOLDER
-from bot.wording_plan import ADD_PICTURES, CANCEL, CAPTIONS, KEEP_ALL, START, PlanCard
+from bot.wording_forms import ADD_PICTURES, CANCEL, CAPTIONS, KEEP_ALL, START
+from bot.wording_plan import PlanCard
 from bot.wording_stopping import FULL_RUN, MAY_END_EARLY
 from storage.domain.lifecycle import Stage
 

@@ -40,7 +40,8 @@ from bot.wording import (
     cancelled_before,
     permissions_missing,
 )
-from bot.wording_plan import AGREE, Prospect, consent, started
+from bot.wording_forms import AGREE
+from bot.wording_plan import Prospect, consent, started
 from storage.domain.errors import OrderFault, OrderRefused
 from storage.domain.handing import way
 from storage.domain.lifecycle import BUSY, Stage

@@ -11,7 +11,7 @@ from typing import Any
 import discord
 from sqlmodel import Session
 
-from bot import delivery, wording, wording_order
+from bot import delivery, wording, wording_delivery
 from bot.links import links_of
 from bot.parts import Parts
 from storage.domain.errors import OrderFault
@@ -29,7 +29,7 @@ async def take(parts: Parts, interaction: discord.Interaction[Any], arguments: t
         await interaction.followup.send(found, ephemeral=True)
         return
     order, checkpoint = found
-    text = wording_order.taken(
+    text = wording_delivery.taken(
         name=order.name, step=checkpoint.step, trigger=order.trigger, goes_on=Stage(order.stage) in OPEN
     )
     files = {"lora": checkpoint.lora_artifact}
@@ -46,7 +46,7 @@ async def download(parts: Parts, interaction: discord.Interaction[Any], argument
         await interaction.followup.send(found, ephemeral=True)
         return
     order, row, checkpoint = found
-    text = wording_order.once_more(name=order.name, trigger=order.trigger)
+    text = wording_delivery.once_more(name=order.name, trigger=order.trigger)
     await _hand_over(parts, interaction, order, checkpoint, delivery.files_in(row), text)
 
 
@@ -79,7 +79,7 @@ async def _hand_over(  # noqa: PLR0917  # one press, one file
             step=checkpoint.step if on_the_way else None,
         )
         if not enclosed:
-            await interaction.followup.send(wording_order.FILE_GONE(), ephemeral=True)
+            await interaction.followup.send(wording_delivery.FILE_GONE(), ephemeral=True)
             return None
         await interaction.followup.send(text, files=[e.open() for e in enclosed], ephemeral=True)
     return chosen
@@ -90,7 +90,7 @@ async def _send_link(
 ) -> bool:
     """Whether there was something to link to."""
     if not await parts.artifacts.exists(key):
-        await interaction.followup.send(wording_order.FILE_GONE(), ephemeral=True)
+        await interaction.followup.send(wording_delivery.FILE_GONE(), ephemeral=True)
         return False
     seconds = parts.settings.link_minutes * 60
     links = await links_of(parts)
@@ -100,13 +100,13 @@ async def _send_link(
         else parts.artifacts.url(key, seconds)
     )
     if url is None:
-        await interaction.followup.send(wording_order.NO_WAY(), ephemeral=True)
+        await interaction.followup.send(wording_delivery.NO_WAY(), ephemeral=True)
         return False
     view = discord.ui.View(timeout=None)
     name = f"{file_stem(order.name, order.id, step if on_the_way else None)}.safetensors"
     view.add_item(discord.ui.Button(label=name, url=url))
     view.stop()
-    await interaction.followup.send(wording_order.LINK_READY(), view=view, ephemeral=True)
+    await interaction.followup.send(wording_delivery.LINK_READY(), view=view, ephemeral=True)
     return True
 
 

@@ -1,8 +1,8 @@
 """What the bot says, part one: making people's text safe, refusals, and short answers.
 
-Every sentence that a member reads on Discord is made in `bot/wording*.py`: functions from data to text. `wording_plan` has
-the plan card, `wording_order` everything from Start to delivery. What the terminal and the page say too is in
-`storage/words*.py`. They say it in the language in force: `storage.speech`.
+Every sentence that a member reads on Discord is made in `bot/wording*.py`: functions from data to text, such as
+`wording_plan` for the plan card, `wording_order` from Start to the choice, `wording_delivery` for what is handed over. What
+the terminal and the page say too is in `storage/words*.py`. They say it in the language in force: `storage.speech`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 from storage import words_pictures
-from storage.domain.errors import Fault, OrderFault
+from storage.domain.errors import OrderFault
 from storage.domain.lifecycle import Stage
 from storage.domain.orders import MIN_PICTURES
 from storage.speech import Sentence, _, later, ngettext, translated
@@ -287,39 +287,3 @@ def in_line(place: int, wait_s: float | None) -> str:
     if place == 1:
         return _("next in line, starts in about {time}", time=duration(wait_s))
     return _("number {place} in line, starts in about {time}", place=place, time=duration(wait_s))
-
-
-_FAULT = {
-    Fault.PICTURES: later("the pictures"),
-    Fault.MACHINE: later("the machine, not you or your pictures"),
-    Fault.PROGRAM: later("the program, not you or your pictures"),
-}
-
-
-def fault_words(fault: str | None) -> str:
-    """Whose fault a failed order is."""
-    return _FAULT[Fault(fault) if fault else Fault.PROGRAM]()
-
-
-# -- settings
-
-
-def channel_settings(channel_ids: Sequence[str]) -> str:
-    """Where orders are taken from now on."""
-    if not channel_ids:
-        return _("Orders are taken in every channel that I can use.")
-    return _("Orders are taken in {places} only.", places=", ".join(f"<#{int(c)}>" for c in channel_ids))
-
-
-def consent_settings(line: str) -> str:
-    """What people agree to before a person is trained, from now on; empty is the standard sentence."""
-    if not line:
-        return _("People will be asked the standard sentence.")
-    return _("People will be asked to agree to:") + f"\n> {escape(line, 900)}"
-
-
-def mentions_set(*, on: bool) -> str:
-    """Whether the member is mentioned."""
-    if on:
-        return _("I will mention you when your own orders need you.")
-    return _("I will not mention you any more.")

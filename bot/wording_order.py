@@ -6,21 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.wording import clip, escape, fault_words, mention, when
+from bot.wording import clip, escape, when
 from storage.domain.choice import Choice
 from storage.domain.errors import Fault
-from storage.domain.measurement import Measurement, ScaleChoice
+from storage.domain.measurement import Measurement
 from storage.domain.signs import Sign
-from storage.speech import Sentence, _, decimal, later, translated
-from storage.usage import Use
+from storage.speech import Sentence, _, later, translated
 from storage.words import (
     because_sentence,
     duration,
     flag_sentences,
     measurement_line,
     percent,
-    scale_sentence,
-    size,
     votes_words,
 )
 from storage.words_signs import sign_sentence
@@ -196,77 +193,16 @@ def closed(*, name: str, choice: Choice) -> str:
     return clip("\n".join(lines))
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeliveryCard:
-    """What the card of a delivered order says."""
-
-    owner_id: str | None
-    """Mentioned; None where the owner does not want that."""
-    name: str
-    trigger: str
-    choice: Choice
-    scale: ScaleChoice | None
-    measurement: Measurement | None
-    prompts: Sequence[str]
-    """Prompts to try."""
-    how: Sequence[Use]
-    """From `storage.usage.how_to_use`."""
-    way: str
-    file_bytes: int
-    compact_loss: float | None = None
-    """Share of the LoRA's effect that the compact version loses."""
-    ended: str = ""
-    """Where and why its training ended early."""
-    licence: str = ""
-    shared: str = ""
-    """Its address on the operator's model hub."""
+_FAULT = {
+    Fault.PICTURES: later("the pictures"),
+    Fault.MACHINE: later("the machine, not you or your pictures"),
+    Fault.PROGRAM: later("the program, not you or your pictures"),
+}
 
 
-_READY_MENTIONED = later("{owner}, **{name}** is ready. Trigger word: **{trigger}**")
-_READY = later("**{name}** is ready. Trigger word: **{trigger}**")
-
-
-def card(data: DeliveryCard) -> str:
-    """The card: the file, why this one, at which scale, how to use it."""
-    lines = [
-        _READY_MENTIONED(owner=mention(data.owner_id), name=escape(data.name), trigger=data.trigger)
-        if data.owner_id
-        else _READY(name=escape(data.name), trigger=data.trigger),
-        _("Step {step}. {because}", step=data.choice.step, because=because_sentence(data.choice)),
-        data.ended,
-        measurement_line(data.measurement),
-        scale_sentence(data.scale) if data.scale else "",
-        _handed(data),
-        _("Try: {prompts}", prompts="; ".join(f"`{escape_code(p)}`" for p in data.prompts)) if data.prompts else "",
-        *(_use(use) for use in data.how),
-        _("Licence: {licence}.", licence=data.licence) if data.licence else "",
-        _("On the model hub: {link}", link=f"<{data.shared}>") if data.shared else "",
-    ]
-    return clip("\n".join(line for line in lines if line))
-
-
-def _use(use: Use) -> str:
-    if use.code:
-        return _("- {tool}: {what} {code}", tool=use.tool, what=use.say, code=f"`{escape_code(use.code)}`")
-    return _("- {tool}: {what}", tool=use.tool, what=use.say)
-
-
-def escape_code(text: str) -> str:
-    """A text of ours with a member's words in it, for between two back-ticks."""
-    return text.replace("`", "'")
-
-
-def _handed(data: DeliveryCard) -> str:
-    about = size(data.file_bytes)
-    if data.way == "download":
-        return _("The file ({size}) is too large to attach here: press Download, the link is for you only.", size=about)
-    if data.way == "compact":
-        said = _("The file ({size}) is too large to attach here, so this is a compact version.", size=about)
-        if data.compact_loss is None:
-            return said
-        loss = _("It loses about {percent} % of the effect.", percent=decimal(100 * data.compact_loss, 1))
-        return f"{said} {loss}"
-    return _("The file ({size}) and its notes are attached.", size=about)
+def fault_words(fault: str | None) -> str:
+    """Whose fault a failed order is."""
+    return _FAULT[Fault(fault) if fault else Fault.PROGRAM]()
 
 
 _ADVICE = {
@@ -294,22 +230,6 @@ def given_up(name: str) -> str:
     )
 
 
-def once_more(*, name: str, trigger: str) -> str:
-    """The delivered file again, for its owner alone."""
-    return _("Here is the file of **{name}**. Trigger word: **{trigger}**.", name=escape(name), trigger=trigger)
-
-
-def taken(*, name: str, step: int, trigger: str, goes_on: bool) -> str:
-    """The owner takes a checkpoint's file, on the way or once the order has ended."""
-    said = _(
-        "**{name}** as it was at step {step}. Trigger word: **{trigger}**.",
-        name=escape(name),
-        step=step,
-        trigger=trigger,
-    )
-    return said + " " + _("The order goes on as before.") if goes_on else said
-
-
 def thread_below(name: str) -> str:
     """The message that a thread is made from where the plan card is gone."""
     return _("**{name}**: the order's thread is below.", name=escape(name))
@@ -318,20 +238,7 @@ def thread_below(name: str) -> str:
 NO_PICTURE = later(
     "Its picture cannot be shown here; what was measured still tells something, and it can be voted for."
 )
-FILE_GONE = later("That file is no longer kept: checkpoints that were not chosen are deleted some time after the end.")
 CLOSING = later("The vote is closing; the result comes into the thread in a moment.")
-LINK_READY = later(
-    "Here is your link; it works for a few minutes and for you only. Press Download again for a new one."
-)
-NO_WAY = later(
-    "The file is too large to attach here, and this bot has no address to download from. The people who run it can set one."
-)
-"""Short answers of ballots and deliveries."""
-ALTS = {
-    "preview": later("A picture drawn with the LoRA at the recommended scale; its file carries the ComfyUI workflow."),
-    "strip": later("The same prompts drawn at rising scales of the LoRA, from left to right."),
-}
-"""Descriptions of pictures that are handed over, by role."""
 TAKE_THIS, TAKE_NOW, FINISH = later("Take this one"), later("Take the file now"), later("Finish the vote now")
 DOWNLOAD, WHOLE_ORDER, RETRY = later("Download"), later("See the whole order"), later("Retry")
 """Buttons in a thread."""

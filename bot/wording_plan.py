@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, pictures, pictures_refused, when
-from bot.wording_stopping import on_plan_card
+from bot.wording import EMBED_LIMIT, clip, escape, in_line, listed, pictures_refused, when
+from bot.wording_recipe import recipe_text
 from storage.domain.bases import BASES
 from storage.domain.orders import MIN_PICTURES, SubjectType
-from storage.domain.plan import Plan, Validation
+from storage.domain.plan import Plan
 from storage.speech import Sentence, _, later, ngettext
-from storage.words import duration, size, taught_sentences
+from storage.words import duration, size
 
 SUBJECT_WORDS: dict[SubjectType, Sentence] = {
     SubjectType.PERSON: later("a person"),
@@ -22,25 +22,10 @@ SUBJECT_WORDS: dict[SubjectType, Sentence] = {
 }
 """What members read for the subject types."""
 
-ABOUT_TITLE = later("What is it?")
-NAME_LABEL = later("What to call it")
-NAME_ABOUT = later("Left empty, it is called by its trigger word.")
-CLASS_WORD_LABEL = later("One plain word for what it is")
-"""The form that asks what pictures of a message did not tell."""
-
-
-def class_word_about(standard: str) -> str:
-    """What the class word is for, and what is taken without one."""
-    return _("Such as dog, teapot or watercolour: the word that it is learned as. Left empty: {word}.", word=standard)
-
 
 STANDARD_CONSENT = later(
     "I have the consent of the person in these pictures to make an image model of them, "
     "and I will not use it to deceive or harm."
-)
-RIGHTS = later(
-    "Send only pictures that you may use for this. For pictures of a person you need that person's consent; you will be asked "
-    "before the start. They are kept for this order alone and deleted afterwards."
 )
 
 
@@ -135,7 +120,7 @@ def text(card: PlanCard) -> str:
         return _(
             "This draft was not started in time, so it has expired; its pictures are deleted. /train begins a new one."
         )
-    parts = [_what(card), _pictures(card), *_recipe(card), *_when(card), _delivery(card), _shared(card), *_next(card)]
+    parts = [_what(card), _pictures(card), _recipe(card), *_when(card), _delivery(card), _shared(card), *_next(card)]
     return clip("\n\n".join(part for part in parts if part), EMBED_LIMIT)
 
 
@@ -206,69 +191,10 @@ def _counted(kept: int, refused: int) -> str:
     )
 
 
-def _recipe(card: PlanCard) -> list[str]:
-    plan = card.plan
-    if plan is None:
-        return []
-    lines = [
-        _(
-            "**Recipe:** {steps} small steps of learning, because {why}",
-            steps=plan.steps,
-            why=_WHY[card.subject_type](pictures=pictures(card.kept)),
-        )
-        + " "
-        + _looks(len(plan.checkpoint_steps)),
-        _validation(plan)
-        + " "
-        + _(
-            "Rank {rank}, rate {rate} (`{recipe}`).", rank=plan.rank, rate=f"{plan.learning_rate:g}", recipe=plan.recipe
-        ),
-        *taught_sentences(plan),
-        *on_plan_card(early_stop=plan.early_stop, full_run=card.full_run),
-    ]
-    return ["\n".join(lines)]
-
-
-def _looks(count: int) -> str:
-    return ngettext(
-        "{count} time on the way you see what it can draw, and people vote for the best.",
-        "{count} times on the way you see what it can draw, and people vote for the best.",
-        count,
-    )
-
-
-_WHY: dict[SubjectType, Sentence] = {
-    SubjectType.PERSON: later(
-        "a face needs gentle learning and {pictures} bear about so many before they are learned by heart."
-    ),
-    SubjectType.STYLE: later(
-        "a style shows in every picture and is learned in fewer steps and {pictures} bear about so many before they are "
-        "learned by heart."
-    ),
-    SubjectType.OBJECT: later(
-        "an object is learned a little faster than a face and {pictures} bear about so many before they are learned by heart."
-    ),
-    SubjectType.CHARACTER: later(
-        "a character has more to it than an object and {pictures} bear about so many before they are learned by heart."
-    ),
-}
-
-
-def _validation(plan: Plan) -> str:
-    aside = len(plan.held_out)
-    if plan.validation is Validation.NONE:
-        return _("All pictures are learned from: with under 6 none can be kept aside as a check.")
-    if plan.validation is Validation.VETO:
-        return ngettext(
-            "I keep {count} picture aside to notice learning by heart.",
-            "I keep {count} pictures aside to notice learning by heart.",
-            aside,
-        )
-    return ngettext(
-        "I keep {count} picture aside to measure what was really learned.",
-        "I keep {count} pictures aside to measure what was really learned.",
-        aside,
-    )
+def _recipe(card: PlanCard) -> str:
+    if card.plan is None:
+        return ""
+    return recipe_text(card.plan, kind=card.subject_type, kept=card.kept, full_run=card.full_run)
 
 
 def _when(card: PlanCard) -> list[str]:
@@ -340,13 +266,3 @@ def started(thread_id: int | str | None, prospect: Prospect) -> str:
     parts += [_("Follow it in {thread}.", thread=f"<#{int(thread_id)}>")] if thread_id else []
     parts += [_("Training is paused at the moment; it starts when that is over.")] if prospect.paused else []
     return " ".join(parts)
-
-
-START, ADD_PICTURES, CAPTIONS = later("Start"), later("Add pictures"), later("Captions")
-KEEP_ALL, CANCEL, AGREE = later("Keep all as they are"), later("Cancel"), later("I agree: start")
-"""Buttons of a plan card."""
-TRAIN_TITLE = later("Train a LoRA from pictures")
-WHICH_SUBJECT = later("What do the pictures show?")
-UPLOAD_TITLES = (later("Pictures"), later("More pictures"), later("Even more pictures"))
-UPLOAD_ABOUT = later("JPEG, PNG, WebP or HEIC; 8 to 20 in all work best")
-"""The form of `/train`."""

@@ -12,7 +12,18 @@ import discord
 import pytest
 from discord import app_commands
 
-from bot import modals, wording, wording_captions, wording_doctor, wording_order, wording_plan, wording_stopping
+from bot import (
+    modals,
+    wording,
+    wording_captions,
+    wording_delivery,
+    wording_doctor,
+    wording_forms,
+    wording_order,
+    wording_plan,
+    wording_settings,
+    wording_stopping,
+)
 from bot.captioning import captions_modal
 from bot.commands import Commands
 from bot.languages import CommandWords, Languages
@@ -34,7 +45,7 @@ https://docs.discord.com/developers/components/reference"""
 NAME = "\\_" * 40
 LONG = "W" * 40
 MODULES: tuple[ModuleType, ...] = (wording, wording_captions, wording_doctor, wording_order, wording_plan)
-MODULES += (wording_stopping,)
+MODULES += (wording_delivery, wording_forms, wording_stopping)
 BUTTONS = (
     "START",
     "ADD_PICTURES",
@@ -80,8 +91,8 @@ def test_short_answers_and_refusals_fit_a_message(language: str) -> None:
         wording.permissions_missing(list(wording.PERMISSION_WORDS)),
         wording.removed(NAME, "r" * 400, 40),
         wording.cancelled(NAME, by="system", reason="its owner left the server"),
-        wording.channel_settings(["9" * 19] * 50),
-        wording.consent_settings("c" * 400),
+        wording_settings.channel_settings(["9" * 19] * 50),
+        wording_settings.consent_settings("c" * 400),
         *(wording_order.failure(name=NAME, fault=fault.value, reason="r" * 500, retry=True) for fault in Fault),
     ]
     assert [text for text in said if not text or len(text) > MESSAGE] == []
@@ -89,7 +100,7 @@ def test_short_answers_and_refusals_fit_a_message(language: str) -> None:
 
 def test_a_delivery_card_with_everything_loses_nothing(language: str) -> None:
     measured = measurement(flags=(Flag.MEMORISED, Flag.LEAKS))
-    card = wording_order.DeliveryCard(
+    card = wording_delivery.DeliveryCard(
         owner_id="9" * 19,
         name=LONG,
         trigger="zorvexzorvex",
@@ -106,7 +117,7 @@ def test_a_delivery_card_with_everything_loses_nothing(language: str) -> None:
         licence=licence_of("flux1-dev"),
         shared="https://huggingface.co/" + "n" * 60,
     )
-    text = wording_order.card(card)
+    text = wording_delivery.card(card)
     assert len(text) <= MESSAGE
     assert text.endswith(">" if language != "he" else ">\u2069"), "the last line is there"
 

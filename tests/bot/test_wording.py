@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot import wording, wording_order, wording_plan
+from bot import wording, wording_delivery, wording_order, wording_plan
 from bot.wording import escape
 from storage.domain.bases import BASES
 from storage.domain.choice import Because, Choice
@@ -169,7 +169,7 @@ def test_durations_are_words_rounded_up(seconds: float, words: str) -> None:
 @pytest.mark.parametrize("fault", list(Fault))
 def test_a_failure_says_whose_fault_it_was_and_what_to_do(fault: Fault) -> None:
     said = wording_order.failure(name="blue cat", fault=fault.value, reason="@here it broke", retry=True)
-    assert wording.fault_words(fault.value) in said
+    assert wording_order.fault_words(fault.value) in said
     assert "@here" not in said
 
 
@@ -187,7 +187,7 @@ def test_nobody_is_not_counted_as_a_vote_for_the_next_one() -> None:
 
 
 def test_what_is_pasted_is_code_and_what_is_read_is_not() -> None:
-    card = wording_order.DeliveryCard(
+    card = wording_delivery.DeliveryCard(
         owner_id=None,
         name="cat",
         trigger="zor",
@@ -199,7 +199,7 @@ def test_what_is_pasted_is_code_and_what_is_read_is_not() -> None:
         way="attach",
         file_bytes=1,
     )
-    assert "- Forge: put it there and write `<lora:cat:0.90> zor 'cat'`" in wording_order.card(card)
+    assert "- Forge: put it there and write `<lora:cat:0.90> zor 'cat'`" in wording_delivery.card(card)
 
 
 def test_the_choice_says_why() -> None:
