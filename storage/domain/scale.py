@@ -48,8 +48,8 @@ def first_scales(count: int = 4) -> tuple[float, ...]:
 def next_scales(points: Sequence[ScalePoint]) -> tuple[float, ...]:
     """Two more scales: in the middle of the gaps on both sides of the best so far, or half a gap beyond the end it is at.
 
-    Measured points are dear and the top is where they are needed: the same number spread evenly finds it less well
-    (EXPERIMENTS.md, "Scale"). Empty where the points do not differ, or are too few.
+    So a file that was trained far too long, or too little, is followed beyond the first scales; a top among them would be found
+    as well by the same number spread evenly (EXPERIMENTS.md, "Scale"). Empty where the points do not differ, or are too few.
     """
     if len(points) < 2 or not _differ(points):
         return ()

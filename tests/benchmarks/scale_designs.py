@@ -73,6 +73,8 @@ DESIGNS = (
     ),
     Design(name="4 + 2, best measured", first=scale.first_scales(4), more=2, choose=best, others=2),
     Design(name="4 + 2, 4 others", first=scale.first_scales(4), more=2, choose=local, others=4),
+    Design(name="6 even, 4 others", first=(0.3, 0.48, 0.66, 0.84, 1.02, 1.2), more=0, choose=local, others=4),
+    Design(name="5 even, local curve, 4 others", first=EVEN, more=0, choose=local, others=4),
     Design(name="5 even, one parabola, 4 others", first=EVEN, more=0, choose=parabola, others=4),
 )
 
