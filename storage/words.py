@@ -170,9 +170,12 @@ def scale_sentence(scale: ScaleChoice) -> str:
 
 
 def _doubt(scale: ScaleChoice) -> str:
-    if scale.half_width is None:
+    if scale.between is None:
         return ""
-    return _("With other prompts it could be {width} more or less.", width=decimal(scale.half_width, 2))
+    low, high = (decimal(end, 2) for end in scale.between)
+    if low == high:
+        return _("With other prompts it would have been the same.")
+    return _("With other prompts it would have been between {low} and {high}.", low=low, high=high)
 
 
 def _report(scale: ScaleChoice) -> str:

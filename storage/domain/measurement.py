@@ -130,7 +130,8 @@ class ScaleChoice:
     measured: bool = True
     """Whether one scale was better than another; if not, 1.0 is advice out of habit."""
     between: tuple[float, float] | None = None
-    """Where the recommendation lies in 95 of 100 redraws of the prompts; None where there were too few to redraw."""
+    """Where the recommendation lies in 95 of 100 redraws of the prompts, rather too narrow where there are few of those: a redraw
+    shows no prompt that was not there. None where there were too few to redraw."""
     reported: ScalePoint | None = None
     """The recommended scale measured on the plan's own prompts and seeds, which had no part in choosing it."""
 

@@ -122,7 +122,7 @@ def test_how_sure_the_scale_is_and_what_it_gives_elsewhere_is_said_where_it_was_
     assert view.scale is not None
     sure = replace(view.scale, between=(0.8, 1.0), reported=view.scale.points[2])
     part = section(order_page(replace(view, scale=sure)), "scale")
-    assert "could be 0.10 more or less" in part
+    assert "would have been between 0.80 and 1.00" in part
     assert "had no part in choosing it: likeness 50" in part
     assert part.count('class="doubt"') == 1
 

@@ -16,10 +16,12 @@ CHOICE = ScaleChoice(recommended=0.8, low=0.6, high=1.0, points=(POINT,))
 
 def test_a_scale_is_said_with_its_band_its_doubt_and_what_it_measures_on_pictures_that_did_not_choose_it() -> None:
     assert words.scale_sentence(CHOICE) == "Recommended scale 0.80; good from 0.60 to 1.00 (measured at 1 scales)."
-    told = words.scale_sentence(replace(CHOICE, between=(0.65, 0.95), reported=POINT))
-    assert "could be 0.15 more or less" in told
+    told = words.scale_sentence(replace(CHOICE, between=(0.35, 0.90), reported=POINT))
+    assert "With other prompts it would have been between 0.35 and 0.90." in told, "rarely as far up as down"
     assert told.endswith("had no part in choosing it: likeness 62\u00a0%, prompt 90\u00a0%, spill 7\u00a0%.")
-    assert "0.03 more or less" in words.scale_sentence(replace(CHOICE, between=(0.8, 0.8))), "it is rounded"
+    assert words.scale_sentence(replace(CHOICE, between=(0.8, 0.8))).endswith(
+        "With other prompts it would have been the same."
+    )
     assert words.scale_sentence(replace(CHOICE, measured=False)).endswith("none was better.")
 
 
