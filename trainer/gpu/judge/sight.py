@@ -168,22 +168,28 @@ def _of_variety(groups: Sequence[Group], drawn: Drawn, base: Drawn) -> Interval 
     return intervals.of_spreads(now, before, FLOOR)
 
 
-def likeness(drawn_KD: Tensor, base_KD: Tensor, toward: Toward) -> float:
+def likeness(drawn_KD: Tensor, base_KD: Tensor, way: Toward) -> float:
     """How far pictures have moved from the base's at equal seeds towards the training pictures: 0 is the base, 1 is there.
 
     The movement is projected onto the direction from the base's mean picture to the training pictures' (the paired direction
     of StyleGAN-NADA, Gal et al. 2021, arXiv 2108.00946, section 4.1), so places, which both sides of a pair share, cancel. Plain
     similarities are ruled by the place: they were full after a quarter of the steps while likeness still grew
     (EXPERIMENTS.md, "What likeness measures").
+
+    A drawn picture in which the eye sees nothing has not moved: a face that is gone is no nearer. Where the eye sees nothing in
+    the base's picture alone, the way's start stands in for it.
     """
-    moved_D = (drawn_KD - base_KD).mean(dim=0)
-    return min(max(float(moved_D @ toward.direction_D) / toward.length_squared, 0.0), 1.0)
+    from_KD = torch.where(_there(base_KD)[:, None], base_KD, way.from_D)
+    moved_D = torch.where(_there(drawn_KD)[:, None], drawn_KD - from_KD, 0.0).mean(dim=0)
+    return min(max(float(moved_D @ way.direction_D) / way.length_squared, 0.0), 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Toward:
     """From the base's mean picture to the mean training picture."""
 
+    from_D: Tensor
+    """The mean of the base's pictures in which the eye sees something."""
     direction_D: Tensor
     length_squared: float
     """What a training picture that had no part in the direction reaches along it, on average; at least the eye's floor."""
@@ -194,10 +200,10 @@ def toward(base_KD: Tensor, training_ND: Tensor, floor: float = FLOOR) -> Toward
 
     Its length is taken from pairs of different training pictures: a picture's likeness to itself is not reached by any other.
     """
-    among, from_D, to_D = _pairs(training_ND), base_KD.mean(dim=0), training_ND.mean(dim=0)
+    among, from_D, to_D = _pairs(training_ND), _sighted(base_KD).mean(dim=0), training_ND.mean(dim=0)
     own = float(among.mean()) if len(among) else float(to_D @ to_D)
     reached = own - 2.0 * float(from_D @ to_D) + float(from_D @ from_D)
-    return Toward(direction_D=to_D - from_D, length_squared=max(reached, floor))
+    return Toward(from_D=from_D, direction_D=to_D - from_D, length_squared=max(reached, floor))
 
 
 def adherence(drawn_KD: Tensor, base_KD: Tensor, plain_D: Tensor, others_OD: Tensor) -> float:
@@ -266,8 +272,13 @@ def spread(many_KD: Tensor) -> float:
 
 def _sighted(many_ND: Tensor) -> Tensor:
     """Without pictures in which the eye saw nothing; all of them where it saw nothing anywhere."""
-    there_N = many_ND.norm(dim=-1) > 0
+    there_N = _there(many_ND)
     return many_ND[there_N] if bool(there_N.any()) else many_ND
+
+
+def _there(many_ND: Tensor) -> Tensor:
+    """In which pictures the eye saw something (N,): where it saw nothing, the embedding is zeros."""
+    return many_ND.norm(dim=-1) > 0
 
 
 def _mean(values: Sequence[float] | Rows) -> float:
