@@ -71,7 +71,8 @@ def measured_best(candidates: Sequence[Candidate]) -> Candidate | None:
     """The earliest checkpoint whose paired difference to the best is within one standard error of that difference.
 
     Pairs are the same prompt and seeds at two checkpoints; one that was measured on fewer, or not in numbers, cannot be
-    compared and is passed over. Vetoed checkpoints (held-out loss rose) stand back unless all are.
+    compared and is passed over, and so is one whose likeness another eye said than the newest's: eyes have scales of their own,
+    and a training may go on where there are others. Vetoed checkpoints (held-out loss rose) stand back unless all are.
     """
     allowed = _allowed(candidates)
     if not allowed:
@@ -82,6 +83,8 @@ def measured_best(candidates: Sequence[Candidate]) -> Candidate | None:
 
 def _allowed(candidates: Sequence[Candidate]) -> list[Candidate]:
     measured = [c for c in candidates if _comparable(c) and not c.broken]
+    eye = max(((c.step, _eye(c)) for c in measured), default=(0, ""))[1]
+    measured = [c for c in measured if _eye(c) == eye]
     pairs = max((len(_utilities(c)) for c in measured), default=0)
     measured = [c for c in measured if len(_utilities(c)) == pairs]
     return [c for c in measured if Flag.VALIDATION_VETO not in _flags(c)] or measured
@@ -172,6 +175,10 @@ def _within_one_error(best: Candidate, other: Candidate) -> bool:
 
 def _comparable(candidate: Candidate) -> bool:
     return bool(_utilities(candidate)) and all(map(math.isfinite, _utilities(candidate)))
+
+
+def _eye(candidate: Candidate) -> str:
+    return candidate.measurement.likeness_by if candidate.measurement else ""
 
 
 def _flags(candidate: Candidate) -> tuple[Flag, ...]:

@@ -92,7 +92,7 @@ def _reasons(plan: Plan, measured: Measured, ahead: float | None) -> Iterator[Be
         yield Because.BY_HEART
     if len(measured) > FEWEST and _told(plan, measured, worse=True) and _told(plan, measured[:-1], worse=True):
         yield Because.WORSE
-    if ahead is not None and ahead < (LEAST_GAIN if len(measured) >= FEWEST_TO_TRUST else -CLEAR_LOSS):
+    if ahead is not None and ahead < (LEAST_GAIN if len(_alike(measured)) >= FEWEST_TO_TRUST else -CLEAR_LOSS):
         yield Because.SETTLED
 
 
@@ -104,7 +104,7 @@ def _told(plan: Plan, measured: Measured, *, better: bool | None = None, worse: 
     if measured[-1][1].likeness is None and plan.validation is not Validation.FULL:
         return False  # numbers from training pictures alone only ever fall
     now = measured[-1][1].utilities
-    rivals = [m.utilities for _, m in measured[:-1] if len(m.utilities) == len(now) and not _broken(m)]
+    rivals = [m.utilities for _, m in _alike(measured)[:-1] if len(m.utilities) == len(now) and not _broken(m)]
     if len(now) < 2 or not rivals or not all(map(math.isfinite, now)):
         return False
     differences = [a - b for a, b in zip(now, max(rivals, key=math.fsum), strict=True)]
@@ -118,10 +118,12 @@ def expected(plan: Plan, measured: Measured) -> float | None:
 
     Likeness and leakage are drawn on by the curve a (1 - exp(-step / t)) from the untrained base, where both are 0 by
     definition; adherence and variety are kept. Fitted values are compared with fitted values, so that the noise of one
-    checkpoint is not taken for a loss or a gain. None with too few checkpoints, or where one was not measured.
+    checkpoint is not taken for a loss or a gain. None with too few checkpoints of the newest's eye, or where one of them was not
+    measured.
     """
-    known = [(step, found) for step, m in measured if not _broken(m) and (found := features_of(m)) is not None]
-    if len(known) < max(FEWEST, len(measured)) or plan.steps <= known[-1][0]:
+    alike = _alike(measured)
+    known = [(step, found) for step, m in alike if not _broken(m) and (found := features_of(m)) is not None]
+    if len(known) < max(FEWEST, len(alike)) or plan.steps <= known[-1][0]:
         return None
     steps, last = [step for step, _ in known], known[-1][1]
     likeness = _curve_through(steps, [f.likeness for _, f in known])
@@ -169,6 +171,13 @@ def _curve_of(time: float, steps: Sequence[int], values: Sequence[float]) -> _Cu
     shape = [-math.expm1(-step / time) for step in steps]
     top = math.fsum(s * v for s, v in zip(shape, values, strict=True)) / math.fsum(s * s for s in shape)
     return _Curve(top=max(top, 0.0), time=time)
+
+
+def _alike(measured: Measured) -> Measured:
+    """Those whose likeness the newest's eye said too: eyes have scales of their own, and a training may go on where there are
+    others.
+    """
+    return [(step, m) for step, m in measured if m.likeness_by == measured[-1][1].likeness_by]
 
 
 def _broken(measurement: Measurement) -> bool:

@@ -151,6 +151,21 @@ def test_the_earliest_within_one_standard_error_of_the_best_is_measured_best() -
     assert measured_best(clear) is clear[1]
 
 
+def by(eye: str, one: Candidate) -> Candidate:
+    assert one.measurement is not None
+    return replace(one, measurement=replace(one.measurement, likeness_by=eye))
+
+
+def test_checkpoints_that_another_eye_measured_are_not_compared_with_the_newest_ones() -> None:
+    before = by("clip", candidate(50, 0, 0.90, 0.91, 0.92))
+    after = [by("dinov2", candidate(75, 0, 0.40, 0.41, 0.42)), by("dinov2", candidate(100, 0, 0.20, 0.21, 0.22))]
+    assert measured_best([before, *after]) is after[0]
+    assert shares([before, *after]).keys() == {75, 100}
+    assert measured_best([replace(before, step=200), *after]) == replace(before, step=200), "the newest says which"
+    old = by("", candidate(200, 0, 0.1))
+    assert measured_best([by("", candidate(50, 0, 0.9)), old]) is not old, "rows of before there were several compare"
+
+
 @given(
     st.lists(
         st.tuples(

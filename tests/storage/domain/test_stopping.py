@@ -139,3 +139,12 @@ def test_made_up_trainings_that_are_far_too_long_give_back_a_third_and_lose_next
     assert sum(saved(t.plan, end) for t, end in zip(made, ends, strict=True)) > len(made) / 3
     lost = [1.0 - chosen(t, end) / chosen(t, 5) for t, end in zip(made, ends, strict=True)]
     assert sum(lost) < 0.01 * len(made)
+
+
+def test_what_another_eye_measured_ends_no_training() -> None:
+    """Eyes have scales of their own: a training that goes on where there are others seems to fall, or to have settled."""
+    fallen = [measured(utilities=us) for us in ((0.9, 0.91, 0.92), (0.5, 0.52, 0.5), (0.5, 0.51, 0.5))]
+    settled = rising(0.80, 0.88, 0.90)
+    assert (because(*fallen), because(*settled)) == (Because.WORSE, Because.SETTLED)
+    for one in (fallen, settled):
+        assert because(*[replace(m, likeness_by="dinov2" if n else "clip") for n, m in enumerate(one)]) is None
