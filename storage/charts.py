@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from storage.axes import HEIGHT, LEFT, TOP, WIDTH, Frame, axes, number
@@ -57,6 +57,7 @@ class Line:
 
 def chart(line: Line) -> str:
     """The curve with its axes, its values as text and, where given, the chosen x and a band. Empty without points."""
+    line = _finite(line)
     if not line.points:
         return ""
     frame = _frame(line)
@@ -73,6 +74,25 @@ def chart(line: Line) -> str:
         "</svg>",
     ]
     return "".join(parts)
+
+
+def _finite(line: Line) -> Line:
+    """Without what has no place on an axis: a training whose numbers went wrong still has a page."""
+    marked, level = ((None if v is None or not math.isfinite(v) else v) for v in (line.marked, line.level))
+    band, span, doubt = ((None if v is None or not _known(*v) else v) for v in (line.band, line.span, line.doubt))
+    return replace(
+        line,
+        points=[p for p in line.points if _known(*p)],
+        whiskers=[w for w in line.whiskers if _known(*w)],
+        second=[p for p in line.second if _known(*p)],
+        fitted=[p for p in line.fitted if _known(*p)],
+        events=[e for e in line.events if _known(e[0])],
+        marked=marked, level=level, band=band, span=span, doubt=doubt,
+    )  # fmt: skip
+
+
+def _known(*values: float) -> bool:
+    return all(math.isfinite(v) for v in values)
 
 
 def _frame(line: Line) -> Frame:
@@ -171,7 +191,6 @@ def _whiskers(frame: Frame, line: Line) -> str:
     paths = [
         f"M{frame.x(x)} {frame.y(low)}V{frame.y(high)}m-4 0h8M{frame.x(x) - 4:.1f} {frame.y(low)}h8"
         for x, low, high in line.whiskers
-        if math.isfinite(low) and math.isfinite(high)
     ]
     return f'<path class="whisker" d="{"".join(paths)}"/>' if paths else ""
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from hashlib import sha256
 from threading import Lock
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from PIL import Image
 from sqlmodel import Session, col, select
@@ -181,14 +182,23 @@ def choice_of(order: Order) -> Choice | None:
 
 async def _small(artifacts: Reads, key: str) -> bytes | None:
     try:
-        raw = await artifacts.read(key, MAX_PICTURE_BYTES)
-        return await asyncio.to_thread(_SHRUNK.of, raw)
+        async with _turn():
+            raw = await artifacts.read(key, MAX_PICTURE_BYTES)
+            return await asyncio.to_thread(_SHRUNK.of, raw)
     except (OSError, ValueError, LookupError, Image.DecompressionBombError):
         return None
 
 
+def _turn() -> asyncio.Semaphore:
+    """One picture at a time, over all pages: six grids of 4.4 Mpx that were opened at once took 340 MB."""
+    return _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(1))
+
+
 class Shrunk:
-    """Pictures for the page by what they were made from: a picture that was drawn again is another one."""
+    """Pictures for the page by what they were made from: a picture that was drawn again is another one.
+
+    One is decoded at a time, so who asks for the same meanwhile finds it made.
+    """
 
     def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
         self._most, self._kept, self._lock = most_bytes, dict[bytes, bytes](), Lock()
@@ -197,9 +207,7 @@ class Shrunk:
         """The picture made smaller, from memory where that was done lately. Raises what Pillow raises."""
         name = sha256(raw).digest()
         with self._lock:
-            small = self._kept.pop(name, None)
-        small = small or shrunk(raw)
-        with self._lock:
+            small = self._kept.pop(name, None) or shrunk(raw)
             self._kept[name] = small  # the latest is the last to go
             while sum(map(len, self._kept.values())) > self._most:
                 self._kept.pop(next(iter(self._kept)))
@@ -207,6 +215,7 @@ class Shrunk:
 
 
 _SHRUNK = Shrunk()
+_TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 def shrunk(raw: bytes) -> bytes:

@@ -6,14 +6,14 @@ import re
 from html import escape
 
 from storage.page.curves import measured
-from storage.page.frame import Direction, document
+from storage.page.frame import document
 from storage.page.grids import flipping, grids
 from storage.page.head import head
 from storage.page.log import log_section
 from storage.page.scale import scale_section
 from storage.page.training import times_section, training_section, use_section
 from storage.page.votes import votes
-from storage.speech import speaking
+from storage.speech import ENGLISH, speaking
 from storage.view import OrderView
 
 SECTIONS = (
@@ -24,17 +24,15 @@ HEADING = re.compile(r'<h2 id="([a-z]+)">([^<]+)</h2>')
 """Of a section that is there, as we write it: names of people are in no such heading."""
 
 
-def order_page(view: OrderView, *, language: str = "en", direction: Direction = "ltr") -> str:
+def order_page(view: OrderView) -> str:
     """The whole page. Every text of a person is escaped; the page asks nothing of any server and runs no script."""
-    with speaking(language):
+    with speaking(ENGLISH):
         sections = "".join(section(view) for section in SECTIONS)
         body = f"{head(view)}{_contents(sections)}{sections}{_foot(view)}"
     return document(
         f"{view.name} – a LoRA by lorasmith",
         body,
         style=flipping(len(view.checkpoints)),
-        language=language,
-        direction=direction,
     )
 
 

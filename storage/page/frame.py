@@ -7,19 +7,17 @@ import io
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
 
-Direction = Literal["ltr", "rtl"]
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """What a browser may load for a page: nothing but what is in it."""
 
 
-def document(title: str, body: str, *, style: str = "", language: str = "en", direction: Direction = "ltr") -> str:
+def document(title: str, body: str, *, style: str = "") -> str:
     """The whole page around `body`, which is markup; `title` is a person's text. `style` follows that of every page."""
     return (
-        f'<!doctype html><html lang="{escape(language)}" dir="{direction}"><head><meta charset="utf-8">'
+        '<!doctype html><html lang="en" dir="ltr"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="robots" content="noindex"><meta name="color-scheme" content="light dark">'

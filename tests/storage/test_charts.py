@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import pairwise
 
@@ -77,3 +78,17 @@ def test_the_name_of_a_curve_keeps_off_its_last_whisker() -> None:
     top = float(re.search(r'class="whisker" d="M[\d.]+ [\d.]+V([\d.]+)', drawn)[1])  # type: ignore[index]
     name = float(re.search(r'class="name" x="[\d.]+" y="([\d.]+)"', drawn)[1])  # type: ignore[index]
     assert name < top
+
+
+def test_numbers_that_went_wrong_are_left_out_and_the_rest_is_drawn() -> None:
+    nan, inf = math.nan, math.inf
+    line = Line(
+        title="Error", points=[(40, 0.9), (80, nan), (120, inf), (160, 0.8)], whiskers=[(40, nan, 1.0), (160, 0.7, inf)],
+        second=[(40, 0.7), (80, -inf)], fitted=[(40, 0.9), (80, nan)], marked=nan, level=inf, band=(nan, 80),
+        doubt=(40, inf), events=[(nan, "never")], span=(nan, 200),
+    )  # fmt: skip
+    drawn = chart(line)
+    assert drawn.count("<circle") == 2
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+    assert chart(Line(title="t", points=[(0, nan)], level=1.0)) == ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -16,7 +19,8 @@ from storage.domain.plan import Plan
 from storage.page import order_page
 from storage.plan_file import written
 from storage.plan_reading import read
-from storage.view import OrderView, Shrunk
+from storage.speech import speaking
+from storage.view import OrderView, Shrunk, _small
 from tests.storage.delivered import CHOSEN, PLAN, delivered, picture
 
 
@@ -118,11 +122,12 @@ def test_the_chosen_grid_is_shown_first_and_all_where_none_is_chosen_yet(view: O
     assert re.findall(r'id="pick-(\d)"[^>]*checked', voting) == [str(len(PLAN.checkpoint_steps) + 1)]
 
 
-def test_language_and_direction_are_said_and_names_find_their_own(view: OrderView) -> None:
-    page = order_page(replace(view, name="חתול כחול"), language="he", direction="rtl")
-    assert '<html lang="he" dir="rtl">' in page
+def test_the_page_is_english_whoever_opens_it_and_names_find_their_own_direction(view: OrderView) -> None:
+    with speaking("he"):
+        page = order_page(replace(view, name="חתול כחול"))
+    assert '<html lang="en" dir="ltr">' in page
     assert "<h1><bdi>חתול כחול</bdi></h1>" in page
-    assert 'lang="en" dir="ltr"' in order_page(view)
+    assert page == order_page(replace(view, name="חתול כחול"))
 
 
 def test_pictures_for_the_page_are_small_and_made_once() -> None:
@@ -140,6 +145,39 @@ def test_pictures_for_the_page_are_small_and_made_once() -> None:
     large = io.BytesIO()
     Image.new("RGB", (2400, 1200), "teal").save(large, "PNG")
     assert Image.open(io.BytesIO(shrunk.of(large.getvalue()))).size == (1600, 800)
+
+
+def test_a_picture_that_several_ask_for_at_once_is_decoded_once() -> None:
+    shrunk, grid, together = Shrunk(), noisy(0), Barrier(4)
+
+    def ask() -> bytes:
+        together.wait(5)
+        return shrunk.of(grid)
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [asked.result() for asked in [pool.submit(ask) for _ in range(4)]]
+    assert all(small is made[0] for small in made)
+
+
+async def test_pictures_of_all_pages_are_opened_one_after_the_other() -> None:
+    artifacts = Counted()
+    keys = [str(n) for n in range(6)]
+    found = await asyncio.gather(*(_small(artifacts, key) for key in keys))
+    assert found == [picture(1)] * 6
+    assert artifacts.most == 1
+
+
+class Counted:
+    """A store that counts how many read at once."""
+
+    now = most = 0
+
+    async def read(self, _key: str, _max_bytes: int) -> bytes:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.now -= 1
+        return picture(1)
 
 
 def noisy(seed: int) -> bytes:
