@@ -194,7 +194,9 @@ def _counted(kept: int, refused: int) -> str:
 def _recipe(card: PlanCard) -> str:
     if card.plan is None:
         return ""
-    return recipe_text(card.plan, kind=card.subject_type, kept=card.kept, full_run=card.full_run)
+    return recipe_text(
+        card.plan, kind=card.subject_type, kept=card.kept, full_run=card.full_run, draft=card.state == "draft"
+    )
 
 
 def _when(card: PlanCard) -> list[str]:

@@ -10,7 +10,7 @@ from storage.speech import Sentence, _, later, ngettext
 from storage.words import taught_sentences
 
 
-def recipe_text(plan: Plan, *, kind: SubjectType, kept: int, full_run: bool) -> str:
+def recipe_text(plan: Plan, *, kind: SubjectType, kept: int, full_run: bool, draft: bool) -> str:
     """What will be learned from so many kept pictures."""
     lines = [
         _(
@@ -26,7 +26,7 @@ def recipe_text(plan: Plan, *, kind: SubjectType, kept: int, full_run: bool) -> 
             "Rank {rank}, rate {rate} (`{recipe}`).", rank=plan.rank, rate=f"{plan.learning_rate:g}", recipe=plan.recipe
         ),
         *taught_sentences(plan),
-        *on_plan_card(early_stop=plan.early_stop, full_run=full_run),
+        *on_plan_card(early_stop=plan.early_stop, full_run=full_run, draft=draft),
     ]
     return "\n".join(lines)
 

@@ -124,6 +124,14 @@ def test_the_plan_card_says_all_that_a_member_needs_before_start() -> None:
     assert "will be attached" in said
 
 
+def test_the_plan_card_names_the_full_run_only_while_it_has_that_button() -> None:
+    draft = replace(CARD, plan=replace(PLAN, early_stop=True))
+    assert "press **Full run**" in wording_plan.text(draft)
+    started = wording_plan.text(replace(draft, state="started"))
+    assert "Training may end early" in started
+    assert "Full run" not in started
+
+
 @pytest.mark.parametrize(("way", "word"), [("attach", "attached"), ("download", "Download"), ("compact", "compact")])
 def test_the_plan_card_says_how_the_file_comes(way: str, word: str) -> None:
     assert word in wording_plan.text(replace(CARD, way=way, file_bytes=90 * 1024 * 1024))
