@@ -6,7 +6,7 @@ Every function works inside the caller's transaction.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlmodel import Session, col, func, select
@@ -14,10 +14,9 @@ from sqlmodel import Session, col, func, select
 from storage import orders
 from storage.domain import stopping
 from storage.domain.measurement import Measurement
-from storage.domain.pace import turn_s
+from storage.domain.pace import training_s
 from storage.domain.plan import Plan
-from storage.domain.stopping import Because
-from storage.tables import Attempt, DepartureRow, Piece
+from storage.tables import Attempt, Checkpoint, DepartureRow, Piece
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +28,14 @@ class Stop:
     step: int
     steps: int
     """Of the plan."""
-    because: Because
+    because: str
+    """A `stopping.Because`, or what another version wrote there."""
     saved_s: float
     """GPU seconds that the rest would have taken: what was measured until then, times how much longer the rest of the plan is."""
 
     def to_plain(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return {**asdict(self), "because": self.because.value}
+        return asdict(self)
 
 
 def is_over(session: Session, order_id: str, step: int) -> bool:
@@ -61,22 +61,20 @@ def is_over(session: Session, order_id: str, step: int) -> bool:
 
 
 def stop_of(session: Session, order_id: str, plan: Plan) -> Stop | None:
-    """Where this order's training ended early; None where it did not."""
+    """Where this order's training ended early; None where it did not, or has not come so far yet, as one that is made again."""
     row = session.exec(
         select(DepartureRow).where(DepartureRow.order_id == order_id, DepartureRow.kind == "stopped_early")
     ).first()
-    if row is None:
+    if row is None or session.get(Checkpoint, (order_id, row.step)) is None:
         return None
-    done = _expected_s(plan, row.step)
-    rest = (_expected_s(plan, plan.steps) - done) / done if done > 0 else 0.0
-    because = Because(row.reason)
-    return Stop(step=row.step, steps=plan.steps, because=because, saved_s=round(_spent_s(session, order_id) * rest, 1))
+    saved = _spent_s(session, order_id) * _rest(plan, row.step)
+    return Stop(step=row.step, steps=plan.steps, because=row.reason, saved_s=round(saved, 1))
 
 
-def _expected_s(plan: Plan, upto: int) -> float:
-    """Of a training that ends at this step, checkpoints on the way included."""
-    marks = tuple(step for step in plan.checkpoint_steps if step <= upto)
-    return turn_s(replace(plan, steps=upto, checkpoint_steps=marks), "train") * len(marks)
+def _rest(plan: Plan, step: int) -> float:
+    """How much longer the rest of the plan would be expected to take, next to what lies before this checkpoint."""
+    done = training_s(plan, step)
+    return (training_s(plan) - done) / done if done > 0 else 0.0
 
 
 def _measured(session: Session, order_id: str) -> list[tuple[int, Measurement]]:

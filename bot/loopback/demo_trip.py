@@ -134,7 +134,7 @@ class Trip:
             if candidate.step not in shown:
                 await self._show_grid(candidate, first=False)
         if stop := await self.house.database.transact(_stopped, self.order_id):
-            self.screen.say("bot", ended_early(stop.step, stop.because.value))
+            self.screen.say("bot", ended_early(stop.step, stop.because))
             self.screen.say("bot", given_back(stop.steps, words.duration(stop.saved_s)))
 
     async def _answer_about_pictures(self) -> None:

@@ -25,9 +25,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from storage.domain.pace import drawing_s, drawn_in_sweep, learning_s
+from storage.domain.pace import drawing_s, drawn_in_strip, drawn_in_sweep, learning_s
 from storage.domain.plan import Plan, PreviewPrompt
-from storage.domain.scale_panel import strip_prompts
 
 T = TypeVar("T")
 
@@ -92,7 +91,7 @@ def drawn(plan: Plan) -> Drawn:
         base=panel,
         grids=panel * len(plan.checkpoint_steps),
         sweep=drawn_in_sweep(plan),
-        strip=3 * len(strip_prompts(plan)),
+        strip=drawn_in_strip(plan),
     )
 
 

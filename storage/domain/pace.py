@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storage.domain.plan import Plan
-from storage.domain.scale_panel import scale_prompts
+from storage.domain.scale_panel import scale_prompts, strip_prompts
 
 CARD_TFLOPS = 13.0
 """What a 24 GB card of 2021 really does with these models: a training step of SDXL at 1024 px is 14.2 TFLOP and takes 1.1 to 1.2 s
@@ -61,23 +61,33 @@ PACES: dict[str, Pace] = {
 
 def turn_s(plan: Plan, kind: str) -> float:
     """Seconds of a turn of this plan: of the whole sweep, or of a training from one checkpoint to the next, on average."""
-    return _sweep_s(plan) if kind == "sweep" else _segment_s(plan)
+    return _sweep_s(plan) if kind == "sweep" else training_s(plan) / max(1, len(plan.checkpoint_steps))
 
 
-def _segment_s(plan: Plan) -> float:
-    marks = max(1, len(plan.checkpoint_steps))
-    previews = sum(len(prompt.seeds) for prompt in plan.prompts)
-    return learning_s(plan, plan.steps) / marks + drawing_s(plan, previews) + _pace(plan).checkpoint_s
+def training_s(plan: Plan, upto: int | None = None) -> float:
+    """Seconds of the whole training, or of it up to the checkpoint `upto`: what is learned, drawn and measured on the way.
+
+    The base draws the panel once, before the first checkpoint.
+    """
+    marks = sum(upto is None or step <= upto for step in plan.checkpoint_steps)
+    panel = sum(len(prompt.seeds) for prompt in plan.prompts)
+    learning = learning_s(plan, plan.steps if upto is None else upto)
+    return learning + drawing_s(plan, panel * (marks + 1)) + marks * _pace(plan).checkpoint_s
 
 
 def _sweep_s(plan: Plan) -> float:
-    return drawing_s(plan, drawn_in_sweep(plan)) + _pace(plan).checkpoint_s
+    return drawing_s(plan, drawn_in_sweep(plan) + drawn_in_strip(plan)) + _pace(plan).checkpoint_s
 
 
 def drawn_in_sweep(plan: Plan) -> int:
     """Pictures of a sweep: at every scale, and once without the LoRA (`trainer/gpu/scale.py`)."""
     prompts = scale_prompts(plan)
     return sum(len(prompt.seeds) for prompt in prompts) + plan.scales * len(prompts)
+
+
+def drawn_in_strip(plan: Plan) -> int:
+    """Pictures of the strip, in the same turn: at three strengths; without the LoRA they are the grids'."""
+    return 3 * len(strip_prompts(plan))
 
 
 def learning_s(plan: Plan, steps: int) -> float:

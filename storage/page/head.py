@@ -38,7 +38,7 @@ def _ended(view: OrderView) -> str:
     stop = view.stopped
     if stop is None:
         return ""
-    said = f"{ended_early(stop.step, stop.because.value)} {given_back(stop.steps, words.duration(stop.saved_s))}"
+    said = f"{ended_early(stop.step, stop.because)} {given_back(stop.steps, words.duration(stop.saved_s))}"
     return f"<p>{escape(said)}</p>"
 
 

@@ -129,7 +129,7 @@ def test_how_sure_the_scale_is_and_what_it_gives_elsewhere_is_said_where_it_was_
 
 def test_an_early_end_is_said_in_the_head_and_stands_on_the_curves_that_go_on_to_the_plans_end(view: OrderView) -> None:
     stopped = Stop(step=CHOSEN, steps=400, because=stopping.Because.SETTLED, saved_s=90.0)
-    early = Departure(step=CHOSEN, kind="stopped_early", reason=stopped.because.value)
+    early = Departure(step=CHOSEN, kind="stopped_early", reason=stopped.because)
     page = order_page(replace(view, stopped=stopped, departures=(early,), plan=replace(PLAN, steps=400)))
     head = page.partition("<h2")[0]
     assert f"Training ended early, after step {CHOSEN}: by what was measured it has settled" in head

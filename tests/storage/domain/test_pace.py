@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from storage.domain.budget import drawn
 from storage.domain.orders import SubjectType
-from storage.domain.pace import PACES, drawing_s, turn_s
+from storage.domain.pace import PACES, drawing_s, learning_s, training_s, turn_s
 from storage.domain.plan import Plan, shortened
 from storage.domain.recipes import PictureOf, plan_for
 
@@ -23,14 +24,20 @@ def plan(base: str = "pocket", pictures: int = 8) -> Plan:
     )
 
 
-def training_s(plan: Plan) -> float:
-    return turn_s(plan, "train") * len(plan.checkpoint_steps)
-
-
 def test_the_pocket_is_near_what_was_measured_on_two_hyperthreads() -> None:
     measured = shortened(plan(), 200)
     assert training_s(measured) == pytest.approx(125, rel=0.1)
     assert training_s(measured) + turn_s(measured, "sweep") == pytest.approx(155, rel=0.1)
+
+
+def test_the_bases_panel_and_the_strip_are_in_the_guess() -> None:
+    known = plan()
+    panel, marks = drawn(known).base, known.checkpoint_steps
+    whole = turn_s(known, "train") * len(marks) + turn_s(known, "sweep")
+    other = (len(marks) + 1) * PACES["pocket"].checkpoint_s
+    assert whole == pytest.approx(learning_s(known, known.steps) + drawing_s(known, drawn(known).whole) + other)
+    last = training_s(known) - training_s(known, marks[-2])
+    assert last == pytest.approx(learning_s(known, marks[-1] - marks[-2]) + drawing_s(known, panel) + 1.0)
 
 
 def test_a_step_of_sdxl_takes_what_others_measured_on_an_rtx_3090() -> None:
