@@ -1,4 +1,4 @@
-"""`lorasmith backup` and `lorasmith restore`: the whole installation as one file, made while it works.
+"""`lorasmith backup`: the whole installation as one file, made while it works. `storage/restore.py` makes an installation of it.
 
 Rows name files that were there before them, so the database is copied first (SQLite's online backup: one consistent instant) and
 the artifacts of its orders after it. What was deleted in between is not in the file any more; what came in between is in it and
@@ -15,27 +15,21 @@ import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import sqlalchemy as sa
 
-from storage import disk
-from storage.artifacts import checked, is_temporary
-from storage.database import Database, migrate, require_not_newer
-from storage.domain.errors import LorasmithError, SetupError
+from storage.artifacts import is_temporary
+from storage.domain.errors import SetupError
 from storage.settings import StorageSettings
 from storage.system import sync_file, sync_folder
 
 DATABASE, ARTIFACTS, LIST = "lorasmith.db", "artifacts/", "contents.json"
-MAX_LIST_BYTES = 256 << 20
-CHUNK = 1 << 20
-
-
-class NotABackup(LorasmithError):
-    """This file is no whole backup of lorasmith."""
+SIDES = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside its file: https://www.sqlite.org/tempfiles.html."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +60,11 @@ def back_up(settings: StorageSettings, target: Path) -> Made:
     source = database_file(settings)
     if not source.is_file():
         raise SetupError(f"There is no database at {source}: nothing to back up.")
+    _require_elsewhere(target, settings, source)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part-{os.getpid()}")
     try:
-        with _for_us_alone(part) as file, tarfile.open(fileobj=file, mode="w|") as archive:
+        with for_us_alone(part) as file, tarfile.open(fileobj=file, mode="w|") as archive:
             made = _write(archive, settings, source)
         sync_file(part)
         part.replace(target)
@@ -79,7 +74,19 @@ def back_up(settings: StorageSettings, target: Path) -> Made:
     return made
 
 
-def _for_us_alone(path: Path) -> IO[bytes]:
+def _require_elsewhere(target: Path, settings: StorageSettings, database: Path) -> None:
+    """A backup never takes the place of what it is of."""
+    place, folder = target.resolve(), settings.artifacts_folder
+    own = [database, *(database.with_name(f"{database.name}{side}") for side in SIDES)]
+    if any(place == path.resolve() or (place.exists() and path.exists() and place.samefile(path)) for path in own):
+        raise SetupError(f"{target} is this installation's own database: name another file for the backup.")
+    if folder is not None and place.is_relative_to(folder):
+        raise SetupError(f"{target} is inside of the artifacts, which are backed up: name a file elsewhere.")
+    if place.is_dir():
+        raise SetupError(f"{target} is a folder: name a file in it.")
+
+
+def for_us_alone(path: Path) -> IO[bytes]:
     """A new file. Members' pictures, and the key of the download links, are in it."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
@@ -148,100 +155,3 @@ class _Hashed:
         chunk = self._file.read(count)
         self.hash.update(chunk)
         return chunk
-
-
-def restore(settings: StorageSettings, source: Path) -> Made:
-    """Make this installation what the file holds. Only where there is none yet: nothing is overwritten.
-
-    Everything is read and held against the list before anything is moved to its place. An older database is brought to this
-    version. Raises `NotABackup`, `NewerDatabase` or `SetupError`.
-    """
-    database, artifacts = database_file(settings), settings.artifacts_folder
-    for place in (database, artifacts):
-        if place is not None and place.exists() and (place.is_file() or any(place.iterdir())):
-            raise SetupError(f"{place} is there already. Stop bot and workers, move it away, and restore again.")
-    if not source.is_file():
-        raise SetupError(f"There is no file {source}.")
-    database.parent.mkdir(parents=True, exist_ok=True)
-    disk.require({database.parent: source.stat().st_size})
-    with tempfile.TemporaryDirectory(dir=database.parent, prefix=".restore-") as name:
-        folder = Path(name)
-        made = _read(source, folder)
-        _usable(settings, folder)
-        _move(folder, database, artifacts)
-    migrate(settings)
-    return made
-
-
-def _read(source: Path, folder: Path) -> Made:
-    found: dict[str, list[object]] = {}
-    listed: object = None
-    with _tar(source) as archive:
-        for member in archive:
-            if not member.isreg() or listed is not None:
-                raise NotABackup(f"{source.name} holds {member.name[:80]!r}, which no backup does")
-            file = archive.extractfile(member)
-            if file is None or member.name in found:
-                raise NotABackup
-            if member.name == LIST:
-                listed = json.loads(file.read(MAX_LIST_BYTES))
-            else:
-                found[member.name] = [member.size, _unpack(file, folder, member.name)]
-    if listed != found or DATABASE not in found:
-        raise NotABackup(f"{source.name} is damaged or was cut off: what it holds is not what its list says")
-    return Made(files=len(found), bytes=sum(int(str(size)) for size, _ in found.values()))
-
-
-@contextmanager
-def _tar(source: Path) -> Iterator[tarfile.TarFile]:
-    try:
-        with tarfile.open(source, mode="r|") as archive:
-            yield archive
-    except (tarfile.TarError, ValueError, EOFError) as error:
-        raise NotABackup(f"{source.name} is no whole backup of lorasmith: {error}") from error
-
-
-def _unpack(file: IO[bytes], folder: Path, name: str) -> str:
-    """Raises `ValueError` for a name that leads elsewhere."""
-    key = name.removeprefix(ARTIFACTS)
-    path = folder / (DATABASE if name == DATABASE else f"{ARTIFACTS}{checked(key)}")
-    if name not in (DATABASE, f"{ARTIFACTS}{key}"):
-        raise ValueError(f"it holds {name[:80]!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hashed = hashlib.sha256()
-    with _for_us_alone(path) as out:
-        while chunk := file.read(CHUNK):
-            hashed.update(chunk)
-            out.write(chunk)
-        out.flush()
-        os.fsync(out.fileno())
-    return hashed.hexdigest()
-
-
-def _usable(settings: StorageSettings, folder: Path) -> None:
-    copy = folder / DATABASE
-    try:
-        with closing(sqlite3.connect(copy)) as database:
-            (said,) = database.execute("PRAGMA quick_check").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise NotABackup(f"its database is damaged: {error}") from error
-    if said != "ok":
-        raise NotABackup(f"its database is damaged: {said}")
-    there = Database(settings.model_copy(update={"database_url": f"sqlite:///{copy}"}))
-    try:
-        require_not_newer(there)
-    finally:
-        there.close()
-
-
-def _move(folder: Path, database: Path, artifacts: Path | None) -> None:
-    """The database last: rows name files that are there."""
-    unpacked = folder / ARTIFACTS
-    if artifacts is not None and unpacked.is_dir():
-        artifacts.parent.mkdir(parents=True, exist_ok=True)
-        if artifacts.is_dir():
-            artifacts.rmdir()
-        unpacked.rename(artifacts)
-        sync_folder(artifacts.parent)
-    (folder / DATABASE).rename(database)
-    sync_folder(database.parent)

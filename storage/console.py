@@ -12,12 +12,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from storage import turns
-from storage.backup import back_up, restore
+from storage.backup import back_up
 from storage.database import Database, migrate, require_current
 from storage.disk import gigabytes
 from storage.domain.errors import LorasmithError
 from storage.engine import Engine
 from storage.options import Options
+from storage.restore import restore
 from storage.settings import StorageSettings, wrong_settings
 
 SAYS = {

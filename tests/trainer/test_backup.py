@@ -8,7 +8,8 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from storage import turns
-from storage.backup import back_up, restore
+from storage.backup import back_up
+from storage.restore import restore
 from storage.settings import StorageSettings
 from storage.tables import Piece
 from tests.trainer.conftest import MakeBench
