@@ -63,7 +63,7 @@ class Measurement:
     coherence: float | None = None
     """How alike the training pictures are to each other for that first eye, as a mean cosine: what `likeness` is normalised by."""
     validation_error: float | None = None
-    """Standard error of `validation_ratio`, clustered by picture; of a single picture over its strata."""
+    """Standard error of `validation_ratio`: the larger of what its draws say, each alone, and what its pictures say, as clusters."""
     training_error: float | None = None
     """That of `training_ratio`."""
     gaps: tuple[float, ...] = ()
@@ -76,7 +76,8 @@ class Measurement:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """By name of a number above: where it lies in 95 % of resamples of the prompts; not where fewer than two prompts say it."""
     costs: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by part: drawing, encoders, validation, statistics, and with an order's first checkpoint base (measuring it)."""
+    """Seconds by part: drawing, encoders, validation, statistics, and base (measuring it) with the first checkpoint of each
+    process that trained."""
 
     @property
     def measuring_s(self) -> float:

@@ -79,8 +79,8 @@ def evaluated(folder: Path, asked: Comparison, fit: Fit, loaded: Loaded, channel
         panels[entrant.key], seconds[entrant.key] = easel.panel(entrant)
     channel.progress("measuring", easel.done, easel.total)
     if loaded.seeing:
-        with loaded.seeing.visiting(loaded.seeing.eye):
-            scores = _scores(folder, asked, loaded.seeing.eye, panels)
+        eye = loaded.seeing.eye
+        scores = loaded.seeing.through(eye, lambda: _scores(folder, asked, eye, panels))
     _write_grid(folder, asked, panels)
     return Evaluated(
         scores=[

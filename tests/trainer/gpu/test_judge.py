@@ -20,6 +20,7 @@ from tests.builders import drawn_pictures, tiny_plan
 from trainer.events import Checkpointed, Finished
 from trainer.gpu import judge, preview
 from trainer.gpu.judge import _utilities, losses, sharpness
+from trainer.gpu.judge.costs import Costs
 from trainer.gpu.judge.flags import flags
 from trainer.gpu.judge.sight import (
     Drawn,
@@ -159,10 +160,10 @@ def test_the_same_weights_are_measured_alike_and_the_base_against_itself_is_one(
     folder = job()
     told = one(desk.train(folder, 2), Checkpointed)
     bench = desk.child._bench
-    stick = bench.stick
+    stick = replace(bench.stick, untold=Costs({"base": 5.0}))
     drawn = {(p.row, p.seed): preview.opened(folder / p.file) for p in told.previews if not p.base}
     bench.base.wear(folder / told.lora)
-    twice = judge.measure(bench.base, stick, bench.words, drawn, step=2, earlier={})
+    twice = judge.measure(bench.base, stick, bench.words, drawn, step=2, earlier={1: ()})
     assert not any(module.training for module in bench.base.denoiser.modules()), (
         "nothing is left out while it is judged"
     )
@@ -175,6 +176,8 @@ def test_the_same_weights_are_measured_alike_and_the_base_against_itself_is_one(
     assert sum(first.gaps) / STRATA == pytest.approx(first.validation_ratio - first.training_ratio, abs=1e-4)
     assert first.saturation is not None
     assert first.costs["drawing"] > 0
+    assert twice.measurement.costs["base"] == 5.0, "what the base cost a process that goes on is told too"
+    assert bench.stick.untold.all == stick.untold.all == {}, "and never twice"
     assert first.measuring_s == pytest.approx(sum(first.costs.values()) - first.costs["drawing"])
     again = losses.draws(bench.base, stick.held_out, bench.task.plan, bench.words, most=3)
     assert losses.ratio(again, stick.base_held_out_N82) == pytest.approx(1.0, abs=1e-5)

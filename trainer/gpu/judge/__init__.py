@@ -44,10 +44,8 @@ class Yardstick:
     """Pictures a forward pass."""
     edges: tuple[int, ...]
     """Where the strata of the training density begin, for pictures of the first training picture's shape."""
-    drawing_s: float
-    """What drawing the base's panel took."""
-    seconds: float
-    """What measuring the base took."""
+    untold: Costs
+    """What drawing the base's panel and measuring the base took, until a checkpoint's measurement has told it."""
 
     @property
     def base_by_stratum(self) -> tuple[float, ...]:
@@ -93,8 +91,7 @@ def yardstick(
         base_drawn=drawn,
         most=most,
         edges=strata.edges(plan, training[0].picture.shape, base.schedule.steps),
-        drawing_s=drawing_s,
-        seconds=time.monotonic() - began,
+        untold=Costs({"drawing": drawing_s, "base": time.monotonic() - began}),
     )
 
 
@@ -135,11 +132,11 @@ def measure(
 ) -> Verdict:
     """Measures what the base wears after `step` steps; `earlier` holds the held-out losses of earlier checkpoints, by step.
 
-    `drawing_s` is what drawing took. What the base cost is told with the first checkpoint.
+    `drawing_s` is what drawing took. What the base cost is told with the first checkpoint that it is measured for:
+    once an order, and again where another process went on with it.
     """
-    began, costs = time.monotonic(), Costs()
-    costs.add("drawing", drawing_s + (0.0 if earlier else stick.drawing_s))
-    costs.add("base", 0.0 if earlier else stick.seconds)
+    began, costs = time.monotonic(), stick.untold.taken()
+    costs.add("drawing", drawing_s)
     with costs.of("validation"):
         now = _Losses(
             stick=stick,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 
 class Costs:
     """Adds up seconds by part. All parts end with numbers in main memory, so a GPU has done its share by then."""
 
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
+    def __init__(self, seconds: Mapping[str, float] = MappingProxyType({})) -> None:
+        self._seconds = dict(seconds)
 
     @contextmanager
     def of(self, part: str) -> Iterator[None]:
@@ -25,6 +26,11 @@ class Costs:
     def add(self, part: str, seconds: float) -> None:
         """Seconds that were measured elsewhere."""
         self._seconds[part] = self._seconds.get(part, 0.0) + seconds
+
+    def taken(self) -> Costs:
+        """All of it; what is left is nothing."""
+        found, self._seconds = Costs(self._seconds), {}
+        return found
 
     @property
     def all(self) -> dict[str, float]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,9 +24,11 @@ from trainer.gpu.judge.dino import DINOV2, Dino
 from trainer.gpu.judge.eye import Encoder, Eye, eye_of
 from trainer.gpu.judge.identity import FACE, Identity
 from trainer.gpu.judge.sight import CLIP, STYLE
+from trainer.gpu.memory import free, is_out_of_memory
 
 log = logging.getLogger(__name__)
 Opened = TypeVar("Opened")
+Told = TypeVar("Told")
 
 ORDER: Mapping[SubjectType, tuple[str, ...]] = {
     SubjectType.PERSON: (FACE, DINOV2, CLIP),
@@ -36,7 +39,8 @@ ORDER: Mapping[SubjectType, tuple[str, ...]] = {
 """Who says likeness, best first. Style is blind to things, and the others half blind to styles (EXPERIMENTS.md, "An eye for
 styles")."""
 ROOM = 1 << 30
-"""Bytes that stay free on a GPU while an eye visits it: for its own activations."""
+"""Bytes that stay free on a GPU while an eye visits it: twice what the hungriest computes in. CLIP ViT-L/14 keeps 25 layers of 257 x
+1024 floats for a style, 26 MB a picture, 0.42 GB for the 16 of a pass; its widest layer takes 0.07 GB more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +54,34 @@ class Found:
     """Whether it came with the base; then it lies where the base computes, and others wait in main memory."""
     device: torch.device
     """Where the base computes."""
+    _visits: dict[int, bool] = field(default_factory=dict)
+    """Whether an eye, by its `id`, visits there: asked once, because devices round differently and what is compared is to be
+    seen alike."""
+
+    def through(self, encoder: Encoder, look: Callable[[], Told]) -> Told:
+        """What `look` says with an eye on the base's device, where there is room, else in main memory.
+
+        Where room is gone since, it looks again in main memory, and stays there.
+        """
+        try:
+            with self._visiting(encoder):
+                return look()
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or not self._visits.get(id(encoder)):
+                raise
+            log.warning("there is no more room for an eye beside the base; from now on it looks in main memory")
+        self._visits[id(encoder)] = False
+        free()
+        return look()
 
     @contextmanager
-    def visiting(self, encoder: Encoder) -> Iterator[None]:
-        """An eye on the base's device while there is room, and back in main memory before the base goes on."""
-        if self.own or not _room(self.device, encoder.bytes):
+    def _visiting(self, encoder: Encoder) -> Iterator[None]:
+        """Back in main memory before the base goes on."""
+        if self.own or not self._visits.setdefault(id(encoder), _room(self.device, encoder.bytes)):
             yield
             return
-        encoder.travel(self.device)
         try:
+            encoder.travel(self.device)
             yield
         finally:
             encoder.travel(torch.device("cpu"))
@@ -108,15 +131,18 @@ class Eyes:
         for name in (CLIP, *self.order):
             if name not in seen:
                 encoder = self._found.others.get(name, self._found.eye)
-                with self._found.visiting(encoder):
-                    seen |= encoder.look(images)
+                seen |= self._found.through(encoder, partial(encoder.look, images))
         return {name: seen[name] for name in {CLIP: 0, **dict.fromkeys(self.order, 0)}}
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         """(texts, width) as the eye that reads sees them."""
-        with self._found.visiting(self._found.eye):
-            return self._found.eye.texts(texts)
+        eye = self._found.eye
+        return self._found.through(eye, lambda: eye.texts(texts))
 
 
 def _room(device: torch.device, wanted: int) -> bool:
-    return device.type == "cuda" and torch.cuda.mem_get_info(device)[0] > wanted + ROOM
+    """Whether a GPU has so many bytes and `ROOM`; what the allocator keeps for later is free too."""
+    if device.type != "cuda":
+        return False
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept > wanted + ROOM

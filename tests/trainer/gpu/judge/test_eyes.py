@@ -177,22 +177,53 @@ def test_an_order_on_a_base_without_a_judge_is_measured_by_what_was_fetched(
     assert desk.child._loaded.own_eye is None, "what is said of training pictures was not measured with this eye"
 
 
-def test_an_eye_visits_the_bases_device_only_where_there_is_room(
-    folders: dict[Any, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def travels(folders: dict[Any, str], monkeypatch: pytest.MonkeyPatch) -> tuple[Found, list[str]]:
+    """An eye beside a base on a device that computes nothing, and where it went."""
     there, gone = found("elsewhere", folders, torch.device("meta")), list[str]()
     assert there is not None
     monkeypatch.setattr(there.eye, "travel", lambda device: gone.append(device.type))
-    with there.visiting(there.eye):
-        assert gone == [], "there is no knowing what room this device has"
+    return there, gone
+
+
+def test_an_eye_visits_the_bases_device_only_where_there_is_room(
+    travels: tuple[Found, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, gone = travels
+    assert there.through(there.eye, lambda: [*gone]) == [], "there is no knowing what room this device has"
     monkeypatch.setattr("trainer.gpu.judge.eyes._room", lambda device, wanted: device.type == "meta" and wanted > 1000)
-    with pytest.raises(RuntimeError), there.visiting(there.eye):
-        raise RuntimeError
+    assert there.through(there.eye, lambda: [*gone]) == [], "once decided, all of an order is seen alike"
+    there = replace(there, _visits={})
+
+    def fail() -> None:
+        raise RuntimeError("unheard of")
+
+    with pytest.raises(RuntimeError, match="unheard of"):
+        there.through(there.eye, fail)
     assert gone == ["meta", "cpu"], "it goes home whatever happens"
+    monkeypatch.setattr("trainer.gpu.judge.eyes._room", lambda *_: False)
+    assert there.through(there.eye, lambda: [*gone]) == ["meta", "cpu", "meta"]
+
+
+def test_an_eye_for_which_room_ran_out_looks_again_at_home_and_stays_there(
+    travels: tuple[Found, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, gone = travels
+    monkeypatch.setattr("trainer.gpu.judge.eyes._room", lambda *_: True)
+
+    def look() -> str:
+        if gone[-1] == "meta":
+            raise torch.OutOfMemoryError
+        return gone[-1]
+
+    assert there.through(there.eye, look) == "cpu"
+    assert there.through(there.eye, lambda: len(gone)) == 2
 
 
 def test_room_is_what_an_eye_takes_and_what_it_computes_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (ROOM + 10, 0))
-    assert _room(torch.device("cuda"), 9)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (ROOM + 4, 0))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 16)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 10)
+    assert _room(torch.device("cuda"), 9), "what the allocator keeps is free too"
     assert not _room(torch.device("cuda"), 10)
     assert not _room(CPU, 9)
