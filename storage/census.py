@@ -33,7 +33,7 @@ class Census:
     gpu_s: float
     """GPU seconds of all turns that ended."""
     turns: Mapping[str, int]
-    """By how they ended."""
+    """By how they ended; those that run are in `gpus_busy`, as a count of what ended never falls."""
     steps_per_s: float
     """Of all trainings that run, by their newest entries."""
     votes: int
@@ -53,7 +53,7 @@ def census(session: Session) -> Census:
         workers=len(leases.workers(session)),
         gpus_busy=_busy(session),
         gpu_s=float(session.exec(select(func.coalesce(func.sum(Attempt.gpu_s), 0.0))).one()),
-        turns=_counts(session, col(Attempt.outcome)),
+        turns=_counts(session, col(Attempt.outcome), col(Attempt.outcome) != "running"),
         steps_per_s=_steps_per_s(session),
         votes=session.exec(select(func.count()).select_from(Vote)).one(),
         oldest_wait_s=max(0.0, (now() - oldest).total_seconds()) if oldest else 0.0,

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 
-LOOK_S = 20
+LOOK_S = 3
+"""The driver's answer comes within tenths of a second; one that hangs is not waited for."""
 _SPAN = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
 
 
@@ -66,14 +67,14 @@ def closed_by_others(others_mib: float | None, most_mib: float | None) -> str:
 def others_mib(gpu: str, ours: int | None) -> float | None:
     """MiB of a card's memory that other programs hold; `ours` is the process of our child, where one sits there.
 
-    By nvidia-smi; None where there is none. Games are in it: they are no compute processes, but their memory is used. Inside of
-    a container the driver may not say which process is ours: then nothing is said while our child is there.
+    By nvidia-smi; None where there is none or it has no number. Games are in it: they are no compute processes, but their memory
+    is used. Inside of a container the driver may not say which process is ours: then nothing is said while our child is there.
     """
     used = _asked(["--query-gpu=memory.used"], gpu)
-    if not used:
+    if not used or (used_mib := _number(used[0])) is None:
         return None
     held = dict(map(_row, _asked(["--query-compute-apps=pid,used_memory"], gpu)))
-    return of_others(float(used[0]), held, ours)
+    return of_others(used_mib, held, ours)
 
 
 def of_others(used_mib: float, held_mib: Mapping[int, float | None], ours: int | None) -> float | None:
@@ -87,7 +88,11 @@ def of_others(used_mib: float, held_mib: Mapping[int, float | None], ours: int |
 def _row(line: str) -> tuple[int, float | None]:
     """`1234, 567`; drivers in containers and on Windows write [N/A] for either."""
     pid, _, mib = (part.strip() for part in line.partition(","))
-    return int(pid) if pid.isdigit() else -1, float(mib) if mib.replace(".", "", 1).isdigit() else None
+    return int(pid) if pid.isdecimal() else -1, _number(mib)
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text.strip().replace(".", "", 1).isdecimal() else None
 
 
 def _asked(what: Sequence[str], gpu: str) -> list[str]:

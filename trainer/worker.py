@@ -69,6 +69,7 @@ class Worker:
         self._hours = spans(bench.settings.gpu_hours)
         self._closed = ""
         """Why the GPU is not this worker's now, in words."""
+        self._looking: asyncio.Task[bool] | None = None
 
     async def run(self) -> None:
         """Work until drained. Raises `SetupError` where this worker may not or cannot work here, and `Unwritten`."""
@@ -137,7 +138,8 @@ class Worker:
                     await self._beat()
                     for name in await reap(bench.database, bench.engine):
                         log.warning("worker %s is gone; its turns are given to others", name)
-                    if await self._is_closed():
+                    self._look_aside()
+                    if self._closed:
                         await bench.seat.leave_if_idle(0)
                     elif not self._draining.is_set():
                         await bench.database.transact(turns.ensure_turns, bench.engine, bench.settings.bases)
@@ -149,6 +151,11 @@ class Worker:
                 log.warning("could not say that this worker lives: %s", type(error).__name__)
             if bench.fence.lost:
                 await bench.seat.clear()
+
+    def _look_aside(self) -> None:
+        """Whose the GPU is, for the next beat: a driver that takes its time to answer must not cost the lease."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._is_closed())
 
     async def _is_closed(self) -> bool:
         """Whether the GPU is for others now; said when it changes. Until then `ensure_turns` makes up for no turn."""
@@ -181,9 +188,10 @@ class Worker:
 
     async def _close(self, beats: asyncio.Task[None]) -> None:
         await self.bench.seat.leave()
-        beats.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await beats
+        for task in filter(None, (beats, self._looking)):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         if self._unwritten is not None:  # its lease runs out: that is what the reaper goes by
             await self.bench.engine.close()
             return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
+import threading
 from datetime import datetime
 from pathlib import Path
 
@@ -61,6 +63,35 @@ def test_the_driver_is_asked_and_one_that_is_not_there_says_nothing(
     assert others_mib("0", None) == 9000
     assert others_mib("0", 7) == 1000
     assert others_mib("0", 8) is None
+    tool.write_text('#!/bin/sh\necho "[N/A]"\n')
+    assert others_mib("0", None) is None, "a card that has no memory of its own"
+
+
+async def test_a_driver_that_does_not_answer_holds_up_no_beat(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = await make_bench(give_way_mib=100, beat_s=0.01)
+    answers, enough, beats = threading.Event(), asyncio.Event(), []
+    worker = Worker(bench)
+
+    async def beat() -> None:
+        beats.append(1)
+        if len(beats) == 3:
+            enough.set()
+
+    monkeypatch.setattr("trainer.worker.others_mib", lambda *_: 101.0 if answers.wait(10) else None)
+    monkeypatch.setattr(worker, "_beat", beat)
+    living = asyncio.create_task(worker._beat_for_ever())
+    try:
+        async with asyncio.timeout(5):
+            await enough.wait()
+            answers.set()
+            while not worker._closed:  # noqa: ASYNC110  # nothing announces it
+                await asyncio.sleep(0.01)
+    finally:
+        answers.set()
+        await worker._close(living)
+    assert worker._closed.startswith("another program holds 101 MiB")
 
 
 async def test_a_worker_takes_no_turn_while_the_card_is_for_others(
