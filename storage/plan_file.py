@@ -83,8 +83,8 @@ def _drawing(plan: Plan) -> str:
     """What its prompts, seeds, checkpoints and scales cost, for whoever is about to change them."""
     whole, share = drawn(plan).whole, round(100 * drawing_share(plan))
     return _wrapped(
-        f"It draws {whole} pictures, each in the time of about {picture_in_steps(plan):.3g} steps: {share} % of the time of "
-        "learning and drawing, by checkpoint_steps, prompts with their seeds, preview_steps and scales."
+        f"It draws at most {whole} pictures, each in the time of about {picture_in_steps(plan):.3g} steps: {share} % of the time "
+        "of learning and drawing, by checkpoint_steps, prompts with their seeds, preview_steps and scales."
     )
 
 

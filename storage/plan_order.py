@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select, update
 
 from storage.checkups import Box, Seen, faces_of, note
 from storage.domain.plan import Concept, Fit, Plan, Validation, shortened
+from storage.domain.stopping import stopped_at
 from storage.orders import departures_of
 from storage.plan_file import OF_PICTURES, Origin, renamed, written
 from storage.plan_reading import PlanRefused, Wanted, near, require_sound
@@ -132,7 +133,10 @@ def different(origin: Origin, plan: Plan, order: Order, pictures: Sequence[Pictu
         return "the pictures are others"
     if now.captions != origin.captions:
         return "the captions are others"
-    return "the plan was changed" if now.plan != origin.plan else None
+    if now.plan != origin.plan:
+        return "the plan was changed"
+    ended = stopped_at(origin.departures)
+    return None if ended in (None, *plan.checkpoint_steps) else f"it is said to end after step {ended}, no checkpoint"
 
 
 def _hash(line: str) -> str:

@@ -237,8 +237,9 @@ def plan_sentences(plan: Plan, pictures: int) -> list[str]:
 
 
 def _drawing(plan: Plan) -> str:
-    share = round(100 * drawing_share(plan))
-    return f"{_pictures(drawn(plan).whole)} drawn for grids, scale and strip: about {share}\u00a0% of its time."
+    """At most: without an eye the sweep draws nothing, and an early end spares the rest."""
+    most, share = _pictures(drawn(plan).whole), round(100 * drawing_share(plan))
+    return f"At most {most} drawn for grids, scale and strip: {share}\u00a0% of the time of learning and drawing."
 
 
 def _shown(plan: Plan) -> str:

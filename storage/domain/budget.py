@@ -15,7 +15,7 @@ order of eight pictures of a person draws:
 
 (a test keeps the table true). Of a base's budgets the largest that keeps within its share is taken, and the least one where
 none does: with less there is nothing to vote on. A plan file can say otherwise: it names its prompts, seeds, checkpoints and
-scales itself.
+scales itself. A number of steps that was asked for (`plan.shortened`) leaves them as they are: of fewer steps drawing is more.
 """
 
 from __future__ import annotations

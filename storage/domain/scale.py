@@ -45,11 +45,12 @@ def first_scales(count: int = 4) -> tuple[float, ...]:
     return tuple(round(LEAST * (MOST / LEAST) ** (n / (count - 1)), 2) for n in range(count))
 
 
-def next_scales(points: Sequence[ScalePoint]) -> tuple[float, ...]:
-    """Two more scales: in the middle of the gaps on both sides of the best so far, or half a gap beyond the end it is at.
+def next_scales(points: Sequence[ScalePoint], most: int = MORE) -> tuple[float, ...]:
+    """Two more scales at most: in the middle of the gaps on both sides of the best so far, or half a gap beyond the end it is at.
 
     So a file that was trained far too long, or too little, is followed beyond the first scales; a top among them would be found
-    as well by the same number spread evenly (EXPERIMENTS.md, "Scale"). Empty where the points do not differ, or are too few.
+    as well by the same number spread evenly (EXPERIMENTS.md, "Scale"). A single one goes beyond the end, or to the side on
+    which the top is. Empty where the points do not differ, or are too few.
     """
     if len(points) < 2 or not _differ(points):
         return ()
@@ -59,7 +60,20 @@ def next_scales(points: Sequence[ScalePoint]) -> tuple[float, ...]:
     below = scales[at] - scales[at - 1] if at else scales[1] - scales[0]
     above = scales[at + 1] - scales[at] if at + 1 < len(scales) else scales[-1] - scales[-2]
     lower = scales[at] / 2 if below >= scales[at] else scales[at] - below / 2
-    return round(lower, 2), round(scales[at] + above / 2, 2)
+    both = round(lower, 2), round(scales[at] + above / 2, 2)
+    return both[:most] if most != 1 else (both[_climbs(ordered, at)],)
+
+
+def _climbs(ordered: Sequence[ScalePoint], at: int) -> bool:
+    """Whether the top is above this best point: by the slope there of the parabola through it and its neighbours.
+
+    Nobody knows what is beyond an end, so it is sought there.
+    """
+    if at in (0, len(ordered) - 1):
+        return at > 0
+    left, best, right = ordered[at - 1 : at + 2]
+    below, above = best.scale - left.scale, right.scale - best.scale
+    return (best.utility - left.utility) * above**2 > (best.utility - right.utility) * below**2
 
 
 def choose_scale(points: Sequence[ScalePoint]) -> ScaleChoice:

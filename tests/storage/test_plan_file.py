@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ from storage.domain.orders import SubjectType
 from storage.domain.plan import Plan, Validation
 from storage.domain.recipes import PictureOf, plan_for, recipe_named, recipe_names
 from storage.plan_file import Origin, written
-from storage.plan_order import filled, origin_of, placed
+from storage.plan_order import different, filled, origin_of, placed
 from storage.plan_reading import MAX_BYTES, PlanRefused, read, require_sound
-from storage.tables import Picture
+from storage.tables import Order, Picture
 from tests.builders import CPU_FIT
 from tests.storage.making import draft
 
@@ -93,6 +94,18 @@ def test_an_export_names_its_order_and_is_read_back() -> None:
     assert found.fields["held_out"] == ("0.png",)
     assert found.fields["repeats"] == ("1.png", "1.png")
     assert filled(found, plan, PICTURES) == replace(plan, held_out=("abcd2345-p0",))
+
+
+def test_an_early_end_at_a_step_that_is_no_checkpoint_makes_it_another_order() -> None:
+    plan, order = plan_of("pocket"), Order(id="abcd2345", name="my cat", created_at=datetime(2026, 1, 2, tzinfo=UTC))
+    origin = origin_of(order, plan, PICTURES)
+    ends = {
+        step: replace(origin, departures=(Departure(step=step, kind="stopped_early", reason="worse"),))
+        for step in (plan.checkpoint_steps[1], plan.checkpoint_steps[1] + 1)
+    }
+    known, wrong = (different(each, plan, order, PICTURES) for each in ends.values())
+    assert known is None
+    assert wrong == f"it is said to end after step {plan.checkpoint_steps[1] + 1}, no checkpoint"
 
 
 async def test_an_order_made_again_has_the_faces_of_the_first_and_is_not_looked_at_again(database: Database) -> None:

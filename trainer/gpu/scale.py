@@ -98,7 +98,7 @@ def _at_every_scale(bench: Bench, file: Path, point: Callable[[int, float], Scal
         points.append(point(len(points) + 1, wanted.pop(0)))
         faults.gap("sweep")
         if not wanted and len(points) < bench.task.plan.scales:
-            wanted += next_scales(points)[: bench.task.plan.scales - len(points)]
+            wanted += next_scales(points, bench.task.plan.scales - len(points))
     return points
 
 

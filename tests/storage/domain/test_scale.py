@@ -79,6 +79,14 @@ def test_the_least_scale_halves_where_the_gap_is_as_wide_as_itself() -> None:
     assert next_scales(curve(0.1, (0.2, 0.9))) == (0.1, 0.55)
 
 
+def test_a_single_scale_more_is_on_the_side_of_the_top_or_beyond_an_end() -> None:
+    scales = first_scales(3)
+    for top in (0.1, 0.5, 0.7, 1.5):
+        lower, upper = next_scales(curve(top, scales))
+        assert next_scales(curve(top, scales), 1) == ((upper if top > 0.65 else lower),), top
+    assert next_scales(curve(0.7, scales), 0) == ()
+
+
 def test_nothing_more_is_tried_where_the_scale_changes_nothing() -> None:
     assert next_scales([point(s, 0.5) for s in first_scales()]) == ()
     assert next_scales([point(1.0, 0.5)]) == ()
