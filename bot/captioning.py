@@ -18,7 +18,7 @@ from bot.download import Downloads
 from bot.parts import Parts
 from bot.plan_card import PlanCards
 from bot.presses import Presses, forgettable
-from bot.wording import clip
+from bot.wording import clip, escape
 from bot.wording_captions import (
     CAPTIONS_FILE,
     CAPTIONS_LABEL,
@@ -109,7 +109,7 @@ class Captioning:
     async def _fetch(self, interaction: Interaction, url: str, name: str, size: int) -> bytes:
         """The attached file, in memory. Raises `CaptionsRefused`."""
         if size > MAX_BYTES:
-            raise CaptionsRefused(too_large(name))
+            raise CaptionsRefused(too_large(escape(name)))
         path = self._parts.settings.data_dir / "incoming" / f"captions-{interaction.id}"
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
         try:
@@ -217,7 +217,7 @@ def _save(session: Session, order_id: str, member_id: str, raw: bytes, name: str
 
 def _parsed(raw: bytes, name: str, names: list[str]) -> Written:
     if name.lower().endswith((".jsonl", ".json")):
-        written = of_metadata(raw, name)
-        refuse_strangers(written, names, name)
+        written = of_metadata(raw, name, escape)
+        refuse_strangers(written, names, name, escape)
         return written
-    return of_lines(decoded(raw, name or THE_TEXT()), names)
+    return of_lines(decoded(raw, name or THE_TEXT(), escape), names, escape)

@@ -14,6 +14,7 @@ from discord import app_commands
 from sqlmodel import Session, col, select
 
 from bot.wording_settings import language_set, server_language_set
+from storage.database import Database
 from storage.domain.phrases import phrase
 from storage.speech import LANGUAGES, language_name, language_of, speaking, translated
 from storage.switches import insert_if_new
@@ -26,10 +27,12 @@ def _capital(words: str) -> str:
 
 AS_DISCORD = "discord"
 """The choice to follow Discord."""
-CHOICES = [
-    app_commands.Choice(name=phrase("As Discord says"), value=AS_DISCORD),
-    *(app_commands.Choice(name=_capital(language_name(language)), value=language) for language in LANGUAGES),
-]
+
+
+def language_choices() -> list[app_commands.Choice[str]]:
+    """What a command offers; asked for when commands are made, because every catalogue is read for its name."""
+    ours = [app_commands.Choice(name=_capital(language_name(language)), value=language) for language in LANGUAGES]
+    return [app_commands.Choice(name=phrase("As Discord says"), value=AS_DISCORD), *ours]
 
 
 class Languages:
@@ -49,14 +52,18 @@ class Languages:
         chosen = self.chosen.get(str(interaction.user.id), "")
         return language_of(chosen, str(interaction.locale), str(interaction.guild_locale or ""))
 
-    def choose(self, session: Session, community_id: str, member_id: str, language: str) -> None:
-        """A member's choice, for every server; `AS_DISCORD` takes it back."""
+    async def choose(self, database: Database, community_id: str, member_id: str, language: str) -> None:
+        """A member's choice, for every server; `AS_DISCORD` takes it back. It holds once it is written down."""
         chosen = "" if language == AS_DISCORD else language_of(language)
-        insert_if_new(session, Community, **Community(id=community_id).model_dump())
-        insert_if_new(session, Member, **Member(community_id=community_id, id=member_id).model_dump())
-        for row in session.exec(select(Member).where(Member.id == member_id)):
-            row.language = chosen
+        await database.transact(_write_choice, community_id, member_id, chosen)
         self.chosen[member_id] = chosen
+
+
+def _write_choice(session: Session, community_id: str, member_id: str, chosen: str) -> None:
+    insert_if_new(session, Community, **Community(id=community_id).model_dump())
+    insert_if_new(session, Member, **Member(community_id=community_id, id=member_id).model_dump())
+    for row in session.exec(select(Member).where(Member.id == member_id)):
+        row.language = chosen
 
 
 def language_answer(interaction: discord.Interaction[Any], language: str) -> str:
@@ -75,10 +82,9 @@ def choose_for_server(session: Session, community_id: str, language: str) -> str
 
 
 def note_locale(session: Session, community_id: str, locale: str) -> None:
-    """What Discord says of a server that uses the bot."""
-    community = session.get(Community, community_id)
-    if community is not None:
-        community.locale = locale
+    """What Discord says of a server that uses the bot; it may not have been used there yet."""
+    insert_if_new(session, Community, **Community(id=community_id).model_dump())
+    session.get_one(Community, community_id).locale = locale
 
 
 def public_language(community: Community | None) -> str:

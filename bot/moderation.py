@@ -16,7 +16,7 @@ from sqlmodel import Session, select
 
 from bot.answers import Declined, Interaction, acknowledge, say
 from bot.cancelling import cancel_order
-from bot.languages import CHOICES, Languages, choose_for_server, language_answer
+from bot.languages import Languages, choose_for_server, language_answer, language_choices
 from bot.parts import Parts
 from bot.plan_card import PlanCards, show_if_possible
 from bot.removal import mark_removed, unsay_and_delete
@@ -110,7 +110,7 @@ class Moderation:
 
         @group.command(name="language", description=phrase("The language of what all in this server see"))
         @app_commands.describe(language=phrase("Which one; your members choose their own with /language"))
-        @app_commands.choices(language=CHOICES)
+        @app_commands.choices(language=language_choices())
         async def language(interaction: Interaction, language: str) -> None:
             await acknowledge(interaction)
             require_manager(interaction)
@@ -122,11 +122,11 @@ class Moderation:
     def _language(self) -> app_commands.Command[Any, Any, Any]:
         @app_commands.command(name="language", description=phrase("The language that I speak with you"))
         @app_commands.describe(language=phrase("Which one"))
-        @app_commands.choices(language=CHOICES)
+        @app_commands.choices(language=language_choices())
         async def own_language(interaction: Interaction, language: str) -> None:
             await acknowledge(interaction)
             community, member = str(interaction.guild_id), str(interaction.user.id)
-            await self._parts.database.transact(self._languages.choose, community, member, language)
+            await self._languages.choose(self._parts.database, community, member, language)
             await say(interaction, language_answer(interaction, language))
 
         return app_commands.guild_only(own_language)

@@ -250,13 +250,12 @@ _WHO: dict[By, Sentence] = {
 
 
 def cancelled(name: str, *, by: By, reason: str = "") -> str:
-    """An order was cancelled."""
-    return _with_reason(_WHO[by](name=escape(name)), reason)
+    """An order was cancelled. A reason of ours is in the catalogues; a moderator's stays as it was typed."""
+    return _with_reason(_WHO[by](name=escape(name)), translated(reason) if by == "system" else escape(reason, 300))
 
 
-def _with_reason(said: str, reason: str) -> str:
-    """A reason of ours is in the catalogues; a moderator's stays as it was typed."""
-    return said + (" " + _("Reason: {reason}", reason=escape(translated(reason), 300)) if reason else "")
+def _with_reason(said: str, shown: str) -> str:
+    return said + (" " + _("Reason: {reason}", reason=shown) if shown else "")
 
 
 def cancelled_before(name: str) -> str:
@@ -266,7 +265,7 @@ def cancelled_before(name: str) -> str:
 
 def removed(name: str, reason: str, left: int = 0) -> str:
     """A moderator removed an order with all its files; so many of its messages could not be deleted yet."""
-    said = _with_reason(_("A moderator removed “{name}” and all its files.", name=escape(name)), reason)
+    said = _with_reason(_("A moderator removed “{name}” and all its files.", name=escape(name)), escape(reason, 300))
     still = ngettext(
         "{count} message of it could not be deleted yet; I try again for a week.",
         "{count} messages of it could not be deleted yet; I try again for a week.",

@@ -65,10 +65,10 @@ def captions_saved(
 
 
 def captions_refused(reason: str) -> str:
-    """Captions that cannot be used; nothing was changed."""
-    return _("I could not use these captions, so nothing has changed: {reason}", reason=escape(reason, 300))
+    """Captions that cannot be used; nothing was changed. `reason` is a sentence of ours: what people typed in it is escaped."""
+    return _("I could not use these captions, so nothing has changed: {reason}", reason=reason)
 
 
 def not_fetched(name: str) -> str:
     """Discord did not give the file."""
-    return _("{name} could not be fetched from Discord; attach it once more.", name=name)
+    return _("{name} could not be fetched from Discord; attach it once more.", name=escape(name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlmodel import Session
@@ -40,6 +40,10 @@ class CaptionsRefused(LorasmithError):
     """These captions cannot be used."""
 
 
+Shown = Callable[[str], str]
+"""How a person's words are put into a sentence of ours: as they are in the terminal, without markup on Discord."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Written:
     """Captions that were read, by what their pictures are called there."""
@@ -49,19 +53,19 @@ class Written:
     """Pictures whose caption is empty: the templates are used."""
 
 
-def decoded(data: bytes, name: str) -> str:
+def decoded(data: bytes, name: str, shown: Shown = str) -> str:
     """The text of a file, with or without a byte order mark. Raises `CaptionsRefused` by the file's name."""
     if len(data) > MAX_BYTES:
-        raise CaptionsRefused(too_large(name))
+        raise CaptionsRefused(too_large(shown(name)))
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CaptionsRefused(
-            _("{name} is not written in UTF-8 (byte {place}); save it as UTF-8.", name=name, place=error.start)
+            _("{name} is not written in UTF-8 (byte {place}); save it as UTF-8.", name=shown(name), place=error.start)
         ) from error
     if "\0" in text:
         raise CaptionsRefused(
-            _("{name} holds zero bytes: it is no text, or not written in UTF-8; save it as UTF-8.", name=name)
+            _("{name} holds zero bytes: it is no text, or not written in UTF-8; save it as UTF-8.", name=shown(name))
         )
     return text
 
@@ -71,29 +75,34 @@ def _lines(text: str) -> list[str]:
     return text.split("\n")
 
 
-def of_metadata(data: bytes, name: str = "metadata.jsonl") -> Written:
+def of_metadata(data: bytes, name: str = "metadata.jsonl", shown: Shown = str) -> Written:
     """The captions of a `metadata.jsonl`: an object a line with `file_name` and `text`. Raises `CaptionsRefused` by line.
 
     Pictures lie beside the file: `./1.jpg` is `1.jpg`, and a path to anywhere else is refused.
     """
     found: dict[str, str] = {}
-    for number, line in enumerate(_lines(decoded(data, name)), 1):
+    for number, line in enumerate(_lines(decoded(data, name, shown)), 1):
         if not line.strip():
             continue
-        picture, text = _entry(line, _("{name}, line {number}", name=name, number=number))
+        picture, text = _entry(line, _("{name}, line {number}", name=shown(name), number=number), shown)
         if picture in found:
             raise CaptionsRefused(
-                _("{name}, line {number} names {picture} a second time.", name=name, number=number, picture=picture)
+                _(
+                    "{name}, line {number} names {picture} a second time.",
+                    name=shown(name),
+                    number=number,
+                    picture=shown(picture),
+                )
             )
         found[picture] = clean(text)
     return _written(found)
 
 
-def _entry(line: str, where: str) -> tuple[str, str]:
+def _entry(line: str, where: str, shown: Shown) -> tuple[str, str]:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError) as error:
-        example = '{"file_name": "1.jpg", "text": "…"}'
+        example = shown('{"file_name": "1.jpg", "text": "…"}')
         raise CaptionsRefused(
             _(
                 "{where} is no JSON by itself: the file is one JSON text, and should have one a line; "
@@ -113,29 +122,31 @@ def _entry(line: str, where: str) -> tuple[str, str]:
             _(
                 "{where} names {picture}; pictures lie beside the file, so write the name without folders.",
                 where=where,
-                picture=picture[:200],
+                picture=shown(picture[:200]),
             )
         )
     text = next((entry[key] for key in TEXT_KEYS if key in entry), None)
     if not isinstance(text, str):
-        raise CaptionsRefused(_("{where} has no text for {picture}.", where=where, picture=picture))
+        raise CaptionsRefused(_("{where} has no text for {picture}.", where=where, picture=shown(picture[:200])))
     return picture, text
 
 
-def of_lines(text: str, names: Sequence[str]) -> Written:
+def of_lines(text: str, names: Sequence[str], shown: Shown = str) -> Written:
     """The captions of lines `#2 cat.jpg: a caption`: the number counts, else the name. Keys are given back as in `names`."""
     found: dict[str, str] = {}
     for number, line in enumerate(_lines(text), 1):
         if not line.strip():
             continue
-        name, rest = _addressed(line.strip(), names, number)
+        name, rest = _addressed(line.strip(), names, number, shown)
         if name in found:
-            raise CaptionsRefused(_("line {number} is for {name}, which had a line already.", number=number, name=name))
+            raise CaptionsRefused(
+                _("line {number} is for {name}, which had a line already.", number=number, name=shown(name))
+            )
         found[name] = clean(rest)
     return _written(found)
 
 
-def _addressed(line: str, names: Sequence[str], number: int) -> tuple[str, str]:
+def _addressed(line: str, names: Sequence[str], number: int, shown: Shown) -> tuple[str, str]:
     if match := re.match(r"#(\d{1,4})\b", line):
         place, rest = int(match[1]), line[match.end() :].strip()
         if not 1 <= place <= len(names):
@@ -152,7 +163,7 @@ def _addressed(line: str, names: Sequence[str], number: int) -> tuple[str, str]:
         _(
             'line {number} names no picture of this order; a line looks like "{example}".',
             number=number,
-            example=f"#1 {names[0]}: …",
+            example=shown(f"#1 {names[0]}: …"),
         )
     )
 
@@ -161,20 +172,33 @@ def _written(found: dict[str, str]) -> Written:
     return Written(captions=found, empty=tuple(name for name, text in found.items() if not text))
 
 
-def refuse_strangers(written: Written, names: Sequence[str], where: str) -> None:
+def refuse_strangers(written: Written, names: Sequence[str], where: str, shown: Shown = str) -> None:
     """Raise `CaptionsRefused` where a caption is for a picture that is not there."""
     for name in written.captions:
         if name not in names:
-            raise CaptionsRefused(
-                f"{where} has a caption for {name[:200]}, and there is no such picture{_near(name, names)}."
-            )
+            raise CaptionsRefused(_stranger(name[:200], _near(name, names), where, shown))
+
+
+def _stranger(name: str, near: str, where: str, shown: Shown) -> str:
+    if not near:
+        return _(
+            "{where} has a caption for {picture}, and there is no such picture.",
+            where=shown(where),
+            picture=shown(name),
+        )
+    return _(
+        "{where} has a caption for {picture}, and there is no such picture; {near} is near to it.",
+        where=shown(where),
+        picture=shown(name),
+        near=shown(near),
+    )
 
 
 def _near(name: str, names: Sequence[str]) -> str:
-    """The name that may be meant."""
+    """The name that may be meant; empty where none is near."""
     alike = [known for known in names if known.lower() == name.lower()]
     alike += difflib.get_close_matches(name[:200], names[:MOST_COMPARED], n=1, cutoff=0.85)
-    return f"; {alike[0]} is near to it" if alike else ""
+    return alike[0] if alike else ""
 
 
 def named(pictures: Sequence[Picture]) -> dict[str, Picture]:

@@ -10,7 +10,9 @@ from typing import Any, cast
 
 import discord
 import pytest
+import sqlalchemy as sa
 from discord import app_commands
+from sqlmodel import Session
 
 from bot import (
     modals,
@@ -26,7 +28,7 @@ from bot import (
 )
 from bot.captioning import captions_modal
 from bot.commands import Commands
-from bot.languages import CommandWords, Languages
+from bot.languages import AS_DISCORD, CommandWords, Languages, choose_for_server, note_locale, public_language
 from bot.moderation import Moderation
 from bot.presses import Presses
 from bot.registration import form_of
@@ -37,6 +39,7 @@ from storage.domain.orders import SubjectType
 from storage.domain.recipes import PictureOf, plan_for
 from storage.domain.signs import Sign, SignKind
 from storage.speech import LANGUAGES, Sentence, speaking
+from storage.tables import Community
 from storage.usage import how_to_use, licence_of
 
 BUTTON, TITLE, CHOICE, ABOUT, MESSAGE = 80, 45, 100, 100, 2000
@@ -186,6 +189,31 @@ async def test_a_new_translation_makes_the_commands_known_anew() -> None:
     before = await form_of(tree)
     await tree.set_translator(None)
     assert await form_of(tree) != before
+
+
+def test_the_language_of_a_server_is_noted_before_it_is_used_there() -> None:
+    engine = sa.create_engine("sqlite://")
+    cast(sa.Table, Community.__table__).create(engine)  # type: ignore[attr-defined]  # SQLModel does not declare it
+    with Session(engine) as session:
+        for locale in ("fr", "vi"):
+            note_locale(session, "7", locale)
+            assert public_language(session.get(Community, "7")) == locale
+        assert "français" in choose_for_server(session, "7", "fr")
+        assert "Tiếng Việt" in choose_for_server(session, "7", AS_DISCORD)
+
+
+async def test_a_choice_that_could_not_be_written_down_is_none() -> None:
+    languages = Languages()
+    with pytest.raises(ConnectionError):
+        await languages.choose(cast(Any, _Gone()), "7", "1", "fr")
+    assert languages.chosen == {}
+
+
+class _Gone:
+    """A database that went away."""
+
+    async def transact(self, *_given: object) -> None:
+        raise ConnectionError
 
 
 async def _tree() -> app_commands.CommandTree[Any]:

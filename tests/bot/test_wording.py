@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot import wording, wording_delivery, wording_order, wording_plan
+from bot import wording, wording_captions, wording_delivery, wording_order, wording_plan
 from bot.wording import escape
+from storage.captions import CaptionsRefused, Written, of_lines, of_metadata, refuse_strangers
 from storage.domain.bases import BASES
 from storage.domain.choice import Because, Choice
 from storage.domain.errors import Fault, OrderFault, PictureFault
@@ -20,6 +22,7 @@ from storage.domain.lifecycle import Stage
 from storage.domain.orders import SubjectType
 from storage.domain.recipes import PictureOf, plan_for
 from storage.domain.signs import Sign, SignKind
+from storage.speech import speaking
 from storage.usage import Use
 from storage.words import duration
 
@@ -267,3 +270,37 @@ def test_members_read_before_start_where_a_lora_is_also_put_on_a_hub() -> None:
     said = wording_plan.text(replace(CARD, hub="ann"))
     assert "on a model hub (ann), in private; your pictures never are" in said
     assert "for everybody to see" in wording_plan.text(replace(CARD, hub="ann", hub_public=True))
+
+
+def test_captions_that_are_refused_keep_our_isolates_and_lose_a_persons_signs() -> None:
+    """The sentence is ours: only what was typed into it is made safe."""
+    name = "@here \u2069\u202e**x**.jsonl"
+    for raw in (b"{", b"\xff", b"\0", b'{"text": 1}', b'{"file_name": "a/@b"}', b'{"file_name": "@b"}'):
+        said = _refused(of_metadata, raw, name, escape)
+        assert unescaped(said).count("\u2068") == unescaped(said).count("\u2069") > 1, said
+        assert "\u202e" not in said
+        assert not set("@*/") & set(unescaped(said)), said
+    twice = b'{"file_name": "@b", "text": "x"}\n' * 2
+    assert not set("@*/") & set(unescaped(_refused(of_metadata, twice, name, escape)))
+    for lines in ("#1: x\n#1: y", "hello"):
+        assert not set("@*/") & set(unescaped(_refused(of_lines, lines, ["@a**.jpg"], escape)))
+    stranger = Written(captions={"@a**.jpf": "x"})
+    said = _refused(refuse_strangers, stranger, ["@a**.jpg"], name, escape)
+    assert "קרוב" in said, "the stranger's sentence is translated"
+    assert not set("@*/") & set(unescaped(said))
+
+
+def _refused(read: Callable[..., object], *given: object) -> str:
+    with speaking("he"), pytest.raises(CaptionsRefused) as refused:
+        read(*given)
+    with speaking("he"):
+        return wording_captions.captions_refused(str(refused.value))
+
+
+def test_a_moderators_own_reason_stays_as_it_was_typed_and_ours_is_translated() -> None:
+    ours = "its owner left the server"
+    with speaking("fr"):
+        assert ours not in wording.cancelled("x", by="system", reason=ours)
+        assert ours in wording.cancelled("x", by="moderator", reason=ours)
+        assert ours in wording.removed("x", ours)
+        assert "@\u200b" in wording.cancelled("x", by="moderator", reason="@here")

@@ -100,6 +100,12 @@ def test_a_translation_ends_as_its_sentence_does_and_names_the_same_commands(lan
         assert re.findall(r"(?<!\w)/[a-z]+", source) == re.findall(r"(?<![\w])/[a-z]+", text), text
 
 
+def test_french_signs_are_not_parted_from_their_words() -> None:
+    """A narrow space that does not break stands before `; ! ? %`, a wide one before a colon and inside quotation marks."""
+    said = [text for _source, text, _one in pairs("fr")]
+    assert [t for t in said if re.search(r"(?<!\u202f)[;!?%]|(?<!\u00a0)[:»]|«(?!\u00a0)", t)] == []
+
+
 LABELS = ("Start", "Retry", "Download", "Add pictures", "Captions", "Full run")
 
 
