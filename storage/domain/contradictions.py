@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
 from itertools import pairwise
@@ -38,6 +39,16 @@ def contradictions(plan: Plan) -> Iterator[tuple[str, str]]:
     yield from _meaningless(plan)
     yield from _of_pictures(plan)
     yield from contradictory(plan)
+    yield from _of_prompts(plan)
+
+
+def _of_prompts(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What is drawn and voted on."""
+    if not any(prompt.with_trigger for prompt in plan.prompts):
+        yield "prompts", "none of them has the trigger, and those are what is voted on"
+    texts = Counter(prompt.text for prompt in plan.prompts)
+    for text in (text for text, count in texts.items() if count > 1):
+        yield "prompts", f"{text[:80]!r} stands there {texts[text]} times; one prompt can have several seeds"
     for prompt in plan.prompts:
         if len(prompt.text) > 300 or len(prompt.plain) > 300:
             yield "prompts", "a text is longer than 300 characters"

@@ -63,7 +63,7 @@ class Measurement:
     coherence: float | None = None
     """How alike the training pictures are to each other for that first eye, as a mean cosine: what `likeness` is normalised by."""
     validation_error: float | None = None
-    """Standard error of `validation_ratio`: the larger of what its draws say, each alone, and what its pictures say, as clusters."""
+    """Standard error of `validation_ratio`: the larger of what its draws say, each alone, and what its pictures say as clusters."""
     training_error: float | None = None
     """That of `training_ratio`."""
     gaps: tuple[float, ...] = ()

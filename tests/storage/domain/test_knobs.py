@@ -108,3 +108,11 @@ def test_a_plan_comes_back_from_json_and_later_fields_are_left_out_at_their_defa
 )
 def test_a_field_that_would_be_ignored_is_named(name: str, changes: dict[str, object]) -> None:
     assert [at for at, _ in contradictions(replace(tiny_plan(), **changes))] == [name]
+
+
+def test_a_plan_whose_panel_shows_nothing_or_one_thing_twice_is_refused_by_name() -> None:
+    shows, other = tiny_plan().prompts
+    none, twice = (dict(contradictions(replace(tiny_plan(), prompts=p))) for p in ((other,), (shows, shows, other)))
+    assert none["prompts"] == "none of them has the trigger, and those are what is voted on"
+    assert twice["prompts"].startswith("'a zorvex toy on grass' stands there 2 times")
+    assert not list(contradictions(tiny_plan()))

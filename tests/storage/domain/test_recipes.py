@@ -123,6 +123,15 @@ def test_two_held_out_pictures_stand_for_two_groups_and_not_twice_for_one() -> N
     assert (first[:3], second[:3]) == ("day", "nig")
 
 
+def test_a_picture_with_a_twin_is_trained_on_like_its_twin_unless_all_have_one() -> None:
+    places = [PictureOf(id=f"place{n}", dhash=0xFF << 8 * n) for n in range(5)]
+    typical, again = PictureOf(id="typical", dhash=0), PictureOf(id="again", dhash=0b11 << 56)
+    assert held_out([*places, typical], 1) == ("typical",)
+    assert not {"typical", "again"} & {*held_out([*places, typical, again], 2)}
+    shots = [PictureOf(id=p.id + "again", dhash=p.dhash ^ 1 << 60) for p in places]
+    assert len(held_out([*places, *shots], 1)) == 1, "all have one"
+
+
 @given(st.integers(4, 3000))
 def test_checkpoints_are_at_their_shares_and_the_last_is_the_end(steps: int) -> None:
     marks = checkpoint_steps(steps)

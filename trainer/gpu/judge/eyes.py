@@ -39,8 +39,8 @@ ORDER: Mapping[SubjectType, tuple[str, ...]] = {
 """Who says likeness, best first. Style is blind to things, and the others half blind to styles (EXPERIMENTS.md, "An eye for
 styles")."""
 ROOM = 1 << 30
-"""Bytes that stay free on a GPU while an eye visits it: twice what the hungriest computes in. CLIP ViT-L/14 keeps 25 layers of 257 x
-1024 floats for a style, 26 MB a picture, 0.42 GB for the 16 of a pass; its widest layer takes 0.07 GB more."""
+"""Bytes that stay free on a GPU while an eye visits it: twice what the hungriest computes in. CLIP ViT-L/14 keeps 25 layers of 257
+x 1024 floats for a style, 26 MB a picture, 0.42 GB for the 16 of a pass; its widest layer takes 0.07 GB more."""
 
 
 @dataclass(frozen=True, kw_only=True)
