@@ -21,14 +21,11 @@ scales itself. A number of steps that was asked for (`plan.shortened`) leaves th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeVar
 
 from storage.domain.pace import drawing_s, drawn_in_strip, drawn_in_sweep, learning_s
-from storage.domain.plan import Plan, PreviewPrompt
-
-T = TypeVar("T")
+from storage.domain.plan import Plan
 
 MOST_SHARE: Mapping[str, float] = MappingProxyType({"pocket": 0.50})
 USUAL_SHARE = 0.66
@@ -59,7 +56,7 @@ LEAN = Budget(name="lean", shares=(0.30, 0.50, 0.75, 1.0), rows=3, seeds=1, othe
 LEAST = Budget(name="least", shares=(0.40, 0.70, 1.0), rows=3, seeds=1, others=1, scales=5)
 BUDGETS = (FULL, HALF, LEAN, LEAST)
 """From the largest to the least. Each is a part of the one before it but for its checkpoints, so what a smaller panel would have
-seen can be read from what was drawn for a larger one (`thinned`)."""
+seen can be read from what was drawn for a larger one."""
 
 
 def most_share(base: str) -> float:
@@ -109,21 +106,3 @@ def drawing_share(plan: Plan) -> float:
 def within(share: float, plans: Sequence[Plan]) -> Plan:
     """The first plan whose drawing takes no more than that share, and the last where none does."""
     return next((plan for plan in plans if drawing_share(plan) <= share), plans[-1])
-
-
-def thinned(prompts: Sequence[PreviewPrompt], budget: Budget) -> tuple[PreviewPrompt, ...]:
-    """The part of a larger panel that a budget draws: its first rows at their first seeds. Of one subject, not of concepts."""
-    triggered = [replace(p, seeds=p.seeds[: budget.seeds]) for p in prompts if p.with_trigger]
-    return (*triggered[: budget.rows], *[p for p in prompts if not p.with_trigger][: budget.others])
-
-
-def kept(
-    panel: Mapping[tuple[int, int], T], prompts: Sequence[PreviewPrompt], budget: Budget
-) -> dict[tuple[int, int], T]:
-    """Of what a larger panel of `prompts` drew, by (row, seed), what a budget would have drawn, in the rows of `thinned`."""
-    texts = [prompt.text for prompt in prompts]
-    return {
-        (row, seed): panel[texts.index(prompt.text), seed]
-        for row, prompt in enumerate(thinned(prompts, budget))
-        for seed in prompt.seeds
-    }

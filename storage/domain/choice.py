@@ -157,7 +157,7 @@ def _likely(best: Candidate, other: Candidate) -> float:
     if _within_one_error(best, other):
         return 1.0
     differences = _differences(best, other)
-    error, freedom = _standard_error(differences), len(differences) - 1
+    error, freedom = standard_error(differences), len(differences) - 1
     if error == 0.0:
         return 0.0
     away = (_mean(differences) / error) ** 2
@@ -170,7 +170,7 @@ def _differences(best: Candidate, other: Candidate) -> list[float]:
 
 def _within_one_error(best: Candidate, other: Candidate) -> bool:
     differences = _differences(best, other)
-    return _mean(differences) <= _standard_error(differences)
+    return _mean(differences) <= standard_error(differences)
 
 
 def _comparable(candidate: Candidate) -> bool:
@@ -193,7 +193,8 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def _standard_error(values: Sequence[float]) -> float:
+def standard_error(values: Sequence[float]) -> float:
+    """Of their mean: of paired differences, 0 where there is one alone."""
     if len(values) < 2:
         return 0.0
     mean = _mean(values)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from storage.domain.ballots import features_of
+from storage.domain.choice import standard_error
 from storage.domain.fit import Departure
 from storage.domain.measurement import BROKEN, Flag, Measurement
 from storage.domain.plan import Plan, Validation
@@ -109,7 +110,7 @@ def _told(plan: Plan, measured: Measured, *, better: bool | None = None, worse: 
         return False
     differences = [a - b for a, b in zip(now, max(rivals, key=math.fsum), strict=True)]
     mean = math.fsum(differences) / len(differences)
-    error = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (len(differences) - 1) / len(differences))
+    error = standard_error(differences)
     return (mean > error) == better if better is not None else (mean < -error) == worse
 
 

@@ -17,7 +17,7 @@ from storage.domain.budget import FULL
 from storage.domain.orders import SubjectType, trigger_for
 from storage.domain.panels import prompts_for
 from storage.domain.plan import Plan
-from storage.domain.recipes import CHECKPOINT_SHARES, PictureOf, plan_for
+from storage.domain.recipes import PictureOf, plan_for
 from tests.benchmarks.examiner import COMPARED, DEVELOPMENT
 from trainer.pocket.subjects import Kind, TestSubject, test_subject
 
@@ -74,7 +74,7 @@ class View:
 
 
 VIEWS = (
-    View(name="x1", times=1.0, shares=CHECKPOINT_SHARES),
+    View(name="x1", times=1.0, shares=FULL.shares),
     View(name="x3", times=3.2, shares=(0.8, 1.0, 1.6, 2.4, 3.2)),
     View(name="x4", times=4.0, shares=LONG_SHARES),
 )

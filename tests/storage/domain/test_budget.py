@@ -9,7 +9,7 @@ import pytest
 
 from storage.domain import budget
 from storage.domain.bases import BASES
-from storage.domain.budget import BUDGETS, FULL, LEAN, LEAST, drawing_share, drawn, kept, most_share, thinned
+from storage.domain.budget import BUDGETS, FULL, LEAST, drawing_share, drawn, most_share
 from storage.domain.orders import SubjectType
 from storage.domain.pace import PACES
 from storage.domain.plan import Concept, Plan
@@ -92,12 +92,9 @@ def test_budgets_fall_from_the_largest_to_the_least_and_the_least_still_compares
 def test_a_smaller_panel_is_a_part_of_the_largest_and_can_be_read_from_it() -> None:
     full = budgeted(plan(), FULL).prompts
     for smaller in BUDGETS[1:]:
-        assert thinned(full, smaller) == budgeted(plan(), smaller).prompts
-    everything = {(row, seed): f"{row} {seed}" for row, prompt in enumerate(full) for seed in prompt.seeds}
-    few = kept(everything, full, LEAN)
-    assert {row for row, _ in few} == {0, 1, 2, 3}
-    assert few[3, full[4].seeds[1]] == f"4 {full[4].seeds[1]}", "the first prompt without the trigger moves up"
-    assert len(few) == LEAN.rows + 2
+        rows = [replace(p, seeds=p.seeds[: smaller.seeds]) for p in full if p.with_trigger][: smaller.rows]
+        others = [p for p in full if not p.with_trigger][: smaller.others]
+        assert budgeted(plan(), smaller).prompts == (*rows, *others)
 
 
 def test_a_plan_that_names_its_own_prompts_and_scales_is_counted_as_it_is() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from storage.domain.budget import drawing_share, most_share
 from storage.domain.learned import Learned, evidence, learned_from
 from storage.domain.lesson import Dose, Lesson, taught
 from storage.domain.orders import SubjectType
@@ -42,6 +43,12 @@ def test_a_lesson_changes_steps_rate_and_judgement_and_says_so_in_the_recipe() -
     assert plan.taste == LESSON.taste
     assert plain.taste == usual_taste(SubjectType.OBJECT)
     assert Plan.from_json(plan.to_json()) == plan
+
+
+@pytest.mark.parametrize("times", [0.5, 0.75, 1.5])
+def test_a_lesson_keeps_drawing_within_the_share_of_the_pocket(times: float) -> None:
+    assert drawing_share(planned()) > 0.45, "half the steps with the same panel would be beyond it"
+    assert drawing_share(planned(lesson=replace(LESSON, dose=Dose(steps=times)))) <= most_share("pocket")
 
 
 def test_without_a_lesson_and_for_other_recipes_plans_are_as_they_were() -> None:
