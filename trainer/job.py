@@ -145,8 +145,8 @@ async def _examined(bench: Bench, turn: Turn, child: Child) -> bool:
     """The look at all pictures before the first step; whether the turn went back to wait for the owner."""
     settings = bench.settings
     gpu = bench.seat.device(child).kind != "cpu"
-    eyes = {task: settings.observer(task, gpu=gpu) for task in BEFORE}
-    await child.send(Examine(folder=str(turn.folder), **eyes))
+    lookers = {task: settings.observer(task, gpu=gpu) for task in BEFORE}
+    await child.send(Examine(folder=str(turn.folder), **lookers))
     async for event in events(bench, turn, child):
         if not isinstance(event, Examined):
             raise out_of_turn(event)
