@@ -20,6 +20,7 @@ from bot.posting import Unreachable, unreachable
 from bot.shown import Shown, look
 from bot.threads import Threads, delivered
 from storage.domain.lifecycle import Stage
+from storage.logs import about
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,8 @@ class Announcer:
                 continue
             if order_id in self._working or self._not_before.get(order_id, 0.0) > at or not self._can_be_shown(it):
                 continue
-            task = asyncio.create_task(self._try_to_show(it))
+            with about(order_id):  # the task's log lines too: it keeps the context that it was made in
+                task = asyncio.create_task(self._try_to_show(it))
             self._working[order_id] = task
             task.add_done_callback(partial(self._done, order_id))
 

@@ -50,6 +50,7 @@ from storage.domain.errors import OrderFault, OrderRefused, PictureFault, Pictur
 from storage.domain.orders import SubjectType
 from storage.drafts import Link, refuse_picture, twins
 from storage.faults import gap
+from storage.logs import about
 from storage.pictures import Checker, Kept, limits_for, near_twin
 from storage.retention import is_full
 from storage.speech import speaking
@@ -161,9 +162,10 @@ class Intake:
     def settle(self, order_id: str) -> None:
         """Fetch, check and store what a draft still lacks, in the background; then show its card."""
         before = self._working.get(order_id)
-        task = asyncio.create_task(self._settle(order_id, before), name=f"intake-{order_id}")
+        with about(order_id):  # task and callback keep the context that they were made in
+            task = asyncio.create_task(self._settle(order_id, before), name=f"intake-{order_id}")
+            task.add_done_callback(lambda done: self._done(order_id, done))
         self._working[order_id] = task
-        task.add_done_callback(lambda done: self._done(order_id, done))
 
     async def close(self) -> None:
         """Stop; what was not finished is resumed by the next run."""

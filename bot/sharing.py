@@ -16,6 +16,7 @@ from bot.shown import look_at
 from bot.threads import Threads
 from storage import hub, shares
 from storage.domain.errors import LorasmithError
+from storage.logs import about
 from storage.parcel import parcel_of
 from storage.tables import Share, now
 from storage.view import view_of
@@ -34,7 +35,8 @@ async def run(parts: Parts) -> None:
     while True:
         try:
             for row in await parts.database.transact(shares.due, now()):
-                await _advance(parts, threads, row)
+                with about(row.order_id):
+                    await _advance(parts, threads, row)
         except Exception:
             log.exception("sharing failed; it is tried again")
         await asyncio.sleep(min(LOOK_S, 5 * parts.settings.look_s))
