@@ -5,6 +5,7 @@ Plain sentences without markup; whoever shows them escapes or formats.
 
 from __future__ import annotations
 
+import math
 import re
 
 from storage.domain.budget import drawing_share, drawn
@@ -37,13 +38,13 @@ HOW_TO_READ = (
 
 
 def percent(value: float | None) -> str:
-    """A share as whole percent, never broken over two lines; a dash where it was not measured."""
-    return "–" if value is None else _("{number}\u00a0%", number=f"{100 * value:.0f}")
+    """A share as whole percent, never broken over two lines; a dash where it was not measured, or went wrong."""
+    return "–" if value is None or not math.isfinite(value) else _("{number}\u00a0%", number=f"{100 * value:.0f}")
 
 
 def ratio(value: float | None) -> str:
-    """A ratio with two decimals; a dash where it was not measured."""
-    return "–" if value is None else decimal(value, 2)
+    """A ratio with two decimals; a dash where it was not measured, or went wrong."""
+    return "–" if value is None or not math.isfinite(value) else decimal(value, 2)
 
 
 def measurement_line(measurement: Measurement | None) -> str:

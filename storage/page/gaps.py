@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -14,7 +15,7 @@ SMALLEST = 0.02
 
 def gap_section(found: Sequence[tuple[int, Measurement]]) -> str:
     """A small chart a checkpoint, all at one height; empty where no picture was kept aside."""
-    known = [(step, m.gaps) for step, m in found if m.gaps]
+    known = [(step, m.gaps) for step, m in found if m.gaps and all(map(math.isfinite, m.gaps))]
     if not known:
         return ""
     most = max(SMALLEST, *(abs(gap) for _, gaps in known for gap in gaps))

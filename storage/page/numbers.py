@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -71,10 +72,10 @@ def _cell(number: Number, measurement: Measurement) -> str:
 
 
 def said(value: float | None, *, percent: bool) -> str:
-    """A number as people read it; a dash where it was not measured."""
+    """A number as people read it; a dash where it was not measured, or went wrong."""
     if percent:
         return words.percent(value)
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}"
 
 
 def _eyes(found: Sequence[tuple[int, Measurement]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import math
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -106,6 +107,19 @@ def test_an_order_that_has_hardly_begun_has_a_page_too(view: OrderView) -> None:
     assert "None" not in page
     assert "was chosen" not in page
     assert "<nav" not in page, "there is nothing to go to"
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_checkpoint_whose_numbers_went_wrong_has_dashes_and_the_page_stays(view: OrderView, wrong: float) -> None:
+    first, *others = view.checkpoints
+    assert first.measurement is not None
+    spoilt = replace(
+        first.measurement, likeness=wrong, adherence=wrong, leakage=wrong, variety=wrong, gaps=(wrong, 0.1)
+    )
+    spoilt = replace(spoilt, validation_ratio=wrong, training_ratio=wrong, utility=wrong, utilities=(wrong, wrong))
+    page = order_page(replace(view, checkpoints=(replace(first, measurement=spoilt), *others)))
+    assert re.search(r"<dt>Likeness</dt><dd>–</dd>", page)
+    assert not re.search(r"\b(nan|inf)\b", page)
 
 
 def test_what_is_over_is_told_to_the_second(view: OrderView) -> None:
