@@ -224,11 +224,11 @@ def shrunk(raw: bytes) -> bytes:
         if max(picture.size) <= PAGE_SIDE and len(raw) <= SMALL_BYTES:
             picture.verify()
             return raw
-        small = picture.convert("RGB")
-    small.thumbnail((PAGE_SIDE, PAGE_SIDE))
-    out = io.BytesIO()
-    small.save(out, "WEBP", quality=QUALITY, method=EFFORT)
-    return out.getvalue()
+        small = picture if picture.mode == "RGB" else picture.convert("RGB")  # no second copy of millions of pixels
+        small.thumbnail((PAGE_SIDE, PAGE_SIDE))
+        out = io.BytesIO()
+        small.save(out, "WEBP", quality=QUALITY, method=EFFORT)
+        return out.getvalue()
 
 
 def _checkpoints(session: Session, order_id: str) -> list[Checkpoint]:
