@@ -45,6 +45,7 @@ class Known:
 def keep(session: Session, order: Order, choice: Choice) -> Outcome:
     """Write down what a ballot that closes now says; once an order, however often it is called."""
     checkpoints, plan = orders.checkpoints_of(session, order.id), orders.plan_of(session, order.id)
+    last = max((c.step for c in checkpoints), default=0)
     return session.merge(
         Outcome(
             order_id=order.id,
@@ -59,6 +60,7 @@ def keep(session: Session, order: Order, choice: Choice) -> Outcome:
             chosen_step=choice.step,
             chosen_because=choice.because.value,
             measured_best=choice.measured_best,
+            next_step=min((step for step in plan.checkpoint_steps if step > last), default=None),
             votes_json=json.dumps({c.step: c.votes for c in checkpoints}),
             measurements_json=json.dumps({c.step: json.loads(c.measurement_json or "null") for c in checkpoints}),
         )
@@ -134,6 +136,7 @@ def closed_ballot(row: Outcome) -> ClosedBallot:
         pictures=row.pictures,
         concepts=row.concepts,
         learning_rate=row.learning_rate,
+        next_step=row.next_step,
         checkpoints=tuple(sorted((each for each in found if each is not None), key=lambda each: each.step)),
     )
 

@@ -18,6 +18,8 @@ class Voted:
     votes: int
     features: Features | None
     """None where it was not measured."""
+    eye: str = ""
+    """Whose likeness that is, as `Measurement.likeness_by` names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class ClosedBallot:
     learning_rate: float
     checkpoints: tuple[Voted, ...]
     """By step."""
+    next_step: int | None = None
+    """The checkpoint that an early end left out; None where the training went to its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,9 @@ def voted(step: int, votes: int, measurement: Measurement | None) -> Voted | Non
     """A checkpoint as a ballot keeps it; None for a broken one, which nobody can choose."""
     if measurement is not None and BROKEN & set(measurement.flags):
         return None
-    return Voted(step=step, votes=votes, features=None if measurement is None else features_of(measurement))
+    if measurement is None:
+        return Voted(step=step, votes=votes, features=None)
+    return Voted(step=step, votes=votes, features=features_of(measurement), eye=measurement.likeness_by)
 
 
 def features_of(measurement: Measurement) -> Features | None:
@@ -72,7 +78,7 @@ def winner(ballot: ClosedBallot) -> Voted | None:
 
 
 def comparisons(ballot: ClosedBallot) -> Iterator[Comparison]:
-    """The winner against each other measured checkpoint; ties and silence give none.
+    """The winner against each other checkpoint that the same eye measured; ties and silence give none.
 
     A pair of a and b votes weighs (a - b) / (a + b + 2), what is left of the lead by Laplace's rule of succession: 1:0 a third,
     3:1 a third, 10:0 five sixths, 50:49 a hundredth. People who vote on one ballot look at the same pictures and at each
@@ -82,7 +88,7 @@ def comparisons(ballot: ClosedBallot) -> Iterator[Comparison]:
     best = winner(ballot)
     if best is None or best.features is None:
         return
-    others = [c for c in ballot.checkpoints if c.step != best.step and c.features is not None]
+    others = [c for c in ballot.checkpoints if c.step != best.step and c.features is not None and c.eye == best.eye]
     for other in others:
         if other.features is not None:
             weight = (best.votes - other.votes) / (best.votes + other.votes + 2) / len(others)

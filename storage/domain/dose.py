@@ -39,7 +39,8 @@ class Chosen:
     above: float
     """Minus infinity where the first checkpoint won: "at most"."""
     below: float
-    """Infinity where the last one won: "at least"."""
+    """Infinity where the last one won: "at least". Where the training ended early, nothing better was to be expected of the next
+    checkpoint, so it counts as seen and not chosen: else what ends early would ask for more."""
     weight: float
 
 
@@ -57,7 +58,8 @@ def chosen(ballot: ClosedBallot) -> Chosen | None:
     own_rate = rates_for("house", kind, ballot.pictures, pocket=pocket, base=ballot.base).learning_rate
     rate = ballot.learning_rate / own_rate
     doses = [math.log(c.step * rate / own_steps) for c in ballot.checkpoints]
-    edges = [-math.inf, *((a + b) / 2 for a, b in pairwise(doses)), math.inf]
+    after = [] if ballot.next_step is None else [math.log(ballot.next_step * rate / own_steps)]
+    edges = [-math.inf, *((a + b) / 2 for a, b in pairwise([*doses, *after])), *([] if after else [math.inf])]
     if len(doses) < 2 or abs(doses[-1]) > math.log(NEAR):
         return None
     place = ballot.checkpoints.index(best)

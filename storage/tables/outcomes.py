@@ -25,6 +25,8 @@ class Outcome(SQLModel, table=True):
     chosen_because: str
     """`storage.domain.choice.Because`."""
     measured_best: int | None = None
+    next_step: int | None = None
+    """The plan's checkpoint that an early end left out; None where the training went to its end."""
     votes_json: str = "{}"
     """Votes by step."""
     measurements_json: str = "{}"

@@ -78,6 +78,21 @@ async def test_an_outcome_keeps_what_learning_needs_and_nothing_that_names_anybo
     assert not {"community_id", "owner_id", "name", "trigger"} & row.model_dump().keys()
 
 
+async def test_an_outcome_says_which_checkpoint_an_early_end_left_out(database: Database, client: Engine) -> None:
+    def left_out(session: Session) -> tuple[int | None, int | None, int | None]:
+        (order_id,) = closed(session, client)
+        row = session.get_one(Outcome, order_id)
+        whole = row.next_step
+        for step in STEPS[-2:]:
+            session.delete(session.get_one(Checkpoint, (order_id, step)))
+        session.flush()
+        choice = Choice(step=STEPS[0], because=Because.VOTES, measured_best=None, votes=30, runner_up_votes=0)
+        early = outcomes.keep(session, session.get_one(Order, order_id), choice)
+        return whole, early.next_step, outcomes.closed_ballot(early).next_step
+
+    assert await database.transact(left_out) == (None, STEPS[-2], STEPS[-2])
+
+
 async def test_what_is_learned_is_derived_so_that_nobody_can_learn_twice_and_nothing_is_lost(
     database: Database, client: Engine
 ) -> None:

@@ -44,6 +44,17 @@ def test_a_choice_lies_between_its_neighbours_and_is_open_at_the_ends() -> None:
     assert (first.above, last.below) == (-math.inf, math.inf)
 
 
+def test_a_training_that_ended_early_does_not_ask_for_more() -> None:
+    early = replace(liking(0.4, steps=(40, 64)), next_step=96)
+    known = chosen(early)
+    assert known is not None
+    assert math.exp(known.below) == pytest.approx(math.sqrt(64 * 96) / 160)
+    first = chosen(replace(liking(0.25, steps=(40, 64)), next_step=96))
+    assert first is not None
+    assert (first.above, math.exp(first.below)) == (-math.inf, pytest.approx(math.sqrt(40 * 64) / 160))
+    assert after([early] * 30).steps < 1.0 <= after([replace(early, next_step=None)] * 30).steps
+
+
 @pytest.mark.parametrize(
     "other",
     [
