@@ -211,9 +211,8 @@ def _named(session: Session) -> list[str]:
 async def _store(settings: StorageSettings, keys: Sequence[str]) -> Remark:
     where = settings.artifacts_folder or settings.artifacts_url
     try:
-        artifacts = Artifacts(settings)
         async with asyncio.timeout(20):
-            there = [await artifacts.exists(key) for key in keys]
+            there = await _there(settings, keys)
     except Exception as error:  # noqa: BLE001  # whatever a store of somebody else's can raise
         return wrong(
             "store", f"{where} does not answer: {type(error).__name__}", "Look at LORASMITH_ARTIFACTS_URL and AWS_*."
@@ -228,6 +227,15 @@ async def _store(settings: StorageSettings, keys: Sequence[str]) -> Remark:
     return ok(
         "store", f"{where}; it has the newest {len(keys)} files that the database names" if keys else f"{where}; empty"
     )
+
+
+async def _there(settings: StorageSettings, keys: Sequence[str]) -> list[bool]:
+    """Of each file, whether the store has it. A folder that is not there is not opened: that would make it."""
+    folder = settings.artifacts_folder
+    if folder is not None and not await asyncio.to_thread(folder.is_dir):
+        return [False for _ in keys]
+    artifacts = Artifacts(settings)
+    return [await artifacts.exists(key) for key in keys]
 
 
 def tell(remarks: Sequence[Remark]) -> int:

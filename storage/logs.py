@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,10 +25,16 @@ _SECRET = re.compile(
     r"|hf_[A-Za-z0-9]{20,}"
     r"|(?<=/webhooks/)(?:\d+/)[\w-]{20,}"  # the token of an interaction, in the address of its reply
     r"|(?<=/interactions/)(?:\d+/)[\w-]{20,}"
-    r"|(?<=[\"']token[\"']: [\"'])[^\"']+"
-    r"|(?<=://)[^\s/:@]+:[^\s/@]+(?=@)"  # of a database
+    r"|(?<=://)[^\s/:@]*:[^\s/]+(?=@)"  # of a database
     r"|(?<=[?&]s=)[0-9a-f]{64}"  # the signature of a download link
 )
+_NAME = r"(?:token|password|secret|secret_access_key|x-amz-signature|x-amz-credential)"
+_NAMED = re.compile(rf"(?i)({_NAME}(?:[\"']\s*:\s*|[\"']?=)[\"'])[^\"']+|({_NAME}=)[^\s\"'&]+")
+"""What a name gives away: in JSON, in a mapping or call as Python shows it, in a setting, in an address."""
+OWN = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""Variables that no settings hold and every program may have: https://docs.aws.amazon.com/sdkref/latest/guide/environment-variables.html."""
+SHORTEST = 8
+"""A shorter value of these is none, and would hide words."""
 QUIET = ("alembic", "aiohttp.access", "httpx2", "httpx")
 """Libraries that say a line for every ordinary thing."""
 
@@ -43,10 +50,11 @@ def about(order_id: str) -> Iterator[None]:
 
 
 def begin(form: Form, program: str, secrets: Iterable[str] = (), stream: IO[str] | None = None) -> None:
-    """Set the process's log up; once, where its settings are known. `secrets` are hidden wherever they turn up."""
+    """Set the process's log up; once, where its settings are known. `secrets`, and a store's key, are hidden wherever they are."""
     handler = logging.StreamHandler(stream or sys.stderr)
     kind = Lines if form == "json" else Words
-    handler.setFormatter(kind(program, secrets))
+    own = (value for name in OWN if len(value := os.environ.get(name, "")) >= SHORTEST)
+    handler.setFormatter(kind(program, [*secrets, *own]))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -67,7 +75,7 @@ class Words(logging.Formatter):
     def _plain(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        return _SECRET.sub(HIDDEN, text)
+        return _NAMED.sub(rf"\1\2{HIDDEN}", _SECRET.sub(HIDDEN, text))
 
 
 class Lines(Words):

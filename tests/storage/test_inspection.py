@@ -46,6 +46,7 @@ async def test_database_and_store_that_do_not_belong_together_are_found(
     remarks = await inspection.installation(settings)
     assert levels(remarks)["running"] == "ok"
     assert "1 of 1 files that the database names are not in" in next(r.says for r in remarks if r.about == "store")
+    assert not (settings.data_dir / "artifacts").exists(), "nothing is changed by looking"
     kept = settings.data_dir / "artifacts" / "orders" / order.id / "a.safetensors"
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_bytes(b"1")

@@ -58,7 +58,11 @@ def test_a_line_is_one_object_with_its_order_and_its_error(said: io.StringIO) ->
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_no_secret_gets_through_in_words_arguments_or_tracebacks(form: logs.Form, said: io.StringIO) -> None:
+def test_no_secret_gets_through_in_words_arguments_or_tracebacks(
+    form: logs.Form, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalr/own+key")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "x")
     slips = {
         "the value": "own-secret-value",
         "a token": TOKEN,
@@ -67,10 +71,18 @@ def test_no_secret_gets_through_in_words_arguments_or_tracebacks(form: logs.Form
         + "/messages/@original",
         "an event": str({"t": "INTERACTION_CREATE", "token": "aW50ZXJhY3Rpb246" * 2}),
         "a database": "postgresql://lora:pass-word@db/lorasmith",
+        "a database without a user": "postgres://:pass-word@db/lorasmith",
+        "a database with an @": "postgresql://lora:p@pass-word@db/lorasmith",
+        "an event as JSON": '{"token":"aW50ZXJhY3Rpb24"}',
+        "a call": "Webhook(id=1, token='aW50ZXJhY3Rpb24')",
+        "a store's link": "https://s3/b/k?X-Amz-Expires=90&X-Amz-Signature=" + "e" * 64,
+        "a store's key": "signed with wJalr/own+key",
+        "a password with a blank": '{"password": "two pass-word"}',
+        "a setting": "AWS_SECRET_ACCESS_KEY=wJalr",
         "a hub's": "hf_" + "c" * 30,
         "a link": "https://x/files/a/2/lora?m=1&e=2&s=" + "d" * 64,
     }
-    hidden = ("own-secret", TOKEN, "aW50ZXJh", "pass-word", "c" * 30, "d" * 64)
+    hidden = ("own-secret", TOKEN, "aW50ZXJh", "pass-word", "c" * 30, "d" * 64, "e" * 64, "wJalr")
     logs.begin(form, "bot", ["own-secret-value", ""], stream=said)
     for name, slip in slips.items():
         logging.getLogger("x").info("%s: %s", name, slip)
@@ -82,3 +94,6 @@ def test_no_secret_gets_through_in_words_arguments_or_tracebacks(form: logs.Form
     assert [secret for secret in hidden if secret in text] == []
     assert text.count(logs.HIDDEN) == 2 * len(slips)
     assert "https://discord.com/api/v10/webhooks/" in text
+    assert "X-Amz-Expires=90" in text
+    logging.getLogger("x").info("there is no token: make one; max_tokens=5, box http://h:80/a")
+    assert "there is no token: make one; max_tokens=5, box http://h:80/a" in said.getvalue()
