@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,18 @@ def test_a_ballot_is_less_than_one_piece_of_evidence_however_many_vote() -> None
 def test_what_was_not_measured_is_in_no_comparison() -> None:
     assert not [*comparisons(ballot([3, 0, 0]))]
     assert features_of(measured(0.5)) is None
+
+
+def test_what_another_eye_measured_teaches_nothing_about_the_winner() -> None:
+    mixed = ballot([3, 1, 0], SHOWN[:3])
+    first, *others = mixed.checkpoints
+    mixed = replace(mixed, checkpoints=(replace(first, eye="clip"), *others))
+    assert not [*comparisons(mixed)]
+    alike = replace(mixed, checkpoints=(first, replace(others[0], eye="clip"), others[1]))
+    assert [pair.worse for pair in comparisons(alike)] == [SHOWN[2]]
+    by_face = voted(40, 9, replace(measured(0.9), likeness_by="face"))
+    assert by_face is not None
+    assert by_face.eye == "face"
 
 
 def test_a_broken_checkpoint_is_in_no_ballot() -> None:
