@@ -27,7 +27,7 @@ from trainer.gpu.views import batches, views
 from trainer.pocket import WEIGHTS
 
 PX = 32
-STEPS = 300
+STEPS = 220
 CAPTION = "a zorvex toy"
 
 
